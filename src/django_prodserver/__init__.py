@@ -1,0 +1,1 @@
+"""Name your Django processes once; one command becomes any of them."""

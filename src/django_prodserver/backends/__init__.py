@@ -1,0 +1,1 @@
+"""Servers and workers that ``PRODUCTION_PROCESSES`` can name."""
