@@ -1,0 +1,199 @@
+"""The one rule that turns ``ARGS`` into a command line, and merges two of them."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Literal, NamedTuple
+
+from django.utils.functional import Promise
+
+_TRUE = {"true", "yes", "on", "1"}
+_FALSE = {"false", "no", "off", "0"}
+_SCALARS = (str, int, float, Decimal, os.PathLike, Promise)
+
+
+class Option(NamedTuple):
+    """
+    One option of a server's command line.
+
+    Args:
+        name: The long name without its dashes, as the server documents it.
+        kind: ``value`` takes one, ``list`` takes one and may be repeated,
+            ``bool`` takes "true" or "false", ``flag`` takes none.
+        on: What goes on the command line, ``--preload``; empty where only the
+            negative form exists.
+        off: The negative form, ``--no-ws``; empty where there is none.
+        spellings: Every other name a setting or a command line may give it
+            (``w``, ``loglevel``): without dashes, ``-`` for ``_``.
+    """
+
+    name: str
+    kind: Literal["value", "list", "bool", "flag"]
+    on: str
+    off: str = ""
+    spellings: tuple[str, ...] = ()
+
+
+class ArgumentError(ValueError):
+    """ARGS holds something that no command line can say."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class Grammar:
+    """
+    The options a server is known to take, to be looked up by any spelling.
+
+    An option that is not in it is not an error (the server may be newer than
+    the table): it is translated by the plain rule, and the server decides.
+
+    Args:
+        options: The server's options.
+        join: What the server wants between the items of a list that is given
+            to an option it does not let one repeat.
+    """
+
+    def __init__(self, options: Iterable[Option] = (), join: str = ",") -> None:
+        self.join = join
+        self._options: dict[str, tuple[Option, bool]] = {}
+        for option in options:
+            for spelling in (option.name, *option.spellings, _bare(option.on)):
+                self._options.setdefault(spelling, (option, True))
+            self._options.setdefault(_bare(option.off), (option, False))
+
+    def find(self, spelling: str) -> tuple[Option, bool]:
+        """Return the option of that spelling, and False if it is the negative."""
+        bare = _bare(spelling)
+        if known := self._options.get(bare):
+            return known
+        # A flag that is given a value is told so by the server itself.
+        return Option(bare, "list", f"--{bare}"), True
+
+    def knows(self, spelling: str) -> bool:
+        return _bare(spelling) in self._options
+
+
+def render(args: object, grammar: Grammar) -> list[str]:
+    """
+    Return ``ARGS`` as the words of a command line.
+
+    A mapping follows the rule: True and None are the bare option, False leaves
+    it out or is the negative form, a list repeats it, anything else is its
+    value. A string is split as a shell would; a list is taken as it is.
+
+    Raises:
+        ArgumentError: A value that cannot be said on a command line.
+    """
+    if isinstance(args, str):
+        return shlex.split(args)
+    if isinstance(args, list | tuple):
+        return [_text("", item) for item in args]
+    if not isinstance(args, Mapping):
+        message = f" is {args!r}, not a dictionary."
+        raise ArgumentError(message, 'Write options as {"name": value}.')
+    return [word for key, value in args.items() for word in _words(key, value, grammar)]
+
+
+def merge(words: Sequence[str], stronger: Sequence[str], grammar: Grammar) -> list[str]:
+    """Return both command lines as one, without what the stronger one replaces."""
+    replaced = {name for name, _ in _options(stronger, grammar)} - {None}
+    kept = [g for name, g in _options(words, grammar) if name not in replaced]
+    return [word for group in kept for word in group] + list(stronger)
+
+
+def value_of(name: str, words: Sequence[str], grammar: Grammar) -> str | None:
+    """Return the last value a command line gives an option; "" for a bare flag."""
+    found = None
+    for option, group in _options(words, grammar):
+        if option == name:
+            _, equals, inline = group[0].partition("=")
+            if group[0][:2] != "--" and len(group[0]) > 2:
+                found = group[0][2:]
+            else:
+                found = inline if equals else " ".join(group[1:])
+    return found
+
+
+def _words(key: object, value: object, grammar: Grammar) -> Iterator[str]:
+    if not isinstance(key, str) or not _bare(key):
+        raise ArgumentError(f" has the key {key!r}.", "Keys are the options' names.")
+    option, positive = grammar.find(key)
+    known = grammar.knows(key)
+    if option.kind == "flag":
+        if _switch(key, value) is positive:
+            if option.on:
+                yield option.on
+        elif option.off:
+            yield option.off
+    elif option.kind == "bool" and isinstance(value, bool):
+        yield f"{option.on}={str(value).lower()}"
+    elif value is None or value is True:
+        if known:
+            message = f"[{key!r}] is {value!r}, and {option.on} needs a value."
+            raise ArgumentError(message, f'Write "{key}": value, or leave it out.')
+        yield option.on
+    elif value is False:
+        return
+    elif isinstance(value, list | tuple | set | frozenset):
+        items = [_text(key, item) for item in value]
+        if option.kind == "value":
+            items = [grammar.join.join(items)] if items else []
+        # "=" at every item, so that a value may start with a dash.
+        for item in items:
+            yield f"{option.on}={item}"
+    else:
+        yield f"{option.on}={_text(key, value)}"
+
+
+def _switch(key: str, value: object) -> bool:
+    if value is None or str(value).lower() in _TRUE:
+        return True
+    if str(value).lower() in _FALSE:
+        return False
+    message = f"[{key!r}] is {value!r}, and that option is a switch."
+    raise ArgumentError(message, f'Write "{key}": True or False.')
+
+
+def _text(key: str, value: object) -> str:
+    if isinstance(value, bool) or not isinstance(value, _SCALARS):
+        where = f"[{key!r}]" if key else ""
+        message = f"{where} holds {value!r}, a {type(value).__name__}."
+        raise ArgumentError(message, "Options take text and numbers, or lists of them.")
+    return os.fspath(value) if isinstance(value, os.PathLike) else str(value)
+
+
+def _options(
+    words: Sequence[str], grammar: Grammar
+) -> Iterator[tuple[str | None, list[str]]]:
+    """Yield each option's name with its words; None for what belongs to none."""
+    name: str | None = None
+    group: list[str] = []
+    for index, word in enumerate(words):
+        if word == "--":
+            yield name, group
+            yield None, list(words[index:])
+            return
+        if word[:1] != "-" or len(word) == 1 or word[1:2].isdigit():
+            takes = name is not None and grammar.find(name)[0].kind != "flag"
+            if takes and len(group) == 1 and "=" not in group[0]:
+                group.append(word)
+                continue
+            yield name, group
+            name, group = None, [word]
+            continue
+        if group:
+            yield name, group
+        flag = word.partition("=")[0] if word[:2] == "--" else word[:2]
+        name, group = grammar.find(flag)[0].name, [word]
+    if group:
+        yield name, group
+
+
+def _bare(spelling: str) -> str:
+    return spelling.lstrip("-").replace("_", "-")

@@ -1,0 +1,14 @@
+"""The options each server is known to take: one generated table a server."""
+
+from __future__ import annotations
+
+import functools
+from importlib import import_module
+
+from ..arguments import Grammar
+
+
+@functools.cache
+def grammar(server: str, join: str = ",") -> Grammar:
+    """Return what is known of a server's options, without importing the server."""
+    return Grammar(import_module(f".{server}", __name__).OPTIONS, join)
