@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from importlib import import_module
 
-from ..arguments import Grammar
+from django_prodserver.arguments import Grammar
 
 
 @functools.cache
