@@ -66,6 +66,7 @@ class Grammar:
             for spelling in (option.name, *option.spellings, _bare(option.on)):
                 self._options.setdefault(spelling, (option, True))
             self._options.setdefault(_bare(option.off), (option, False))
+        self._options.pop("", None)  # the form, on or off, that an option lacks
 
     def find(self, spelling: str) -> tuple[Option, bool]:
         """Return the option of that spelling, and False if it is the negative."""
@@ -91,7 +92,11 @@ def render(args: object, grammar: Grammar) -> list[str]:
         ArgumentError: A value that cannot be said on a command line.
     """
     if isinstance(args, str):
-        return shlex.split(args)
+        try:
+            return shlex.split(args)
+        except ValueError as error:
+            message = f" is {args!r}, which a shell cannot split: {error}."
+            raise ArgumentError(message, "Close the quotation.") from error
     if isinstance(args, list | tuple):
         return [_text("", item) for item in args]
     if not isinstance(args, Mapping):
@@ -102,21 +107,31 @@ def render(args: object, grammar: Grammar) -> list[str]:
 
 def merge(words: Sequence[str], stronger: Sequence[str], grammar: Grammar) -> list[str]:
     """Return both command lines as one, without what the stronger one replaces."""
+    words, rest = _split(words)
+    stronger, stronger_rest = _split(stronger)
     replaced = {name for name, _ in _options(stronger, grammar)} - {None}
     kept = [g for name, g in _options(words, grammar) if name not in replaced]
-    return [word for group in kept for word in group] + list(stronger)
+    # Before "--", or they would be no options any more.
+    options = [word for group in kept for word in group] + stronger
+    return options + rest + (stronger_rest[1:] if rest else stronger_rest)
 
 
 def value_of(name: str, words: Sequence[str], grammar: Grammar) -> str | None:
-    """Return the last value a command line gives an option; "" for a bare flag."""
+    """
+    Return the last value a command line gives an option.
+
+    It is "" for a bare flag, and None where the option is not given or is off.
+    """
     found = None
     for option, group in _options(words, grammar):
         if option == name:
-            _, equals, inline = group[0].partition("=")
-            if group[0][:2] != "--" and len(group[0]) > 2:
+            flag, equals, inline = group[0].partition("=")
+            if flag[:2] != "--" and len(flag) > 2:
                 found = group[0][2:]
-            else:
+            elif grammar.find(flag)[1]:
                 found = inline if equals else " ".join(group[1:])
+            else:
+                found = None
     return found
 
 
@@ -181,7 +196,7 @@ def _options(
             return
         if word[:1] != "-" or len(word) == 1 or word[1:2].isdigit():
             takes = name is not None and grammar.find(name)[0].kind != "flag"
-            if takes and len(group) == 1 and "=" not in group[0]:
+            if takes and len(group) == 1 and not _has_value(group[0]):
                 group.append(word)
                 continue
             yield name, group
@@ -193,6 +208,15 @@ def _options(
         name, group = grammar.find(flag)[0].name, [word]
     if group:
         yield name, group
+
+
+def _has_value(word: str) -> bool:
+    return "=" in word if word[:2] == "--" else len(word) > 2
+
+
+def _split(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    end = words.index("--") if "--" in words else len(words)
+    return list(words[:end]), list(words[end:])
 
 
 def _bare(spelling: str) -> str:

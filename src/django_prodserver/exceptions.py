@@ -34,6 +34,8 @@ class Fault(enum.StrEnum):
     BAD_APP = "prodserver.E012"
     NO_APPLICATION = "prodserver.E013"
     APP_NOT_INSTALLED = "prodserver.E014"
+    #: No check can say it: there are no settings to check.
+    NO_SETTINGS = "prodserver.E015"
 
 
 class ProdserverError(Exception):

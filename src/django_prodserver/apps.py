@@ -1,0 +1,18 @@
+"""The Django app: it brings the commands and the system checks."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+from django.core.checks import register
+
+
+class DjangoProdserverConfig(AppConfig):
+    """Register the checks."""
+
+    name = "django_prodserver"
+    verbose_name = "django-prodserver"
+
+    def ready(self) -> None:
+        from django_prodserver.checks import TAG, check_processes
+
+        register(check_processes, TAG)

@@ -1,0 +1,142 @@
+"""What a backend is: the public extension point, and the declarative kind on it."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.util import find_spec
+from typing import Any, ClassVar
+
+from django_prodserver import options, scripts
+from django_prodserver.arguments import Grammar, merge, render
+from django_prodserver.exceptions import ConfigurationError, Fault
+
+#: Seconds a stop may take: within the 30 that Kubernetes and ECS give.
+GRACEFUL_TIMEOUT = 25
+
+
+class BaseServerBackend(ABC):
+    """
+    The least a backend is: subclass it and write ``start_server``.
+
+    It is made as ``BACKEND(**config)``, with the process's own dictionary from
+    ``PRODUCTION_PROCESSES``, and called as
+    ``backend.start_server(*backend.prep_server_args())`` in a process where
+    Django is set up. A backend written for django-prodserver 2.x or 3.x is one.
+
+    Attributes:
+        config: The process's dictionary.
+        args: ``ARGS`` as a list of command-line words.
+    """
+
+    grammar = Grammar()
+
+    def __init__(self, **config: Any) -> None:
+        self.config = config
+        self.args = render(config.get("ARGS", {}), self.grammar)
+
+    def prep_server_args(self) -> list[str]:
+        """Return the words that ``start_server`` is to be called with."""
+        return list(self.args)
+
+    @abstractmethod
+    def start_server(self, *args: str) -> None:
+        """Become, or run until its end, the server."""
+
+
+class BaseWorkerBackend(BaseServerBackend):
+    """Base class of 3.x for what serves no requests; nothing depends on it."""
+
+
+#: Base class of 3.x for both.
+BaseProcessBackend = BaseServerBackend
+
+
+class Backend(BaseServerBackend):
+    """
+    A backend that says which command to run, and leaves the running to us.
+
+    No server is imported to make, list, check or print one.
+    """
+
+    #: The console script; ``django-admin`` for a management command.
+    script: ClassVar[str]
+    #: The module whose absence means that the server is not installed.
+    package: ClassVar[str]
+    #: ``pip install "django-prodserver[extra]"``.
+    extra: ClassVar[str]
+    #: The table in ``django_prodserver.options`` that describes the command.
+    table: ClassVar[str]
+    #: What the server wants between list items of an option it takes once.
+    join: ClassVar[str] = ","
+    #: The server forks its workers, and natively each loads the application
+    #: itself: what is loaded before the fork must survive it.
+    forks: ClassVar[bool] = False
+    #: Neutral keys, and the option that each is for this server; "" where the
+    #: backend does it by itself.
+    keys: ClassVar[Mapping[str, str]] = {}
+    #: Options given where neither ARGS nor the environment gives them.
+    defaults: ClassVar[Mapping[str, object]] = {}
+    #: The prefix of the variables that the server reads its options from.
+    env_prefix: ClassVar[str] = ""
+
+    def __init__(self, **config: Any) -> None:
+        super().__init__(**config)
+        weaker = {k: v for k, v in self.defaults.items() if not self.given_elsewhere(k)}
+        for key, option in self.keys.items():
+            if option and key in config:
+                weaker[option] = config[key]
+        self.args = merge(render(weaker, self.grammar), self.args, self.grammar)
+
+    @property
+    def grammar(self) -> Grammar:  # type: ignore[override]
+        return options.grammar(self.table, self.join)
+
+    @abstractmethod
+    def command(self, args: Sequence[str]) -> list[str]:
+        """Return the native command for these options, the script's name first."""
+
+    def argv(self, *overrides: str) -> list[str]:
+        """Return the native command, with what the command line overrides."""
+        return self.command(merge(self.prep_server_args(), overrides, self.grammar))
+
+    def start_server(self, *args: str) -> None:
+        """Replace this process with the native command."""
+        argv = self.command(args)
+        script = scripts.find(argv[0])
+        os.execv(script, [script, *argv[1:]])  # noqa: S606  # no shell, on purpose
+
+    def must_exec(self, args: Sequence[str]) -> bool:
+        """Tell whether an application loaded beforehand is of no use, or harm."""
+        return False
+
+    def load(self) -> None:
+        """Import what the server will ask for; Django is set up by then."""
+
+    def prepare(self) -> None:
+        """Put right, in this process, what the native command gets wrong."""
+
+    def solo(self) -> dict[str, object]:
+        """Return the options that make it one worker, for development."""
+        return {}
+
+    def check(self) -> Iterator[ConfigurationError]:
+        """Yield what the settings lack for this backend."""
+        if find_spec(self.package) is None:
+            yield self.not_installed()
+
+    def check_loaded(self) -> None:
+        """Raise for what can only be seen in a process where Django is set up."""
+
+    def not_installed(self) -> ConfigurationError:
+        return ConfigurationError(
+            Fault.NOT_INSTALLED,
+            f"{self.package} is not installed.",
+            f'Install it: python -m pip install "django-prodserver[{self.extra}]"',
+        )
+
+    def given_elsewhere(self, option: str) -> bool:
+        """Tell whether the server's own environment sets it: a default yields."""
+        variable = self.env_prefix + option.replace("-", "_").upper()
+        return bool(self.env_prefix) and variable in os.environ

@@ -1,0 +1,126 @@
+"""Celery's worker, its scheduler and its monitor."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar
+
+from django_prodserver.arguments import value_of
+from django_prodserver.backends.base import GRACEFUL_TIMEOUT, Backend
+from django_prodserver.exceptions import ConfigurationError, Fault
+
+
+class _CeleryBackend(Backend):
+    script = "celery"
+    package = "celery"
+    extra = "celery"
+    subcommand: ClassVar[str]
+
+    def command(self, args: Sequence[str]) -> list[str]:
+        # -A belongs to celery itself, so it comes before the sub-command.
+        return [self.script, "-A", self.app, self.subcommand, *args]
+
+    @property
+    def app(self) -> str:
+        """The path of the Celery app, in any form that ``celery -A`` takes."""
+        app = self.config.get("APP")
+        problem = "has no APP" if app is None else f"has the APP {app!r}"
+        parts = str(app).replace(":", ".").split(".")
+        if app is None or not all(part.isidentifier() for part in parts):
+            message = f"{type(self).__name__} {problem}, and needs a Celery app's path."
+            hint = 'Write "APP": "project.celery.app".'
+            raise ConfigurationError(Fault.BAD_APP, message, hint)
+        return str(app)
+
+    def load(self) -> None:
+        self.check_loaded()
+
+    def check_loaded(self) -> None:
+        """Import the Celery app, for a clear word where it is not there."""
+        from celery.app.utils import find_app
+
+        app = self.app
+        try:
+            find_app(app)
+        except (AttributeError, ModuleNotFoundError) as error:
+            named = getattr(error, "name", None) or ""
+            inside = isinstance(error, ModuleNotFoundError) and not (
+                named and app.replace(":", ".").startswith(named)
+            )
+            if inside:
+                raise  # the module is there, and fails on an import of its own
+            message = f"APP {app!r} cannot be imported: {error}."
+            hint = 'Write the path of your Celery app: "APP": "project.celery.app".'
+            raise ConfigurationError(Fault.BAD_APP, message, hint) from None
+
+    def check(self) -> Iterator[ConfigurationError]:
+        yield from super().check()
+        try:
+            _ = self.app
+        except ConfigurationError as error:
+            yield error
+
+
+class CeleryWorker(_CeleryBackend):
+    """
+    Run a Celery worker for the app at ``APP``.
+
+    On SIGTERM it stops fetching and finishes its tasks. What is not finished
+    after ``GRACEFUL_TIMEOUT`` seconds (25) is ended, and goes back to its queue
+    if the task is one with ``acks_late``.
+    """
+
+    table = "celery_worker"
+    subcommand = "worker"
+    keys = {"GRACEFUL_TIMEOUT": ""}
+    env_prefix = "CELERY_WORKER_"
+
+    def must_exec(self, args: Sequence[str]) -> bool:
+        """Tell whether celery must patch the standard library before all else."""
+        pool = value_of("pool", args, self.grammar)
+        pool = pool or os.environ.get("CELERY_WORKER_POOL", "")
+        return "gevent" in pool or "eventlet" in pool
+
+    def prepare(self) -> None:
+        """
+        Give the stop an end: a cold shutdown when the grace is over.
+
+        Celery's own ``worker_soft_shutdown_timeout`` always sleeps for all of
+        it; this waits no longer than the tasks do.
+        """
+        from celery.signals import worker_shutting_down
+
+        grace = float(self.config.get("GRACEFUL_TIMEOUT", GRACEFUL_TIMEOUT))
+
+        def end(how: str = "", **kwargs: Any) -> None:
+            if how == "Warm":
+                args = (os.getpid(), signal.SIGQUIT)
+                timer = threading.Timer(grace, os.kill, args)
+                timer.daemon = True
+                timer.start()
+
+        worker_shutting_down.connect(end, weak=False)
+
+    def solo(self) -> dict[str, object]:
+        return {"concurrency": 1}
+
+
+class CeleryBeat(_CeleryBackend):
+    """Run Celery's scheduler for the app at ``APP``."""
+
+    table = "celery_beat"
+    subcommand = "beat"
+    env_prefix = "CELERY_BEAT_"
+
+
+class CeleryFlower(_CeleryBackend):
+    """Run Flower, Celery's monitor, for the app at ``APP``."""
+
+    package = "flower"
+    extra = "flower"
+    table = "celery_flower"
+    subcommand = "flower"
+    env_prefix = "FLOWER_"

@@ -1,0 +1,57 @@
+"""The workers of Django Tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.conf import settings
+
+from django_prodserver.backends.commands import ManagementBackend
+
+
+class DjangoTasksWorker(ManagementBackend):
+    """
+    Run the worker of the backend in ``TASKS``: django-tasks-db's or -rq's.
+
+    Which entry of ``TASKS`` is said as to django-tasks-db's own command,
+    ``"ARGS": {"backend": "reports"}``, and is ``default`` otherwise.
+    """
+
+    extra = "django-tasks"
+    # Natively it reloads by itself while DEBUG is on, in a process of its own
+    # that no stop waits for; "devserver" is for that.
+    defaults = {"no-reload": True}
+
+    def __init__(self, **config: Any) -> None:
+        entries = getattr(settings, "TASKS", {})
+        args = config.get("ARGS")
+        alias = args.get("backend", "default") if isinstance(args, dict) else "default"
+        self.entry = entries.get(alias, {})
+        backend = str(self.entry.get("BACKEND", ""))
+        self.on_rq = backend.startswith("django_tasks_rq.")
+        super().__init__(**config)
+
+    @property
+    def table(self) -> str:  # type: ignore[override]
+        return "rqworker" if self.on_rq else "db_worker"
+
+    @property
+    def package(self) -> str:  # type: ignore[override]
+        return "django_rq" if self.on_rq else "django_tasks_db"
+
+    @property
+    def management_command(self) -> str:
+        return self.table
+
+    def given_elsewhere(self, option: str) -> bool:
+        return self.on_rq
+
+    def command(self, args: Sequence[str]) -> list[str]:
+        if not self.on_rq:
+            return super().command(args)
+        # Tasks are jobs of a class of their own, on the queues of the entry.
+        job = "--job-class=django_tasks_rq.backend.Job"
+        rest = [word for word in args if not word.startswith("--backend=")]
+        queues = self.entry.get("QUEUES") or getattr(settings, "RQ_QUEUES", ())
+        return [*super().command([job, *rest]), *queues]

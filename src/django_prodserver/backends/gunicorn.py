@@ -1,0 +1,80 @@
+"""Gunicorn."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from django_prodserver.arguments import render, value_of
+from django_prodserver.backends.base import GRACEFUL_TIMEOUT
+from django_prodserver.backends.web import WebBackend
+
+
+class GunicornServer(WebBackend):
+    """
+    Serve with Gunicorn: WSGI, or ASGI where the worker class speaks it.
+
+    ``"worker-class": "asgi"`` (gunicorn's own) and
+    ``"uvicorn_worker.UvicornWorker"`` get ``ASGI_APPLICATION``, every other
+    worker class ``WSGI_APPLICATION``.
+    """
+
+    script = "gunicorn"
+    package = "gunicorn"
+    extra = "gunicorn"
+    table = "gunicorn"
+    interface = "wsgi"
+    forks = True
+    defaults = {
+        "graceful-timeout": GRACEFUL_TIMEOUT,
+        # One file for all of a user's gunicorns, and an error line where the
+        # home cannot be written: two servers remove each other's.
+        "no-control-socket": True,
+    }
+
+    def interface_for(self, args: Sequence[str]) -> Literal["wsgi", "asgi"]:
+        worker = self._value("worker-class", args) or ""
+        speaks_asgi = worker == "asgi" or "uvicorn" in worker or "gasgi" in worker
+        return "asgi" if speaks_asgi else "wsgi"
+
+    def must_exec(self, args: Sequence[str]) -> bool:
+        """
+        Tell whether gunicorn must load the application itself.
+
+        gevent and eventlet patch the standard library, which has to come before
+        the application; --reload has to load what it loads again.
+        """
+        if self._value("reload", args) is not None:
+            return True
+        worker = self._value("worker-class", args) or self._config_file(args)
+        return "gevent" in worker or "eventlet" in worker
+
+    def solo(self) -> dict[str, object]:
+        return {"workers": 1}
+
+    def given_elsewhere(self, option: str) -> bool:
+        setting = option.removeprefix("no-").replace("-", "_")
+        given = value_of(option, self._environment(), self.grammar)
+        return given is not None or setting in self._config_file(self._configured())
+
+    def _value(self, option: str, args: Sequence[str]) -> str | None:
+        given = value_of(option, args, self.grammar)
+        if given is None:
+            given = value_of(option, self._environment(), self.grammar)
+        return given
+
+    def _environment(self) -> list[str]:
+        return shlex.split(os.environ.get("GUNICORN_CMD_ARGS", ""))
+
+    def _configured(self) -> list[str]:
+        return render(self.config.get("ARGS", {}), self.grammar)
+
+    def _config_file(self, args: Sequence[str]) -> str:
+        # A Python file, read as text: it is gunicorn's to run. One that only
+        # mentions gevent costs a cold start, no more.
+        given = self._value("config", args) or "gunicorn.conf.py"
+        path = Path(given.removeprefix("file:"))
+        return path.read_text(errors="replace") if path.is_file() else ""

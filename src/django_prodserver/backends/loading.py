@@ -1,0 +1,132 @@
+"""From a process to its backend, or to what keeps it from having one."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import pkgutil
+from collections.abc import Iterator
+from importlib import import_module
+
+from django_prodserver import backends, conf
+from django_prodserver.arguments import ArgumentError
+from django_prodserver.backends.base import Backend, BaseServerBackend
+from django_prodserver.conf import Process, did_you_mean
+from django_prodserver.exceptions import ConfigurationError, Fault
+
+
+def load(process: Process) -> BaseServerBackend:
+    """
+    Return the backend of a process.
+
+    Raises:
+        ConfigurationError: There is none to be made, for that reason.
+    """
+    path = process.config.get("BACKEND")
+    if not isinstance(path, str) or "." not in path.strip("."):
+        said = "has no BACKEND" if path is None else f"has the BACKEND {path!r}"
+        hint = did_you_mean_backend(str(path)) or f"For example: {conf.EXAMPLE}"
+        raise process.fault(Fault.NO_BACKEND, f" {said}.", hint)
+    try:
+        return _class(process, path)(**process.config)
+    except ArgumentError as error:
+        message = f"['ARGS']{error.message}"
+        raise process.fault(Fault.BAD_ARGS, message, error.hint) from None
+
+
+def faults(process: Process) -> Iterator[ConfigurationError]:
+    """Yield everything that keeps a process from starting."""
+    yield from process.faults()
+    try:
+        backend = load(process)
+    except ConfigurationError as error:
+        yield error
+        return
+    if not isinstance(backend, Backend):
+        return  # somebody else's, whose keys are its own affair
+    known = (*conf.KEYS, *backend.keys)
+    for key in process.config:
+        if key not in known:
+            hint = did_you_mean(str(key), known)
+            hint = f"{hint} It takes {', '.join(known)}.".strip()
+            yield process.fault(Fault.UNKNOWN_KEY, f" has the key {key!r}.", hint)
+    for error in backend.check():
+        yield process.fault(error.fault, f": {error.message}", error.hint)
+
+
+def all_faults() -> Iterator[ConfigurationError]:
+    """Yield all that is wrong with ``PRODUCTION_PROCESSES``; Django is set up."""
+    try:
+        names = conf.table()
+    except ConfigurationError as error:
+        yield error
+        return
+    for name in names:
+        try:
+            process = conf.entry(name)
+        except ConfigurationError as error:
+            yield error
+            continue
+        found = list(faults(process))
+        yield from found or _load_faults(process)
+
+
+def _load_faults(process: Process) -> Iterator[ConfigurationError]:
+    backend = load(process)
+    if isinstance(backend, Backend):
+        try:
+            backend.check_loaded()
+        except ConfigurationError as error:
+            yield process.fault(error.fault, f": {error.message}", error.hint)
+
+
+def known_backends() -> list[str]:
+    """Return the dotted paths of our own backends, sorted."""
+    found = set()
+    for module in pkgutil.iter_modules(backends.__path__, f"{backends.__name__}."):
+        for name, value in vars(import_module(module.name)).items():
+            if (
+                isinstance(value, type)
+                and issubclass(value, Backend)
+                and value.__module__ == module.name
+                and not (name.startswith("_") or inspect.isabstract(value))
+            ):
+                found.add(f"{module.name}.{name}")
+    return sorted(found)
+
+
+def did_you_mean_backend(path: str) -> str:
+    """Name the nearest of our own backends, by its whole path or its last word."""
+    known = known_backends()
+    by_name = {path.rpartition(".")[2]: path for path in known}
+    for word, paths in (
+        (path, dict(zip(known, known, strict=True))),
+        (path.rpartition(".")[2], by_name),
+    ):
+        if near := difflib.get_close_matches(word, paths, 1):
+            return f"Did you mean {paths[near[0]]!r}?"
+    return ""
+
+
+def _class(process: Process, path: str) -> type[BaseServerBackend]:
+    module_path, _, name = path.rpartition(".")
+    try:
+        backend = getattr(import_module(module_path), name)
+    except ModuleNotFoundError as error:
+        if not error.name or not f"{module_path}.".startswith(f"{error.name}."):
+            raise  # the module is there, and fails on an import of its own
+        problem = f"no module {error.name!r}"
+    except AttributeError:
+        problem = f"{module_path} has no {name!r}"
+    else:
+        if not (isinstance(backend, type) and issubclass(backend, BaseServerBackend)):
+            message = f": BACKEND {path!r} is no subclass of BaseServerBackend."
+            hint = did_you_mean_backend(path)
+            raise process.fault(Fault.NOT_A_BACKEND, message, hint)
+        if inspect.isabstract(backend):
+            message = f": BACKEND {path!r} has no start_server()."
+            raise process.fault(Fault.NOT_A_BACKEND, message, "Write that method.")
+        return backend
+    message = f": BACKEND {path!r} cannot be imported: {problem}."
+    hint = did_you_mean_backend(path)
+    raise process.fault(Fault.BACKEND_NOT_IMPORTABLE, message, hint) from None

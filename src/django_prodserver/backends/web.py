@@ -1,0 +1,105 @@
+"""What the web servers share: the application they serve."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from types import ModuleType
+from typing import Any, ClassVar, Literal
+
+from django.conf import settings
+
+from django_prodserver.backends.base import Backend
+from django_prodserver.exceptions import ConfigurationError, Fault
+
+
+class WebBackend(Backend):
+    """A backend that serves ``WSGI_APPLICATION`` or ``ASGI_APPLICATION``."""
+
+    #: Which of the two; a property where the options decide.
+    interface: ClassVar[Literal["wsgi", "asgi"]]
+    #: What to serve instead of the application, as ``module:attribute``.
+    target = ""
+    keys = {"GRACEFUL_TIMEOUT": "graceful-timeout"}
+
+    def interface_for(self, args: Sequence[str]) -> Literal["wsgi", "asgi"]:
+        return self.interface
+
+    def application(self, args: Sequence[str]) -> str:
+        """
+        Return the application as servers want it, ``module:attribute``.
+
+        Raises:
+            ConfigurationError: The setting is unset or no dotted path.
+        """
+        setting = f"{self.interface_for(args).upper()}_APPLICATION"
+        dotted = getattr(settings, setting, None)
+        if dotted is None:
+            kind = self.interface_for(args)
+            package = settings.SETTINGS_MODULE.partition(".")[0]
+            raise ConfigurationError(
+                Fault.NO_APPLICATION,
+                f"{setting} is not set, and {type(self).__name__} serves it.",
+                f'Write {setting} = "{package}.{kind}.application" in the settings.',
+            )
+        module, _, attribute = str(dotted).rpartition(".")
+        if not module or not str(dotted).replace(".", "_").isidentifier():
+            raise ConfigurationError(
+                Fault.NO_APPLICATION,
+                f"{setting} is {dotted!r}, which is no dotted path.",
+                f'Write it as "{settings.SETTINGS_MODULE.partition(".")[0]}'
+                f'.{self.interface_for(args)}.application".',
+            )
+        return self.target or f"{module}:{attribute}"
+
+    def with_static_files(self, args: Sequence[str]) -> None:
+        """Serve static files too, as runserver does."""
+        self.target = f"django_prodserver.servers.static:{self.interface_for(args)}"
+
+    def command(self, args: Sequence[str]) -> list[str]:
+        # The application first: an option whose value may be left out
+        # (gunicorn's --proxy-protocol) would take it for its value.
+        return [self.script, self.application(args), *args]
+
+    def load(self) -> None:
+        """Import the application and its URLs, so that forked workers share them."""
+        from django.urls import get_resolver
+
+        module, _, attribute = self.application(self.args).partition(":")
+        loaded = import_module(module)
+        getattr(loaded, attribute)
+        get_resolver()._populate()
+        _hand_over(loaded, attribute)
+
+    def check(self) -> Iterator[ConfigurationError]:
+        yield from super().check()
+        try:
+            self.application(self.args)
+        except ConfigurationError as error:
+            yield error
+
+
+def _hand_over(module: ModuleType, attribute: str) -> None:
+    """
+    Configure logging once more at the moment the server asks for the application.
+
+    Natively that is when Django configures it: after the server has set up its
+    own. Loaded beforehand, it would come first, and what the user's LOGGING says
+    of ``gunicorn.error`` or ``uvicorn.access`` would be overwritten.
+    """
+    from django.utils.log import configure_logging
+
+    application = vars(module).pop(attribute)
+    inherited = vars(module).get("__getattr__")
+
+    def __getattr__(name: str) -> Any:  # noqa: N807  # a module's own hook, PEP 562
+        if name != attribute:
+            if inherited:
+                return inherited(name)
+            message = f"module {module.__name__!r} has no attribute {name!r}"
+            raise AttributeError(message)
+        setattr(module, attribute, application)
+        configure_logging(settings.LOGGING_CONFIG, settings.LOGGING)
+        return application
+
+    vars(module)["__getattr__"] = __getattr__

@@ -1,0 +1,187 @@
+"""The command line: its arguments, and what each way of calling it does."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from django_prodserver import conf, launch, listing
+from django_prodserver.exceptions import (
+    ConfigurationError,
+    Fault,
+    ProdserverError,
+    UsageError,
+)
+
+USAGE = "%(prog)s [options] [NAME] [the server's own options] [-- more of them]"
+EPILOG = (
+    "NAME is a key of PRODUCTION_PROCESSES; without it: PROCESS_NAME, else web, "
+    "else the only one. Options that are not listed here go to the server, where "
+    "they replace those of the settings; put them behind -- if they have the name "
+    "of one that is."
+)
+
+Write = Callable[[str], Any]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add our own options; NAME and the server's are what ``split`` leaves."""
+    parser.usage = USAGE
+    parser.epilog = EPILOG
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument(
+        "--list", action="store_true", help="List the processes and their commands."
+    )
+    mode.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="Print the native command, ready to paste into a shell, and exit.",
+    )
+    mode.add_argument(
+        "--all",
+        action="store_true",
+        help="Run the processes named, or all of them, in this terminal. The first "
+        "to end stops the rest.",
+    )
+    parser.add_argument(
+        "--format",
+        choices=("text", "json"),
+        default="text",
+        help="How --list prints (default: text).",
+    )
+    parser.add_argument(
+        "--show-secrets",
+        action="store_true",
+        help="Print passwords in --list and --dry-run instead of ***.",
+    )
+
+
+def split(
+    parser: argparse.ArgumentParser,
+    args: Sequence[str],
+    parse: Callable[..., tuple[argparse.Namespace, list[str]]],
+) -> argparse.Namespace:
+    """
+    Parse our options, and leave the rest in ``words``: NAME, then the server's.
+
+    Args:
+        parser: The parser, for its messages.
+        args: The command line.
+        parse: The parser's own ``parse_known_args``.
+    """
+    args = list(args)
+    end = args.index("--") if "--" in args else len(args)
+    namespace, words = parse(args[:end])
+    native = args[end + 1 :]
+    names: list[str] = []
+    while words and not words[0].startswith("-") and (namespace.all or not names):
+        names.append(words.pop(0))
+    if namespace.all and (words or native):
+        parser.error("--all takes names only; options belong to one process")
+    if namespace.list and (names or words or native):
+        parser.error("--list takes no names")
+    namespace.names, namespace.native = names, [*words, *native]
+    return namespace
+
+
+def run(
+    *,
+    names: Sequence[str] = (),
+    native: Sequence[str] = (),
+    write: Write,
+    **options: Any,
+) -> int:
+    """
+    Do what the parsed command line says.
+
+    Returns:
+        The exit code, where there is still a process to exit.
+
+    Raises:
+        ProdserverError: The user can put it right.
+    """
+    show = bool(options.get("show_secrets"))
+    if options.get("list"):
+        as_json = options.get("format") == "json"
+        write(listing.as_json(show) if as_json else listing.as_text(show))
+        return 0
+    if options.get("all"):
+        from django_prodserver import together
+
+        return together.run(names)
+    if len(names) > 1:
+        raise UsageError(
+            f"One process at a time, not {', '.join(names)}.", "Use --all."
+        )
+    plan = launch.plan(conf.process(names[0] if names else None), native)
+    if options.get("dry_run"):
+        write(listing.command_line(plan, show))
+        return 0
+    launch.start(plan)
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """
+    Run ``prodserver``: what manage.py does, without loading what will not be used.
+
+    ``DJANGO_SETTINGS_MODULE`` names the settings, and the working directory can
+    be imported from.
+    """
+    parser = argparse.ArgumentParser(
+        prog="prodserver",
+        description="Become one of the processes that PRODUCTION_PROCESSES names.",
+        allow_abbrev=False,
+    )
+    add_arguments(parser)
+    parser.add_argument("--settings", help="The settings module, as a dotted path.")
+    parser.add_argument("--pythonpath", help="A folder to import from.")
+    parser.add_argument(
+        "--traceback", action="store_true", help="Show where an error comes from."
+    )
+    # manage.py's, so that one command line serves both; they change nothing here.
+    for flag in ("--no-color", "--force-color", "--skip-checks"):
+        parser.add_argument(flag, action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("-v", "--verbosity", help=argparse.SUPPRESS)
+    words = sys.argv[1:] if argv is None else argv
+    options = vars(split(parser, words, parser.parse_known_args))
+    if options["settings"]:
+        os.environ["DJANGO_SETTINGS_MODULE"] = options["settings"]
+    # First on the path, where "python -m" has it already and manage.py its own.
+    for folder in (os.getcwd(), options["pythonpath"]):  # noqa: PTH109
+        if folder and folder not in sys.path:
+            sys.path.insert(0, folder)
+    try:
+        _load_settings()
+        sys.exit(run(write=print, **options))
+    except ProdserverError as error:
+        if options["traceback"]:
+            raise
+        print(f"prodserver: {error}", file=sys.stderr)
+        sys.exit(error.returncode)
+
+
+def _load_settings() -> None:
+    """
+    Load the settings module.
+
+    Raises:
+        ConfigurationError: None is named, or it is not there.
+    """
+    name = os.environ.get("DJANGO_SETTINGS_MODULE", "")
+    hint = "For example: DJANGO_SETTINGS_MODULE=project.settings prodserver web"
+    if not name:
+        message = "DJANGO_SETTINGS_MODULE is not set, and says where the settings are."
+        raise ConfigurationError(Fault.NO_SETTINGS, message, hint)
+    from django.conf import settings
+
+    try:
+        settings.INSTALLED_APPS  # noqa: B018  # the first access imports them
+    except ModuleNotFoundError as error:
+        if not error.name or not f"{name}.".startswith(f"{error.name}."):
+            raise  # the settings are there, and fail on an import of their own
+        message = f"The settings {name!r} are not there: no module {error.name!r}."
+        hint = f"Run it in the project's folder; this is {os.getcwd()}."  # noqa: PTH109
+        raise ConfigurationError(Fault.NO_SETTINGS, message, hint) from None

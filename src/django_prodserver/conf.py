@@ -1,0 +1,147 @@
+"""``PRODUCTION_PROCESSES`` and the environment, as processes with a name."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+
+from django_prodserver.exceptions import ConfigurationError, Fault, UnknownProcess
+
+EXAMPLE = (
+    'PRODUCTION_PROCESSES = {"web": {"BACKEND": '
+    '"django_prodserver.backends.gunicorn.GunicornServer"}}'
+)
+#: The keys of every process. APP is Celery's, and does nothing elsewhere.
+KEYS = ("BACKEND", "ARGS", "APP", "ENV", "PREFIX", "PRELOAD")
+# A name is typed in shells, and names files.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+@dataclass(frozen=True)
+class Process:
+    """One entry of ``PRODUCTION_PROCESSES``."""
+
+    name: str
+    config: Mapping[str, Any]
+
+    def fault(self, fault: Fault, message: str, hint: str = "") -> ConfigurationError:
+        """Return an error that says where in the settings it is."""
+        where = f"PRODUCTION_PROCESSES[{self.name!r}]"
+        return ConfigurationError(fault, f"{where}{message}", hint)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """``ENV``, as the text that an environment holds."""
+        return {name: str(value) for name, value in self.config.get("ENV", {}).items()}
+
+    def faults(self) -> Iterator[ConfigurationError]:
+        """Yield what is wrong with the keys that every process has."""
+        wanted = {
+            "ENV": ('{"NAME": "value"}', _is_environment),
+            "PREFIX": ('["command", "argument"]', _is_words),
+            "PRELOAD": ("True or False", lambda value: isinstance(value, bool)),
+            "GRACEFUL_TIMEOUT": ("a number of seconds, such as 25", _is_seconds),
+        }
+        for key, (form, is_right) in wanted.items():
+            if key in self.config and not is_right(self.config[key]):
+                # Not the value of ENV: it may hold a secret.
+                value = f" is {self.config[key]!r}" if key != "ENV" else " is not that"
+                hint = f"Write {key} as {form}."
+                yield self.fault(Fault.BAD_VALUE, f"[{key!r}]{value}.", hint)
+
+
+def table() -> Mapping[object, object]:
+    """
+    Return the setting, as it is.
+
+    Raises:
+        ConfigurationError: It is no dictionary, or holds nothing.
+    """
+    found = getattr(settings, "PRODUCTION_PROCESSES", {})
+    if not isinstance(found, Mapping):
+        message = f"PRODUCTION_PROCESSES is {_short(found)}, not a dictionary."
+        raise ConfigurationError(Fault.NOT_A_DICT, message, f"For example: {EXAMPLE}")
+    if not found:
+        message = "PRODUCTION_PROCESSES names no processes."
+        raise ConfigurationError(Fault.EMPTY, message, f"For example: {EXAMPLE}")
+    return found
+
+
+def entry(name: object) -> Process:
+    """
+    Return the process of that name, which is in the table.
+
+    Raises:
+        ConfigurationError: The name or the entry is not of the right form.
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        message = f"PRODUCTION_PROCESSES has the name {_short(name)}."
+        hint = "Names start with a letter or digit; then also '.', '_' and '-'."
+        raise ConfigurationError(Fault.BAD_NAME, message, hint)
+    process = Process(name, config if isinstance(config := table()[name], dict) else {})
+    if not isinstance(config, dict):
+        hint = 'Write {"BACKEND": "dotted.path", ...}.'
+        message = f" is {_short(config)}, not a dictionary."
+        raise process.fault(Fault.SPEC_NOT_A_DICT, message, hint)
+    return process
+
+
+def process(name: str | None = None) -> Process:
+    """
+    Return the process that is meant by that name, or by none.
+
+    Without one it is ``PROCESS_NAME``, else ``web``, else the only one.
+
+    Raises:
+        UnknownProcess: There is none of that name, or it is not clear which.
+        ConfigurationError: The table is wrong, or this entry.
+    """
+    names = [key for key in table() if isinstance(key, str)]
+    chosen = name or os.environ.get("PROCESS_NAME")
+    if not chosen and ("web" in names or len(names) == 1):
+        chosen = "web" if "web" in names else names[0]
+    if not chosen:
+        message = "Which process? None is named 'web', and none was given."
+        raise UnknownProcess(message, f"Configured: {', '.join(names)}.")
+    if chosen not in names:
+        guess = did_you_mean(chosen, names)
+        hint = f"{guess} Configured: {', '.join(names)}.".strip()
+        raise UnknownProcess(f"No process named {_short(chosen)}.", hint)
+    return entry(chosen)
+
+
+def did_you_mean(word: str, words: Iterable[str]) -> str:
+    """Return "Did you mean 'web'?", or nothing where no word is near."""
+    near = difflib.get_close_matches(word, list(words), 1)
+    return f"Did you mean {near[0]!r}?" if near else ""
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:76]}..."
+
+
+def _is_environment(value: object) -> bool:
+    return isinstance(value, Mapping) and all(
+        isinstance(name, str)
+        and name
+        and "=" not in name
+        and "\0" not in str(text)
+        and isinstance(text, str | int | float)
+        for name, text in value.items()
+    )
+
+
+def _is_words(value: object) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(w, str) for w in value)
+
+
+def _is_seconds(value: object) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and value > 0  # type: ignore[operator]

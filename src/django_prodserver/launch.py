@@ -1,0 +1,207 @@
+"""From a process to the server it is: warm and in this very process, or by exec."""
+
+from __future__ import annotations
+
+import gc
+import os
+import runpy
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+from django_prodserver import scripts, sharing
+from django_prodserver.arguments import merge
+from django_prodserver.backends import loading
+from django_prodserver.backends.base import Backend, BaseServerBackend
+from django_prodserver.conf import Process
+from django_prodserver.exceptions import ConfigurationError, Fault
+
+# Set, to this process's id, by the exec that put ENV into the environment.
+_REEXECUTED = "_PRODSERVER_ENV_SET"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """
+    What starting a process comes to.
+
+    Attributes:
+        backend: The backend, made of the process's entry.
+        args: The options, with what the command line overrides.
+        argv: The native command, wrapper first; None for a backend that has
+            only ``start_server``.
+        environment: What the command needs in its environment.
+    """
+
+    process: Process
+    backend: BaseServerBackend
+    args: list[str]
+    argv: list[str] | None
+    environment: dict[str, str]
+
+
+def plan(
+    process: Process, overrides: Sequence[str] = (), *, check: bool = True
+) -> Plan:
+    """
+    Return what starting a process comes to, without starting anything.
+
+    Args:
+        process: Which one.
+        overrides: Options of the command line, which replace the configured ones.
+        check: Whether a fault, such as a server that is not installed, counts.
+
+    Raises:
+        ConfigurationError: The first of the faults that keep it from starting.
+    """
+    if check:
+        for fault in loading.faults(process):
+            raise fault
+    backend = loading.load(process)
+    args = merge(backend.prep_server_args(), overrides, backend.grammar)
+    argv = None
+    if _is_declared(backend):
+        try:
+            argv = [*process.config.get("PREFIX", ()), *backend.command(args)]
+        except ConfigurationError as error:
+            message = f": {error.message}"
+            raise process.fault(error.fault, message, error.hint) from None
+    return Plan(process, backend, args, argv, _environment(process))
+
+
+def start(plan: Plan) -> NoReturn:
+    """
+    Become the server: this returns to nobody, and raises what the server raises.
+
+    Raises:
+        ConfigurationError: Before anything has begun.
+        SystemExit: The server's own exit.
+    """
+    _put_environment(plan)
+    os.environ.update(plan.environment)
+    backend = plan.backend
+    if isinstance(backend, Backend) and backend.env_prefix:
+        _drop_service_links(backend.env_prefix)
+    if not isinstance(backend, Backend) or plan.argv is None:
+        _set_up_django()
+        backend.start_server(*plan.args)
+        sys.exit(0)
+    script = scripts.find(backend.script)
+    prefix = plan.process.config.get("PREFIX", ())
+    preload = plan.process.config.get("PRELOAD", True)
+    if preload and not prefix and not backend.must_exec(plan.args):
+        reason = _warm(plan, backend)
+        if not reason:
+            backend.prepare()
+            _run_in_place(script, plan.argv)
+        print(f"prodserver: not preloading, because {reason}", file=sys.stderr)
+    _exec([*prefix, script, *plan.argv[len(prefix) + 1 :]])
+
+
+def _is_declared(backend: BaseServerBackend) -> bool:
+    # A subclass of one of ours may have a start of its own.
+    return (
+        isinstance(backend, Backend)
+        and type(backend).start_server is Backend.start_server
+    )
+
+
+def _warm(plan: Plan, backend: Backend) -> str:
+    """Load the application; return why it must be thrown away, or nothing."""
+    from django.db import connections
+
+    try:
+        _set_up_django()
+        backend.load()
+    except ConfigurationError as error:
+        raise plan.process.fault(
+            error.fault, f": {error.message}", error.hint
+        ) from None
+    except Exception as error:
+        # The server shall say it its own way, and exit with its own code.
+        return f"the application fails: {type(error).__name__}: {error}"
+    connections.close_all()
+    if backend.forks and (reason := sharing.obstacle()):
+        return reason
+    gc.collect()
+    # Kept out of the collector's sight, so that it never writes to the memory
+    # that the workers share.
+    gc.freeze()
+    return ""
+
+
+def _set_up_django() -> None:
+    from django.apps import apps
+
+    if not apps.ready:
+        import django
+
+        django.setup()
+
+
+def _run_in_place(script: str, argv: Sequence[str]) -> NoReturn:
+    sys.argv = [script, *argv[1:]]
+    sys.stdout.flush()
+    sys.stderr.flush()
+    runpy.run_path(script, run_name="__main__")
+    sys.exit(0)
+
+
+def _exec(argv: Sequence[str]) -> NoReturn:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    try:
+        os.execvp(argv[0], argv)  # noqa: S606  # no shell, on purpose
+    except OSError as error:
+        message = f"{argv[0]} cannot be started: {error.strerror}."
+        hint = "PREFIX begins with a command; is it installed?"
+        raise ConfigurationError(Fault.BAD_VALUE, message, hint) from None
+
+
+def _environment(process: Process) -> dict[str, str]:
+    """Return what a native command needs to find the project, and ``ENV``."""
+    from django.conf import settings
+
+    # Everything ahead of the standard library on sys.path was put there: the
+    # folder of manage.py, the working directory, PYTHONPATH, --pythonpath.
+    standard = os.path.dirname(os.__file__)  # noqa: PTH120  # as sys.path has it
+    ahead = sys.path[: sys.path.index(standard)] if standard in sys.path else []
+    bin_folder = os.path.dirname(sys.executable)  # noqa: PTH120
+    folders = dict.fromkeys(
+        os.path.abspath(folder)  # noqa: PTH100
+        for folder in ahead
+        if not folder.endswith(".zip") and folder != bin_folder
+    )
+    found = {"PYTHONPATH": os.pathsep.join(folders)} if folders else {}
+    if settings.SETTINGS_MODULE:
+        found["DJANGO_SETTINGS_MODULE"] = settings.SETTINGS_MODULE
+    return found | process.environment
+
+
+def _drop_service_links(prefix: str) -> None:
+    """
+    Drop what Kubernetes says of a Service that bears the server's name.
+
+    ``UVICORN_PORT=tcp://10.0.0.1:80`` is read as the option, and ends the server.
+    """
+    for name, value in list(os.environ.items()):
+        if name.startswith(prefix) and value.startswith("tcp://"):
+            del os.environ[name]
+            print(f"prodserver: ignoring {name}={value}", file=sys.stderr)
+
+
+def _put_environment(plan: Plan) -> None:
+    """
+    Start this very command again if ``ENV`` is not in the environment.
+
+    What an interpreter or the C library reads as it starts (``MALLOC_ARENA_MAX``,
+    ``LD_PRELOAD``, ``PYTHONHASHSEED``) would come too late otherwise.
+    """
+    wanted = plan.process.environment
+    if os.environ.pop(_REEXECUTED, "") == str(os.getpid()):
+        return  # something on the way changes it back: once is enough
+    if any(os.environ.get(name) != value for name, value in wanted.items()):
+        os.environ.update(wanted)
+        os.environ[_REEXECUTED] = str(os.getpid())
+        _exec([sys.executable, *sys.orig_argv[1:]])

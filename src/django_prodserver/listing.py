@@ -1,0 +1,91 @@
+"""Processes and commands as text, for people and for machines."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+
+from django_prodserver import conf, launch, scripts
+from django_prodserver.exceptions import ProdserverError
+from django_prodserver.launch import Plan
+from django_prodserver.masking import mask, mask_words
+
+
+def command_line(plan: Plan, show_secrets: bool = False) -> str:
+    """Return the native command as one line that a shell runs."""
+    if plan.argv is None:
+        path, args = plan.process.config["BACKEND"], plan.args
+        words = args if show_secrets else mask_words(args)
+        return f"# {path} has no native command; it is called with: {shlex.join(words)}"
+    environment = plan.environment
+    words = _with_path(plan)
+    if not show_secrets:
+        environment = {name: mask(text, name) for name, text in environment.items()}
+        words = mask_words(words)
+    settings = [f"{name}={shlex.quote(text)}" for name, text in environment.items()]
+    return " ".join([*settings, shlex.join(words)])
+
+
+def as_text(show_secrets: bool = False) -> str:
+    """Return a table of the processes: name, backend, command."""
+    rows = [("NAME", "BACKEND", "COMMAND")]
+    for row in _rows(show_secrets):
+        backend = str(row["backend"]).rpartition(".")[2]
+        rows.append((str(row["name"]), backend, str(row["command"] or row["error"])))
+    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    return "\n".join(
+        f"{name:{widths[0]}}  {backend:{widths[1]}}  {command}"
+        for name, backend, command in rows
+    )
+
+
+def as_json(show_secrets: bool = False) -> str:
+    """
+    Return the processes as a JSON list.
+
+    Each is an object with ``name``, ``backend``, ``argv`` (the command's words,
+    or null), ``command`` (the same for a shell), ``default`` (whether it is the
+    one that starts without a name) and ``error`` (why it cannot start, or null).
+    """
+    return json.dumps(_rows(show_secrets), indent=2)
+
+
+def _rows(show_secrets: bool) -> list[dict[str, object]]:
+    try:
+        default = conf.process().name
+    except ProdserverError:
+        default = ""
+    rows: list[dict[str, object]] = []
+    for name in conf.table():
+        row: dict[str, object] = dict.fromkeys(
+            ("name", "backend", "argv", "command", "default", "error")
+        )
+        row |= {"name": str(name), "default": name == default}
+        try:
+            process = conf.entry(name)
+            row["backend"] = process.config.get("BACKEND")
+            # Faults do not hide the command: it can be listed where the server
+            # is not installed.
+            plan = launch.plan(process, check=False)
+            row["argv"] = plan.argv and (
+                plan.argv if show_secrets else mask_words(plan.argv)
+            )
+            row["command"] = shlex.join(row["argv"]) if plan.argv else "start_server()"
+            launch.plan(process)
+        except ProdserverError as error:
+            row["error"] = error.message
+        rows.append(row)
+    return rows
+
+
+def _with_path(plan: Plan) -> list[str]:
+    """Return the command's words, with the script's whole path if PATH needs it."""
+    words = list(plan.argv or ())
+    index = len(plan.process.config.get("PREFIX", ()))
+    path = scripts.find(words[index])
+    found = shutil.which(words[index])
+    if not found or not os.path.samefile(found, path):  # noqa: PTH121
+        words[index] = path
+    return words

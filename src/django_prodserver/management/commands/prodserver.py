@@ -1,0 +1,46 @@
+"""``manage.py prodserver``."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from django_prodserver import cli
+from django_prodserver.exceptions import ProdserverError
+
+
+class Command(BaseCommand):
+    """Become one of the processes that ``PRODUCTION_PROCESSES`` names."""
+
+    help = "Become one of the processes that PRODUCTION_PROCESSES names."
+    # The process's own settings are checked as it starts, with one message; the
+    # project's checks are for "manage.py check". The tag keeps --skip-checks.
+    requires_system_checks = ["prodserver"]
+
+    def create_parser(
+        self, prog_name: str, subcommand: str, **kwargs: Any
+    ) -> CommandParser:
+        parser = super().create_parser(
+            prog_name, subcommand, allow_abbrev=False, **kwargs
+        )
+        split = partial(cli.split, parser, parse=parser.parse_known_args)
+        # Django parses with this, whether the command line calls or call_command.
+        parser.parse_args = lambda args=None, namespace=None: split(args or [])  # type: ignore[method-assign, assignment]
+        return parser
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        cli.add_arguments(parser)
+
+    def check(self, **kwargs: Any) -> None:
+        """Leave the checking to the start, which looks at one process only."""
+
+    def handle(self, *args: str, **options: Any) -> None:
+        try:
+            code = cli.run(write=self.stdout.write, **options)
+        except ProdserverError as error:
+            raise CommandError(str(error), returncode=error.returncode) from error
+        if code:
+            sys.exit(code)

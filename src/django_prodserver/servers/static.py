@@ -1,0 +1,30 @@
+"""The application with its static files, as runserver has them: with DEBUG on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.apps import apps
+from django.conf import settings
+from django.utils.module_loading import import_string
+
+
+def __getattr__(name: str) -> Any:  # a module's own hook, PEP 562
+    """Return ``wsgi``, ``asgi`` or ``wsgi_as_asgi``, made when it is asked for."""
+    if name == "wsgi_as_asgi":
+        from a2wsgi import WSGIMiddleware
+
+        return WSGIMiddleware(__getattr__("wsgi"))
+    if name not in ("wsgi", "asgi"):
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    application = import_string(getattr(settings, f"{name.upper()}_APPLICATION"))
+    if not settings.DEBUG or not apps.is_installed("django.contrib.staticfiles"):
+        return application
+    from django.contrib.staticfiles import handlers
+
+    handler = {
+        "wsgi": handlers.StaticFilesHandler,
+        "asgi": handlers.ASGIStaticFilesHandler,
+    }[name]
+    return handler(application)

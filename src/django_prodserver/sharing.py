@@ -1,0 +1,41 @@
+"""What a fork would break in a process that has loaded the application."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+import threading
+from pathlib import Path
+
+
+def obstacle() -> str:
+    """Return what forked workers could not share, in words; nothing if all can be."""
+    for thread in threading.enumerate():
+        if thread is not threading.main_thread():
+            return f"the application has started the thread {thread.name!r}"
+    folder = Path("/proc/self/fd")
+    for entry in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if what := _shared_position(int(entry.name), entry):
+            return f"the application has left open {what}"
+    return ""
+
+
+def _shared_position(descriptor: int, entry: Path) -> str:
+    """Return what a descriptor is, if two processes must not both use it."""
+    try:
+        # Python opens everything close-on-exec; what is not was handed down to
+        # this process, and natively reaches the workers too.
+        if not fcntl.fcntl(descriptor, fcntl.F_GETFD) & fcntl.FD_CLOEXEC:
+            return ""
+        mode = os.fstat(descriptor).st_mode
+        flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
+        target = str(entry.readlink())
+    except OSError:
+        return ""  # gone: it was the listing's own
+    if stat.S_ISSOCK(mode):
+        return f"a socket (file descriptor {descriptor})"
+    # Files opened for appending are logs, which processes do share.
+    if stat.S_ISREG(mode) and not flags & os.O_APPEND:
+        return f"the file {target}"
+    return ""

@@ -1,0 +1,43 @@
+"""Views that tell a test what it cannot see from outside."""
+
+import asyncio
+import logging
+import os
+import sys
+import threading
+import time
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.urls import path
+
+
+def about(request: HttpRequest) -> JsonResponse:
+    return JsonResponse(
+        {
+            "pid": os.getpid(),
+            "ppid": os.getppid(),
+            "argv": sys.argv,
+            "scheme": request.scheme,
+            "threads": [thread.name for thread in threading.enumerate()],
+            "asgi": hasattr(request, "scope"),
+            "environ": dict(os.environ),
+        }
+    )
+
+
+def slow(request: HttpRequest) -> HttpResponse:
+    logging.getLogger("proj").warning("slow began")
+    time.sleep(float(request.GET.get("s", 1)))
+    return HttpResponse("slow done")
+
+
+async def async_slow(request: HttpRequest) -> HttpResponse:
+    await asyncio.sleep(float(request.GET.get("s", 1)))
+    return HttpResponse("slow done")
+
+
+urlpatterns = [
+    path("about", about),
+    path("slow", slow),
+    path("async-slow", async_slow),
+]
