@@ -35,7 +35,9 @@ def _shared_position(descriptor: int, entry: Path) -> str:
         return ""  # gone: it was the listing's own
     if stat.S_ISSOCK(mode):
         return f"a socket (file descriptor {descriptor})"
-    # Files opened for appending are logs, which processes do share.
-    if stat.S_ISREG(mode) and not flags & os.O_APPEND:
+    # Files opened for appending are logs, and those in memory (multiprocessing's
+    # semaphores and arenas) are there to be shared.
+    in_memory = target.startswith(("/dev/shm/", "/memfd:"))  # noqa: S108
+    if stat.S_ISREG(mode) and not flags & os.O_APPEND and not in_memory:
         return f"the file {target}"
     return ""

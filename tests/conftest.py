@@ -1,0 +1,157 @@
+"""What the tests with real processes share."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import harness
+from tests.harness import MANAGE, PROJECT, Running, Web
+
+
+@pytest.fixture(scope="session")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a Redis that was started for the tests, and stops with them."""
+    program = shutil.which("redis-server")
+    assert program, "redis-server is missing; make test installs it"
+    port = harness.free_port()
+    folder = tmp_path_factory.mktemp("redis")
+    server = Running(
+        [program, "--port", str(port), "--bind", "127.0.0.1", "--save", ""],
+        {},
+        folder / "log",
+        folder,
+    )
+    server.says("Ready to accept connections")
+    yield f"redis://127.0.0.1:{port}"
+    server.kill()
+
+
+@pytest.fixture
+def redis_url(redis: str, request: pytest.FixtureRequest) -> str:
+    """A Redis database that is empty."""
+    from redis import Redis
+
+    url = f"{redis}/0"
+    with Redis.from_url(url) as client:
+        client.flushall()
+    return url
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """The folder that the project under test writes to."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    return folder
+
+
+class Starter:
+    """Starts processes of the project under test, and leaves none behind."""
+
+    def __init__(self, data: Path, tmp_path: Path) -> None:
+        self.data = data
+        self._tmp_path = tmp_path
+        self._started: list[Running] = []
+
+    def environment(
+        self,
+        processes: Any = None,
+        settings: Mapping[str, Any] | None = None,
+        unset: Sequence[str] = (),
+        **env: str,
+    ) -> dict[str, str]:
+        settings = dict(settings or {})
+        if processes is not None:
+            settings["PRODUCTION_PROCESSES"] = processes
+        return harness.environment(self.data, settings, unset, **env)
+
+    def command(
+        self, *args: str, via: Sequence[str] = MANAGE, **env: Any
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command that ends by itself."""
+        return harness.running([*via, *args], env=self.environment(**env))
+
+    def process(
+        self,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        *,
+        kind: type[Running] = Running,
+        cwd: Path = PROJECT,
+    ) -> Any:
+        log = self._tmp_path / f"{len(self._started)}.log"
+        started = kind(argv, env, log, cwd)
+        self._started.append(started)
+        return started
+
+    def web(
+        self,
+        config: Mapping[str, Any],
+        *args: str,
+        port: int,
+        via: Sequence[str] = MANAGE,
+        **env: Any,
+    ) -> Web:
+        """Start a web process and wait for its first answer."""
+        environment = self.environment({"web": config}, **env)
+        server: Web = self.process([*via, "web", *args], environment, kind=Web)
+        server.port = port
+        server.wait_until_ready()
+        return server
+
+    def worker(
+        self,
+        config: Mapping[str, Any],
+        *args: str,
+        via: Sequence[str] = MANAGE,
+        **env: Any,
+    ) -> Running:
+        environment = self.environment({"worker": config}, **env)
+        worker: Running = self.process([*via, "worker", *args], environment)
+        return worker
+
+    def migrate(self, **env: Any) -> None:
+        done = harness.running(
+            [MANAGE[0], "manage.py", "migrate", "-v0"], env=self.environment(**env)
+        )
+        assert done.returncode == 0, done.stderr
+
+    def enqueue(self, queue: str, *names: str, seconds: float = 0, **env: Any) -> None:
+        done = harness.running(
+            [
+                *(MANAGE[0], "manage.py", "enqueue", queue, *names),
+                f"--seconds={seconds}",
+            ],
+            env=self.environment(**env),
+        )
+        assert done.returncode == 0, done.stderr
+
+    def marks(self, name: str) -> tuple[int, int]:
+        """Return how often the task of that name began, and ended."""
+        folder = self.data / "marks"
+        return (
+            len(harness.lines(folder / f"{name}.began")),
+            len(harness.lines(folder / f"{name}.ended")),
+        )
+
+    def end(self) -> None:
+        for started in self._started:
+            started.kill()
+
+
+@pytest.fixture
+def start(data: Path, tmp_path: Path) -> Iterator[Starter]:
+    starter = Starter(data, tmp_path)
+    yield starter
+    starter.end()
+
+
+@pytest.fixture
+def port() -> int:
+    return harness.free_port()

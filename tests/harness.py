@@ -1,0 +1,201 @@
+"""Real processes under test: start, look, signal, look."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psutil
+
+PROJECT = Path(__file__).parent / "project"
+STARTUP = 30
+BIN = Path(sys.executable).parent
+
+#: The three ways to say "become this process".
+MANAGE = (sys.executable, "manage.py", "prodserver")
+MODULE = (sys.executable, "-m", "django_prodserver")
+SCRIPT = (str(BIN / "prodserver"),)
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+T = TypeVar("T")
+
+
+def wait_for(look: Callable[[], T], what: str, seconds: float = STARTUP) -> T:
+    """Return the first true value of ``look``; fail when the time is up."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := look():
+            return found
+        time.sleep(0.02)
+    message = f"{what}: not within {seconds} s"
+    raise AssertionError(message)
+
+
+def environment(
+    data: Path, settings: Mapping[str, Any], unset: Sequence[str] = (), **extra: str
+) -> dict[str, str]:
+    """Return the environment of a process that runs the project under test."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("DJANGO_", "PYTEST_", "COV_"))
+    }
+    return kept | {
+        "DJANGO_SETTINGS_MODULE": "proj.settings",
+        "PYTHONUNBUFFERED": "1",
+        "TEST_DATA": str(data),
+        "TEST_SETTINGS": json.dumps(settings),
+        "TEST_UNSET": json.dumps(unset),
+        **extra,
+    }
+
+
+class Running:
+    """A process that was started, and its log."""
+
+    def __init__(
+        self, argv: Sequence[str], env: Mapping[str, str], log: Path, cwd: Path
+    ) -> None:
+        self.log = log
+        self.started = time.monotonic()
+        self._threads = ThreadPoolExecutor()
+        # To a file: a pipe that nobody reads would stop the server when full.
+        with log.open("ab") as file:
+            self.process = subprocess.Popen(
+                argv,
+                env=dict(env),
+                cwd=cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def output(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def until(
+        self, look: Callable[[], Any], what: str, seconds: float = STARTUP
+    ) -> Any:
+        """Wait for something to be true; fail at once when the process dies."""
+
+        def alive_and() -> Any:
+            if found := look():
+                return found
+            code = self.process.poll()
+            assert code is None, f"{what}: it exited with {code}:\n{self.output}"
+            return None
+
+        try:
+            return wait_for(alive_and, what, seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.output}") from None
+
+    def says(self, text: str, seconds: float = STARTUP) -> None:
+        self.until(lambda: text in self.output, f"{text!r} in the log", seconds)
+
+    def exits(self, seconds: float = STARTUP) -> int:
+        """Return its exit code, having seen that nothing of it is left."""
+        try:
+            code = self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            message = f"still running after {seconds} s:\n{self.output}"
+            raise AssertionError(message) from None
+        wait_for(lambda: not self.left(), f"nothing left of {self.process.args}", 5)
+        return code
+
+    def stop(self, signum: int = signal.SIGTERM, seconds: float = STARTUP) -> int:
+        self.process.send_signal(signum)
+        return self.exits(seconds)
+
+    def left(self) -> list[psutil.Process]:
+        """Return the processes of its session that are still there."""
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(ProcessLookupError, psutil.Error):
+                if os.getsid(process.pid) == self.process.pid:
+                    if process.status() != psutil.STATUS_ZOMBIE:
+                        found.append(process)
+        return found
+
+    def kill(self) -> None:
+        # The whole session: a server that was started instead of exec'd would
+        # outlive its parent, and keep the port.
+        for process in self.left():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        self.process.wait()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+class Web(Running):
+    """A web server on a port of 127.0.0.1."""
+
+    port: int
+
+    def get(self, path: str, timeout: float = 10) -> str:
+        url = f"http://127.0.0.1:{self.port}{path}"
+        with urllib.request.urlopen(url, timeout=timeout) as response:
+            return str(response.read().decode())
+
+    def about(self) -> dict[str, Any]:
+        return dict(json.loads(self.get("/about")))
+
+    def wait_until_ready(self) -> None:
+        self.until(self._answers, "the first answer")
+        self.ready_after = time.monotonic() - self.started
+
+    def in_flight(self, path: str) -> Future[str]:
+        """Start a request, and return when its view has begun."""
+        before = self.output.count("slow began")
+        future = self._threads.submit(self.get, path, 60)
+        self.until(
+            lambda: self.output.count("slow began") > before, "the request in flight"
+        )
+        return future
+
+    def _answers(self) -> bool:
+        try:
+            self.get("/about", timeout=2)
+        except urllib.error.HTTPError as error:
+            raise AssertionError(f"{error}:\n{self.output}") from None
+        except OSError:
+            return False
+        return True
+
+
+def memory(pid: int) -> float:
+    """Return the proportional set size of a process and its children, in MiB."""
+    parent = psutil.Process(pid)
+    tree = [parent, *parent.children(recursive=True)]
+    return sum(process.memory_full_info().pss for process in tree) / 2**20
+
+
+def running(argv: Sequence[str], **kwargs: Any) -> subprocess.CompletedProcess[str]:
+    """Run a command of the project under test to its end."""
+    return subprocess.run(
+        argv, cwd=PROJECT, text=True, capture_output=True, timeout=60, **kwargs
+    )
+
+
+def lines(path: Path) -> list[str]:
+    return path.read_text().splitlines() if path.exists() else []

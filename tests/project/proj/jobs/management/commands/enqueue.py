@@ -1,0 +1,36 @@
+"""Put a task on a queue, as an application would."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+
+class Command(BaseCommand):
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("queue")
+        parser.add_argument("names", nargs="+")
+        parser.add_argument("--seconds", type=float, default=0)
+
+    def handle(self, **options: Any) -> None:
+        for name in options["names"]:
+            _enqueue(options["queue"], name, options["seconds"])
+
+
+def _enqueue(queue: str, name: str, seconds: float) -> None:
+    if queue == "celery" or queue == "celery-late":
+        import proj.celery  # noqa: F401  # makes it the current app
+        from proj.jobs import celery_tasks
+
+        late = queue == "celery-late"
+        task = celery_tasks.mark_late if late else celery_tasks.mark
+        task.delay(name, seconds)
+    elif queue == "q2":
+        from django_q.tasks import async_task
+
+        async_task("proj.jobs.work.mark", name, seconds)
+    else:
+        from proj.jobs.tasks import mark
+
+        mark.enqueue(name, seconds)

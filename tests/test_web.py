@@ -1,0 +1,173 @@
+"""Every web server, for real: started, used, signalled, looked at as it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.conftest import Starter
+from tests.harness import MANAGE, MODULE, PROJECT, SCRIPT, Web
+
+pytestmark = pytest.mark.process
+
+BACKENDS = "django_prodserver.backends"
+
+
+class Variant(NamedTuple):
+    """A way to run a server, and what is known to end otherwise than with 0."""
+
+    backend: str
+    args: Mapping[str, Any]
+    #: How the option for the address is spelled.
+    bind: Callable[[int], Mapping[str, Any]]
+    asgi: bool = False
+    on_term: int = 0
+    #: Natively SIGINT is a quick shutdown of gunicorn, which its sync worker
+    #: and its ASGI workers end the request by.
+    quick_on_int: bool = False
+
+    def config(self, port: int, **more: Any) -> dict[str, Any]:
+        args = {**self.bind(port), **self.args}
+        return {"BACKEND": f"{BACKENDS}.{self.backend}", "ARGS": args, **more}
+
+
+def _bind(port: int) -> Mapping[str, Any]:
+    return {"bind": f"127.0.0.1:{port}"}
+
+
+def _port(port: int) -> Mapping[str, Any]:
+    return {"port": port}
+
+
+def _listen(port: int) -> Mapping[str, Any]:
+    return {"listen": f"127.0.0.1:{port}"}
+
+
+GUNICORN = "gunicorn.GunicornServer"
+VARIANTS = {
+    "gunicorn": Variant(GUNICORN, {}, _bind, quick_on_int=True),
+    "gunicorn-2": Variant(GUNICORN, {"workers": 2}, _bind, quick_on_int=True),
+    "gunicorn-threads-2": Variant(GUNICORN, {"workers": 2, "threads": 4}, _bind),
+    "gunicorn-asgi-2": Variant(
+        GUNICORN, {"workers": 2, "worker-class": "asgi"}, _bind, True, 0, True
+    ),
+    "gunicorn-uvicorn-2": Variant(
+        GUNICORN,
+        {
+            "workers": 2,
+            "worker-class": "uvicorn_worker.UvicornWorker",
+            "graceful-timeout": 5,
+        },
+        _bind,
+        True,
+        0,
+        True,
+    ),
+    # One uvicorn process ends by raising the signal again, once it is done.
+    "uvicorn": Variant("uvicorn.UvicornServer", {}, _port, True, -signal.SIGTERM),
+    "uvicorn-2": Variant("uvicorn.UvicornServer", {"workers": 2}, _port, True),
+    "uvicorn-wsgi": Variant(
+        "uvicorn.UvicornWSGIServer", {}, _port, on_term=-signal.SIGTERM
+    ),
+    "uvicorn-wsgi-2": Variant("uvicorn.UvicornWSGIServer", {"workers": 2}, _port),
+    "granian-asgi": Variant("granian.GranianASGIServer", {}, _port, True),
+    "granian-asgi-2": Variant("granian.GranianASGIServer", {"workers": 2}, _port, True),
+    "granian-wsgi": Variant("granian.GranianWSGIServer", {"threads": 4}, _port),
+    "granian-wsgi-2": Variant(
+        "granian.GranianWSGIServer", {"workers": 2, "threads": 4}, _port
+    ),
+    "waitress": Variant("waitress.WaitressServer", {}, _listen),
+}
+every = pytest.mark.parametrize("variant", VARIANTS.values(), ids=list(VARIANTS))
+DRY_RUN = (*MANAGE, "web", "--dry-run")
+
+
+@every
+def test_sigterm_finishes_the_request(
+    variant: Variant, start: Starter, port: int, record_property: Any
+) -> None:
+    """A request in flight is answered, then it exits, and nothing is left."""
+    server = start.web(variant.config(port), port=port)
+    assert server.about()["asgi"] is variant.asgi
+    request = server.in_flight("/slow?s=3")
+    signalled = time.monotonic()
+    code = server.stop(signal.SIGTERM)
+    took = time.monotonic() - signalled
+    assert request.result() == "slow done"
+    assert code == variant.on_term
+    assert took < 10
+    record_property("row", (server.ready_after, "completed", code, took))
+
+
+@every
+def test_sigint_stops_it_too(variant: Variant, start: Starter, port: int) -> None:
+    """Ctrl-C ends it like SIGTERM, or quickly where that is what the server does."""
+    server = start.web(variant.config(port), port=port, via=MODULE)
+    request = server.in_flight("/slow?s=3")
+    assert server.stop(signal.SIGINT) == 0
+    if not variant.quick_on_int:
+        assert request.result() == "slow done"
+
+
+@every
+def test_what_dry_run_prints_serves_the_same(
+    variant: Variant, start: Starter, port: int
+) -> None:
+    """The line can be pasted into a shell, and is the whole command."""
+    env = start.environment({"web": variant.config(port)})
+    printed = subprocess.run(
+        DRY_RUN, env=env, cwd=PROJECT, capture_output=True, text=True, check=True
+    )
+    bare = {k: env[k] for k in env if k not in ("DJANGO_SETTINGS_MODULE",)}
+    server: Web = start.process(
+        ["sh", "-c", f"exec env {printed.stdout}"], bare, kind=Web
+    )
+    server.port = port
+    server.wait_until_ready()
+    assert server.about()["asgi"] is variant.asgi
+    assert server.stop() == variant.on_term
+
+
+@pytest.mark.parametrize(
+    "variant", [VARIANTS["gunicorn"], VARIANTS["uvicorn"], VARIANTS["waitress"]]
+)
+@pytest.mark.parametrize(
+    "via", [MANAGE, MODULE, SCRIPT], ids=["manage", "-m", "script"]
+)
+def test_the_process_that_was_started_is_the_server(
+    via: tuple[str, ...], variant: Variant, start: Starter, port: int
+) -> None:
+    """There is nothing in between: the pid is the server's, or its worker's parent."""
+    server = start.web(variant.config(port), port=port, via=via)
+    about = server.about()
+    assert server.process.pid in (about["pid"], about["ppid"])
+
+
+@every
+def test_two_starts_in_a_row_on_one_port(
+    variant: Variant, start: Starter, port: int
+) -> None:
+    for _ in range(2):
+        server = start.web(variant.config(port), port=port, via=MODULE)
+        assert server.stop() == variant.on_term
+
+
+@every
+def test_sys_argv_is_the_native_command(
+    variant: Variant, start: Starter, port: int
+) -> None:
+    """What the application sees of the command line is what it would see natively."""
+    server = start.web(variant.config(port), port=port)
+    argv = server.about()["argv"]
+    if variant.backend.startswith("uvicorn") and variant.args:
+        return  # spawned: uvicorn's own affair
+    env = start.environment({"web": variant.config(port)})
+    printed = subprocess.check_output(DRY_RUN, env=env, cwd=PROJECT, text=True)
+    assert argv[1:] == printed.split()[3:]
+    assert os.path.isabs(argv[0])
