@@ -13,7 +13,6 @@ from django_prodserver.exceptions import (
     ConfigurationError,
     Fault,
     ProdserverError,
-    UsageError,
 )
 
 USAGE = "%(prog)s [options] [NAME] [the server's own options] [-- more of them]"
@@ -28,9 +27,8 @@ Write = Callable[[str], Any]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add our own options; NAME and the server's are what ``split`` leaves."""
-    parser.usage = USAGE
-    parser.epilog = EPILOG
+    """Add the options of ``prodserver``."""
+    add_name(parser)
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument(
         "--list", action="store_true", help="List the processes and their commands."
@@ -59,6 +57,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_name(parser: argparse.ArgumentParser) -> None:
+    """Describe NAME and the server's options, which are what ``split`` leaves."""
+    parser.usage = USAGE
+    parser.epilog = EPILOG
+
+
 def split(
     parser: argparse.ArgumentParser,
     args: Sequence[str],
@@ -77,11 +81,12 @@ def split(
     namespace, words = parse(args[:end])
     native = args[end + 1 :]
     names: list[str] = []
-    while words and not words[0].startswith("-") and (namespace.all or not names):
+    several = getattr(namespace, "all", False)
+    while words and not words[0].startswith("-") and (several or not names):
         names.append(words.pop(0))
-    if namespace.all and (words or native):
+    if several and (words or native):
         parser.error("--all takes names only; options belong to one process")
-    if namespace.list and (names or words or native):
+    if getattr(namespace, "list", False) and (names or words or native):
         parser.error("--list takes no names")
     namespace.names, namespace.native = names, [*words, *native]
     return namespace

@@ -20,7 +20,7 @@ def command_line(plan: Plan, show_secrets: bool = False) -> str:
         words = args if show_secrets else mask_words(args)
         return f"# {path} has no native command; it is called with: {shlex.join(words)}"
     environment = plan.environment
-    words = _with_path(plan)
+    words = with_path(plan)
     if not show_secrets:
         environment = {name: mask(text, name) for name, text in environment.items()}
         words = mask_words(words)
@@ -80,7 +80,7 @@ def _rows(show_secrets: bool) -> list[dict[str, object]]:
     return rows
 
 
-def _with_path(plan: Plan) -> list[str]:
+def with_path(plan: Plan) -> list[str]:
     """Return the command's words, with the script's whole path if PATH needs it."""
     words = list(plan.argv or ())
     index = len(plan.process.config.get("PREFIX", ()))

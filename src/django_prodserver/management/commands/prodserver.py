@@ -39,8 +39,11 @@ class Command(BaseCommand):
 
     def handle(self, *args: str, **options: Any) -> None:
         try:
-            code = cli.run(write=self.stdout.write, **options)
+            code = self.start(**options)
         except ProdserverError as error:
             raise CommandError(str(error), returncode=error.returncode) from error
         if code:
             sys.exit(code)
+
+    def start(self, **options: Any) -> int:
+        return cli.run(write=self.stdout.write, **options)

@@ -1,0 +1,110 @@
+"""The production process on a developer's machine: one worker, reloaded on changes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+
+from django.apps import apps
+from django.conf import settings
+from django.utils.autoreload import StatReloader, autoreload_started
+
+from django_prodserver import conf, launch, listing
+from django_prodserver.arguments import merge, render
+from django_prodserver.backends.base import Backend
+from django_prodserver.backends.web import WebBackend
+from django_prodserver.launch import Plan
+
+
+def plan(name: str | None, native: Sequence[str]) -> Plan:
+    """Return the plan of a process: one worker, and static files where DEBUG is on."""
+    process = conf.process(name)
+    backend = launch.plan(process).backend
+    solo = backend.solo() if isinstance(backend, Backend) else {}
+    overrides = merge(render(solo, backend.grammar), native, backend.grammar)
+    planned = launch.plan(process, overrides)
+    if isinstance(planned.backend, WebBackend) and settings.DEBUG:
+        planned.backend.with_static_files(planned.args)
+        planned.argv[:] = planned.backend.command(planned.args)  # type: ignore[index]
+    return planned
+
+
+def run(planned: Plan, say: Callable[[str], object]) -> int:
+    """
+    Run a process, and start it again whenever a file of the project changes.
+
+    Returns:
+        0 after SIGINT or SIGTERM.
+    """
+    return _Watcher(planned, say).run_until_signal()
+
+
+class _Watcher(StatReloader):
+    """
+    Django's own watcher of files, with the process as a child to restart.
+
+    runserver's way, the server in a thread of the watcher, leaves servers
+    without the signals that they set handlers for.
+    """
+
+    def __init__(self, planned: Plan, say: Callable[[str], object]) -> None:
+        super().__init__()
+        self._plan = planned
+        self._say = say
+        self._changed: Path | None = None
+        self._signals = 0
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def run_until_signal(self) -> int:
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(signum, self._on_signal)
+        for config in apps.get_app_configs():
+            # Ours, and not what is installed.
+            if not config.path.startswith((sys.prefix, sys.base_prefix)):
+                self.watch_dir(config.path, "**/*.py")
+        autoreload_started.send(sender=self)
+        ticker = self.tick()
+        self._child = self._start()
+        while not self._signals:
+            next(ticker)
+            code = self._child.poll() if self._child else None
+            if code is not None:
+                self._say(f"It ended with {code}. Waiting for a change to start again.")
+                self._child = None
+            if self._changed:
+                self._say(f"{self._changed} changed, restarting.")
+                self._changed = None
+                self._stop()
+                if not self._signals:
+                    self._child = self._start()
+        self._stop()
+        return 0
+
+    def notify_file_changed(self, path: Path) -> None:
+        self._changed = path
+
+    def _on_signal(self, signum: int, frame: FrameType | None) -> None:
+        self._signals += 1
+        if self._signals > 1 and self._child:
+            self._child.kill()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        self._say(listing.command_line(self._plan))
+        argv = self._plan.argv
+        if argv is None:
+            name = self._plan.process.name
+            words = [sys.executable, "-m", "django_prodserver", name]
+        else:
+            words = listing.with_path(self._plan)
+        return subprocess.Popen(words, env={**os.environ, **self._plan.environment})
+
+    def _stop(self) -> None:
+        if self._child:
+            self._child.terminate()
+            self._child.wait()
+            self._child = None

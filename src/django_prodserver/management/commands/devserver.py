@@ -1,0 +1,28 @@
+"""``manage.py devserver``: a mirror of production for development."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from django_prodserver import cli, development
+from django_prodserver.management.commands.prodserver import Command as Prodserver
+
+
+class Command(Prodserver):
+    """Run a process as in production, with one worker and reloading."""
+
+    help = (
+        "Run a process of PRODUCTION_PROCESSES as production does, with the same "
+        "server, address and settings, but one worker, a restart at each change of "
+        "the code, and static files as runserver serves them."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        cli.add_name(parser)
+
+    def start(self, **options: Any) -> int:
+        names = options["names"]
+        planned = development.plan(names[0] if names else None, options["native"])
+        return development.run(planned, self.stderr.write)

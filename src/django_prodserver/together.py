@@ -1,0 +1,129 @@
+"""Several processes in one terminal, on honcho's Manager."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import Any
+
+from django_prodserver import conf, launch
+from django_prodserver.exceptions import ConfigurationError, Fault
+
+# How a stop that we asked for may end: uvicorn raises the signal once more.
+_CLEAN = {0, -signal.SIGTERM, 128 + signal.SIGTERM}
+
+
+def run(names: Sequence[str]) -> int:
+    """
+    Run processes until the first of them ends, or a signal; then stop the rest.
+
+    A stop is SIGTERM to each, once, and waits for them. A second signal kills
+    what is left.
+
+    Args:
+        names: Which ones; all that are configured if there are none.
+
+    Returns:
+        What the first to end by itself ended with; after a signal, 0, or the
+        code of one that did not end cleanly.
+
+    Raises:
+        ProdserverError: One of them cannot be started; then none is.
+    """
+    plans = [launch.plan(conf.process(name)) for name in names or _all_names()]
+    try:
+        from honcho.manager import Manager
+    except ImportError:
+        hint = 'Install it: python -m pip install "django-prodserver[honcho]"'
+        raise ConfigurationError(
+            Fault.NOT_INSTALLED, "honcho, which --all runs on, is not installed.", hint
+        ) from None
+
+    class Together(_Stopping, Manager):
+        pass
+
+    manager = Together()
+    for plan in plans:
+        name = plan.process.name
+        command = [sys.executable, "-m", "django_prodserver", name]
+        # "exec": honcho's shell would stay between it and the server.
+        manager.add_process(
+            name,
+            f"exec {shlex.join(command)}",
+            env={**os.environ, **plan.environment, "PYTHONUNBUFFERED": "1"},
+        )
+    manager.loop()
+    return manager.exit_code
+
+
+def _all_names() -> list[str]:
+    return [conf.entry(name).name for name in conf.table()]
+
+
+class _OneProcess:
+    """
+    Signals for a process, where honcho's are for its whole group.
+
+    SIGTERM for a group loses what celery's workers hold, and hangs Django-Q2.
+    """
+
+    def terminate(self, pid: int) -> None:
+        self._signal(pid, signal.SIGTERM)
+
+    def kill(self, pid: int) -> None:
+        try:
+            os.killpg(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+    def _signal(self, pid: int, signum: int) -> None:
+        try:
+            os.kill(pid, signum)
+        except ProcessLookupError:
+            pass
+
+
+class _Stopping:
+    """How a honcho Manager stops here."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._procmgr = _OneProcess()
+        self._signals = 0
+
+    @property
+    def exit_code(self) -> int:
+        codes = [process["returncode"] for process in self._processes.values()]
+        if self._signals:
+            code = next((code for code in codes if code not in _CLEAN), 0)
+        else:
+            code = self.returncode or 0
+        return 128 - code if code < 0 else code
+
+    def kill(self) -> None:
+        """Do not: honcho would, 5 seconds after it has asked."""
+
+    def _start(self) -> None:
+        super()._start()  # type: ignore[misc]
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(signum, self._on_signal)
+
+    def _on_signal(self, signum: int, frame: FrameType | None) -> None:
+        self._signals += 1
+
+    def _all_started(self) -> bool:
+        # Asked at each turn of honcho's loop; before all are started there are
+        # no pids to signal.
+        started = bool(super()._all_started())  # type: ignore[misc]
+        if started and self._signals:
+            self.terminate()  # type: ignore[attr-defined]
+        if started and self._signals > 1:
+            self._killall(force=True)  # type: ignore[attr-defined]
+        return started
+
+    _processes: dict[str, dict[str, Any]]
+    returncode: int | None
