@@ -120,7 +120,7 @@ class Running:
         except subprocess.TimeoutExpired:
             message = f"still running after {seconds} s:\n{self.output}"
             raise AssertionError(message) from None
-        wait_for(lambda: not self.left(), f"nothing left of {self.process.args}", 5)
+        wait_for(lambda: not self.left(), f"nothing left of {self.process.pid}", 5)
         return code
 
     def stop(self, signum: int = signal.SIGTERM, seconds: float = STARTUP) -> int:
@@ -132,9 +132,9 @@ class Running:
         found = []
         for process in psutil.process_iter():
             with contextlib.suppress(ProcessLookupError, psutil.Error):
-                if os.getsid(process.pid) == self.process.pid:
-                    if process.status() != psutil.STATUS_ZOMBIE:
-                        found.append(process)
+                ours = os.getsid(process.pid) == self.process.pid
+                if ours and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
         return found
 
     def kill(self) -> None:
@@ -187,7 +187,7 @@ def memory(pid: int) -> float:
     """Return the proportional set size of a process and its children, in MiB."""
     parent = psutil.Process(pid)
     tree = [parent, *parent.children(recursive=True)]
-    return sum(process.memory_full_info().pss for process in tree) / 2**20
+    return float(sum(process.memory_full_info().pss for process in tree)) / 2**20
 
 
 def running(argv: Sequence[str], **kwargs: Any) -> subprocess.CompletedProcess[str]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -170,4 +170,4 @@ def test_sys_argv_is_the_native_command(
     env = start.environment({"web": variant.config(port)})
     printed = subprocess.check_output(DRY_RUN, env=env, cwd=PROJECT, text=True)
     assert argv[1:] == printed.split()[3:]
-    assert os.path.isabs(argv[0])
+    assert Path(argv[0]).is_absolute()

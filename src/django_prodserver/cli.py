@@ -84,6 +84,8 @@ def split(
     several = getattr(namespace, "all", False)
     while words and not words[0].startswith("-") and (several or not names):
         names.append(words.pop(0))
+    if words and not words[0].startswith("-"):
+        parser.error(f"one process at a time; for several: --all {names[0]} {words[0]}")
     if several and (words or native):
         parser.error("--all takes names only; options belong to one process")
     if getattr(namespace, "list", False) and (names or words or native):
@@ -117,10 +119,6 @@ def run(
         from django_prodserver import together
 
         return together.run(names)
-    if len(names) > 1:
-        raise UsageError(
-            f"One process at a time, not {', '.join(names)}.", "Use --all."
-        )
     plan = launch.plan(conf.process(names[0] if names else None), native)
     if options.get("dry_run"):
         write(listing.command_line(plan, show))

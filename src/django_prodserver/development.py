@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from types import FrameType
 
 from django.apps import apps
@@ -56,7 +55,7 @@ class _Watcher(StatReloader):
         super().__init__()
         self._plan = planned
         self._say = say
-        self._changed: Path | None = None
+        self._changed: str | os.PathLike[str] | None = None
         self._signals = 0
         self._child: subprocess.Popen[bytes] | None = None
 
@@ -72,7 +71,7 @@ class _Watcher(StatReloader):
         self._child = self._start()
         while not self._signals:
             next(ticker)
-            code = self._child.poll() if self._child else None
+            code = self._child.poll() if self._child is not None else None
             if code is not None:
                 self._say(f"It ended with {code}. Waiting for a change to start again.")
                 self._child = None
@@ -85,12 +84,12 @@ class _Watcher(StatReloader):
         self._stop()
         return 0
 
-    def notify_file_changed(self, path: Path) -> None:
+    def notify_file_changed(self, path: str | os.PathLike[str]) -> None:
         self._changed = path
 
     def _on_signal(self, signum: int, frame: FrameType | None) -> None:
         self._signals += 1
-        if self._signals > 1 and self._child:
+        if self._signals > 1 and self._child is not None:
             self._child.kill()
 
     def _start(self) -> subprocess.Popen[bytes]:
@@ -104,7 +103,7 @@ class _Watcher(StatReloader):
         return subprocess.Popen(words, env={**os.environ, **self._plan.environment})
 
     def _stop(self) -> None:
-        if self._child:
+        if self._child is not None:
             self._child.terminate()
             self._child.wait()
             self._child = None

@@ -61,7 +61,10 @@ def plan(
     backend = loading.load(process)
     args = merge(backend.prep_server_args(), overrides, backend.grammar)
     argv = None
-    if _is_declared(backend):
+    # A subclass of one of ours may have a start of its own.
+    if isinstance(backend, Backend) and (
+        type(backend).start_server is Backend.start_server
+    ):
         try:
             argv = [*process.config.get("PREFIX", ()), *backend.command(args)]
         except ConfigurationError as error:
@@ -97,14 +100,6 @@ def start(plan: Plan) -> NoReturn:
             _run_in_place(script, plan.argv)
         print(f"prodserver: not preloading, because {reason}", file=sys.stderr)
     _exec([*prefix, script, *plan.argv[len(prefix) + 1 :]])
-
-
-def _is_declared(backend: BaseServerBackend) -> bool:
-    # A subclass of one of ours may have a start of its own.
-    return (
-        isinstance(backend, Backend)
-        and type(backend).start_server is Backend.start_server
-    )
 
 
 def _warm(plan: Plan, backend: Backend) -> str:
@@ -148,7 +143,7 @@ def _run_in_place(script: str, argv: Sequence[str]) -> NoReturn:
     sys.exit(0)
 
 
-def _exec(argv: Sequence[str]) -> NoReturn:
+def _exec(argv: list[str]) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     try:

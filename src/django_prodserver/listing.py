@@ -69,10 +69,10 @@ def _rows(show_secrets: bool) -> list[dict[str, object]]:
             # Faults do not hide the command: it can be listed where the server
             # is not installed.
             plan = launch.plan(process, check=False)
-            row["argv"] = plan.argv and (
-                plan.argv if show_secrets else mask_words(plan.argv)
-            )
-            row["command"] = shlex.join(row["argv"]) if plan.argv else "start_server()"
+            row["command"] = "start_server()"
+            if plan.argv:
+                argv = plan.argv if show_secrets else mask_words(plan.argv)
+                row |= {"argv": argv, "command": shlex.join(argv)}
             launch.plan(process)
         except ProdserverError as error:
             row["error"] = error.message

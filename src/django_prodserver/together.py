@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import signal
@@ -43,7 +44,7 @@ def run(names: Sequence[str]) -> int:
             Fault.NOT_INSTALLED, "honcho, which --all runs on, is not installed.", hint
         ) from None
 
-    class Together(_Stopping, Manager):
+    class Together(_Stopping, Manager):  # type: ignore[misc]  # honcho has no types
         pass
 
     manager = Together()
@@ -72,19 +73,12 @@ class _OneProcess:
     """
 
     def terminate(self, pid: int) -> None:
-        self._signal(pid, signal.SIGTERM)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
 
     def kill(self, pid: int) -> None:
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-
-    def _signal(self, pid: int, signum: int) -> None:
-        try:
-            os.kill(pid, signum)
-        except ProcessLookupError:
-            pass
 
 
 class _Stopping:

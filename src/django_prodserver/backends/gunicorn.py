@@ -6,11 +6,10 @@ import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 from django_prodserver.arguments import render, value_of
 from django_prodserver.backends.base import GRACEFUL_TIMEOUT
-from django_prodserver.backends.web import WebBackend
+from django_prodserver.backends.web import Interface, WebBackend
 
 
 class GunicornServer(WebBackend):
@@ -35,7 +34,7 @@ class GunicornServer(WebBackend):
         "no-control-socket": True,
     }
 
-    def interface_for(self, args: Sequence[str]) -> Literal["wsgi", "asgi"]:
+    def interface_for(self, args: Sequence[str]) -> Interface:
         worker = self._value("worker-class", args) or ""
         speaks_asgi = worker == "asgi" or "uvicorn" in worker or "gasgi" in worker
         return "asgi" if speaks_asgi else "wsgi"

@@ -50,8 +50,8 @@ def faults(process: Process) -> Iterator[ConfigurationError]:
             hint = did_you_mean(str(key), known)
             hint = f"{hint} It takes {', '.join(known)}.".strip()
             yield process.fault(Fault.UNKNOWN_KEY, f" has the key {key!r}.", hint)
-    for error in backend.check():
-        yield process.fault(error.fault, f": {error.message}", error.hint)
+    for fault in backend.check():
+        yield process.fault(fault.fault, f": {fault.message}", fault.hint)
 
 
 def all_faults() -> Iterator[ConfigurationError]:

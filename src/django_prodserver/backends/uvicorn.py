@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import ClassVar
 
 from django_prodserver.arguments import value_of
 from django_prodserver.backends.base import GRACEFUL_TIMEOUT
-from django_prodserver.backends.web import WebBackend
+from django_prodserver.backends.web import Interface, WebBackend
 
 
 class UvicornServer(WebBackend):
@@ -17,7 +18,7 @@ class UvicornServer(WebBackend):
     package = "uvicorn"
     extra = "uvicorn"
     table = "uvicorn"
-    interface = "asgi"
+    interface: ClassVar[Interface] = "asgi"
     keys = {"GRACEFUL_TIMEOUT": "timeout-graceful-shutdown"}
     defaults = {
         # Django speaks no lifespan: "auto" is a failed attempt at each start.

@@ -12,17 +12,19 @@ from django.conf import settings
 from django_prodserver.backends.base import Backend
 from django_prodserver.exceptions import ConfigurationError, Fault
 
+Interface = Literal["wsgi", "asgi"]
+
 
 class WebBackend(Backend):
     """A backend that serves ``WSGI_APPLICATION`` or ``ASGI_APPLICATION``."""
 
     #: Which of the two; a property where the options decide.
-    interface: ClassVar[Literal["wsgi", "asgi"]]
+    interface: ClassVar[Interface]
     #: What to serve instead of the application, as ``module:attribute``.
     target = ""
     keys = {"GRACEFUL_TIMEOUT": "graceful-timeout"}
 
-    def interface_for(self, args: Sequence[str]) -> Literal["wsgi", "asgi"]:
+    def interface_for(self, args: Sequence[str]) -> Interface:
         return self.interface
 
     def application(self, args: Sequence[str]) -> str:

@@ -34,7 +34,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         cli.add_arguments(parser)
 
-    def check(self, **kwargs: Any) -> None:
+    def check(self, *args: Any, **kwargs: Any) -> None:
         """Leave the checking to the start, which looks at one process only."""
 
     def handle(self, *args: str, **options: Any) -> None:
