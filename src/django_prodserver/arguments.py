@@ -10,6 +10,8 @@ from typing import Literal, NamedTuple
 
 from django.utils.functional import Promise
 
+from django_prodserver.masking import short
+
 _TRUE = {"true", "yes", "on", "1"}
 _FALSE = {"false", "no", "off", "0"}
 _SCALARS = (str, int, float, Decimal, os.PathLike, Promise)
@@ -95,12 +97,12 @@ def render(args: object, grammar: Grammar) -> list[str]:
         try:
             return shlex.split(args)
         except ValueError as error:
-            message = f" is {args!r}, which a shell cannot split: {error}."
+            message = f" is {short(args)}, which a shell cannot split: {error}."
             raise ArgumentError(message, "Close the quotation.") from error
     if isinstance(args, list | tuple):
         return [_text("", item) for item in args]
     if not isinstance(args, Mapping):
-        message = f" is {args!r}, not a dictionary."
+        message = f" is {short(args)}, not a dictionary."
         raise ArgumentError(message, 'Write options as {"name": value}.')
     return [word for key, value in args.items() for word in _words(key, value, grammar)]
 
@@ -137,7 +139,7 @@ def value_of(name: str, words: Sequence[str], grammar: Grammar) -> str | None:
 
 def _words(key: object, value: object, grammar: Grammar) -> Iterator[str]:
     if not isinstance(key, str) or not _bare(key):
-        raise ArgumentError(f" has the key {key!r}.", "Keys are the options' names.")
+        raise ArgumentError(f" has the key {short(key)}.", "Keys are the options' names.")
     option, positive = grammar.find(key)
     known = grammar.knows(key)
     if option.kind == "flag":
@@ -171,14 +173,14 @@ def _switch(key: str, value: object) -> bool:
         return True
     if str(value).lower() in _FALSE:
         return False
-    message = f"[{key!r}] is {value!r}, and that option is a switch."
+    message = f"[{key!r}] is {short(value, key)}, and that option is a switch."
     raise ArgumentError(message, f'Write "{key}": True or False.')
 
 
 def _text(key: str, value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, _SCALARS):
         where = f"[{key!r}]" if key else ""
-        message = f"{where} holds {value!r}, a {type(value).__name__}."
+        message = f"{where} holds {short(value, key)}, a {type(value).__name__}."
         raise ArgumentError(message, "Options take text and numbers, or lists of them.")
     return os.fspath(value) if isinstance(value, os.PathLike) else str(value)
 

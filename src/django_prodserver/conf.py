@@ -12,6 +12,7 @@ from typing import Any
 from django.conf import settings
 
 from django_prodserver.exceptions import ConfigurationError, Fault, UnknownProcess
+from django_prodserver.masking import short
 
 EXAMPLE = (
     'PRODUCTION_PROCESSES = {"web": {"BACKEND": '
@@ -40,8 +41,13 @@ class Process:
         """``ENV``, as the text that an environment holds."""
         return {name: str(value) for name, value in self.config.get("ENV", {}).items()}
 
-    def faults(self) -> Iterator[ConfigurationError]:
-        """Yield what is wrong with the keys that every process has."""
+    def without(self, keys: Iterable[object]) -> Process:
+        """Return it without some keys."""
+        left = {key: self.config[key] for key in self.config if key not in set(keys)}
+        return Process(self.name, left)
+
+    def faults(self) -> Iterator[tuple[object, ConfigurationError]]:
+        """Yield the keys that are wrong in any process, each with its fault."""
         wanted = {
             "ENV": ('{"NAME": "value"}', _is_environment),
             "PREFIX": ('["command", "argument"]', _is_words),
@@ -51,9 +57,15 @@ class Process:
         for key, (form, is_right) in wanted.items():
             if key in self.config and not is_right(self.config[key]):
                 # Not the value of ENV: it may hold a secret.
-                value = f" is {self.config[key]!r}" if key != "ENV" else " is not that"
+                message = f"[{key!r}] is {short(self.config[key])}."
+                if key == "ENV":
+                    message = "['ENV'] is not an environment."
                 hint = f"Write {key} as {form}."
-                yield self.fault(Fault.BAD_VALUE, f"[{key!r}]{value}.", hint)
+                yield key, self.fault(Fault.BAD_VALUE, message, hint)
+        for key in self.config:
+            if not isinstance(key, str):
+                message = f" has the key {short(key)}."
+                yield key, self.fault(Fault.UNKNOWN_KEY, message, "Keys are text.")
 
 
 def table() -> Mapping[object, object]:
@@ -65,7 +77,7 @@ def table() -> Mapping[object, object]:
     """
     found = getattr(settings, "PRODUCTION_PROCESSES", {})
     if not isinstance(found, Mapping):
-        message = f"PRODUCTION_PROCESSES is {_short(found)}, not a dictionary."
+        message = f"PRODUCTION_PROCESSES is {short(found)}, not a dictionary."
         raise ConfigurationError(Fault.NOT_A_DICT, message, f"For example: {EXAMPLE}")
     if not found:
         message = "PRODUCTION_PROCESSES names no processes."
@@ -81,13 +93,13 @@ def entry(name: object) -> Process:
         ConfigurationError: The name or the entry is not of the right form.
     """
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        message = f"PRODUCTION_PROCESSES has the name {_short(name)}."
+        message = f"PRODUCTION_PROCESSES has the name {short(name)}."
         hint = "Names start with a letter or digit; then also '.', '_' and '-'."
         raise ConfigurationError(Fault.BAD_NAME, message, hint)
     process = Process(name, config if isinstance(config := table()[name], dict) else {})
     if not isinstance(config, dict):
         hint = 'Write {"BACKEND": "dotted.path", ...}.'
-        message = f" is {_short(config)}, not a dictionary."
+        message = f" is {short(config)}, not a dictionary."
         raise process.fault(Fault.SPEC_NOT_A_DICT, message, hint)
     return process
 
@@ -103,16 +115,21 @@ def process(name: str | None = None) -> Process:
         ConfigurationError: The table is wrong, or this entry.
     """
     names = [key for key in table() if isinstance(key, str)]
+    listed = [key for key in names if _NAME.fullmatch(key)]
+    configured = f"Configured: {', '.join(listed)}." if listed else ""
     chosen = name or os.environ.get("PROCESS_NAME")
     if not chosen and ("web" in names or len(names) == 1):
         chosen = "web" if "web" in names else names[0]
     if not chosen:
         message = "Which process? None is named 'web', and none was given."
-        raise UnknownProcess(message, f"Configured: {', '.join(names)}.")
+        raise UnknownProcess(message, configured)
     if chosen not in names:
-        guess = did_you_mean(chosen, names)
-        hint = f"{guess} Configured: {', '.join(names)}.".strip()
-        raise UnknownProcess(f"No process named {_short(chosen)}.", hint)
+        guess = did_you_mean(chosen, listed)
+        hint = f"{guess} {configured}".strip()
+        # The one who reads it may not know of the variable.
+        origin = "" if name else ", which PROCESS_NAME says"
+        message = f"No process named {short(chosen)}{origin}."
+        raise UnknownProcess(message, hint)
     return entry(chosen)
 
 
@@ -122,16 +139,12 @@ def did_you_mean(word: str, words: Iterable[str]) -> str:
     return f"Did you mean {near[0]!r}?" if near else ""
 
 
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:76]}..."
-
-
 def _is_environment(value: object) -> bool:
     return isinstance(value, Mapping) and all(
         isinstance(name, str)
         and name
         and "=" not in name
+        and "\0" not in name
         and "\0" not in str(text)
         and isinstance(text, str | int | float)
         for name, text in value.items()

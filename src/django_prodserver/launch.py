@@ -94,9 +94,8 @@ def start(plan: Plan) -> NoReturn:
     prefix = plan.process.config.get("PREFIX", ())
     preload = plan.process.config.get("PRELOAD", True)
     if preload and not prefix and not backend.must_exec(plan.args):
-        reason = _warm(plan, backend)
+        reason = _warm(plan, backend) or backend.prepare(plan.args)
         if not reason:
-            backend.prepare()
             _run_in_place(script, plan.argv)
         print(f"prodserver: not preloading, because {reason}", file=sys.stderr)
     _exec([*prefix, script, *plan.argv[len(prefix) + 1 :]])
@@ -108,7 +107,7 @@ def _warm(plan: Plan, backend: Backend) -> str:
 
     try:
         _set_up_django()
-        backend.load()
+        backend.load(plan.args)
     except ConfigurationError as error:
         raise plan.process.fault(
             error.fault, f": {error.message}", error.hint
@@ -117,7 +116,7 @@ def _warm(plan: Plan, backend: Backend) -> str:
         # The server shall say it its own way, and exit with its own code.
         return f"the application fails: {type(error).__name__}: {error}"
     connections.close_all()
-    if backend.forks and (reason := sharing.obstacle()):
+    if backend.forks(plan.args) and (reason := sharing.obstacle()):
         return reason
     gc.collect()
     # Kept out of the collector's sight, so that it never writes to the memory

@@ -10,7 +10,7 @@ import shutil
 from django_prodserver import conf, launch, scripts
 from django_prodserver.exceptions import ProdserverError
 from django_prodserver.launch import Plan
-from django_prodserver.masking import mask, mask_words
+from django_prodserver.masking import mask, mask_words, short
 
 
 def command_line(plan: Plan, show_secrets: bool = False) -> str:
@@ -32,8 +32,13 @@ def as_text(show_secrets: bool = False) -> str:
     """Return a table of the processes: name, backend, command."""
     rows = [("NAME", "BACKEND", "COMMAND")]
     for row in _rows(show_secrets):
-        backend = str(row["backend"]).rpartition(".")[2]
-        rows.append((str(row["name"]), backend, str(row["command"] or row["error"])))
+        name = f"{row['name']} (default)" if row["default"] else str(row["name"])
+        backend = str(row["backend"] or "-").rpartition(".")[2]
+        command = row["command"]
+        if error := row["error"]:
+            # As a comment of the shell's: it can be pasted with the command.
+            command = f"{command}  # {error}" if command else f"# {error}"
+        rows.append((name, backend, str(command)))
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     return "\n".join(
         f"{name:{widths[0]}}  {backend:{widths[1]}}  {command}"
@@ -62,10 +67,13 @@ def _rows(show_secrets: bool) -> list[dict[str, object]]:
         row: dict[str, object] = dict.fromkeys(
             ("name", "backend", "argv", "command", "default", "error")
         )
-        row |= {"name": str(name), "default": name == default}
+        row |= {"name": _line(name), "default": name == default}
         try:
             process = conf.entry(name)
-            row["backend"] = process.config.get("BACKEND")
+            if backend := process.config.get("BACKEND"):
+                row["backend"] = _line(backend)
+            for _, fault in process.faults():
+                raise fault
             # Faults do not hide the command: it can be listed where the server
             # is not installed.
             plan = launch.plan(process, check=False)
@@ -78,6 +86,12 @@ def _rows(show_secrets: bool) -> list[dict[str, object]]:
             row["error"] = error.message
         rows.append(row)
     return rows
+
+
+def _line(value: object) -> str:
+    """Return what may be anything, where a name is meant, as a short line."""
+    plain = isinstance(value, str) and value.isprintable() and 0 < len(value) <= 100
+    return str(value) if plain else short(value)
 
 
 def with_path(plan: Plan) -> list[str]:

@@ -1,9 +1,10 @@
-"""What a fork would break in a process that has loaded the application."""
+"""What a fork breaks in a process that has loaded the application."""
 
 from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import stat
 import threading
 from pathlib import Path
@@ -41,3 +42,18 @@ def _shared_position(descriptor: int, entry: Path) -> str:
     if stat.S_ISREG(mode) and not flags & os.O_APPEND and not in_memory:
         return f"the file {target}"
     return ""
+
+
+def stop_forks_at_once() -> None:
+    """
+    Let a forked worker be ended by a signal before it has its own handlers.
+
+    It inherits the parent's, which note a signal for the parent's loop: natively
+    a stop at that moment is noted where nobody looks, and the worker stays.
+    """
+    os.register_at_fork(after_in_child=_default_signals)
+
+
+def _default_signals() -> None:
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, signal.SIG_DFL)

@@ -64,15 +64,14 @@ class Backend(BaseServerBackend):
     script: ClassVar[str]
     #: The module whose absence means that the server is not installed.
     package: ClassVar[str]
+    #: What the server does not bring itself, and the backend needs.
+    needs: ClassVar[tuple[str, ...]] = ()
     #: ``pip install "django-prodserver[extra]"``.
     extra: ClassVar[str]
     #: The table in ``django_prodserver.options`` that describes the command.
     table: ClassVar[str]
     #: What the server wants between list items of an option it takes once.
     join: ClassVar[str] = ","
-    #: The server forks its workers, and natively each loads the application
-    #: itself: what is loaded before the fork must survive it.
-    forks: ClassVar[bool] = False
     #: Neutral keys, and the option that each is for this server; "" where the
     #: backend does it by itself.
     keys: ClassVar[Mapping[str, str]] = {}
@@ -93,6 +92,11 @@ class Backend(BaseServerBackend):
     def grammar(self) -> Grammar:  # type: ignore[override]
         return options.grammar(self.table, self.join)
 
+    @property
+    def requirement(self) -> str:
+        """What to install for it, as pip is told."""
+        return f"django-prodserver[{self.extra}]"
+
     @abstractmethod
     def command(self, args: Sequence[str]) -> list[str]:
         """Return the native command for these options, the script's name first."""
@@ -111,11 +115,25 @@ class Backend(BaseServerBackend):
         """Tell whether an application loaded beforehand is of no use, or harm."""
         return False
 
-    def load(self) -> None:
+    def forks(self, args: Sequence[str]) -> bool:
+        """
+        Tell whether workers are forked that natively load the application each.
+
+        What is loaded before the fork must survive it.
+        """
+        return False
+
+    def load(self, args: Sequence[str]) -> None:
         """Import what the server will ask for; Django is set up by then."""
 
-    def prepare(self) -> None:
-        """Put right, in this process, what the native command gets wrong."""
+    def prepare(self, args: Sequence[str]) -> str:
+        """
+        Put right, in this process, what the native command gets wrong.
+
+        Returns:
+            Why the command must be exec'd after all; nothing, as a rule.
+        """
+        return ""
 
     def solo(self) -> dict[str, object]:
         """Return the options that make it one worker, for development."""
@@ -123,17 +141,18 @@ class Backend(BaseServerBackend):
 
     def check(self) -> Iterator[ConfigurationError]:
         """Yield what the settings lack for this backend."""
-        if find_spec(self.package) is None:
-            yield self.not_installed()
+        for package in (self.package, *self.needs):
+            if find_spec(package) is None:
+                yield self.not_installed(package)
 
     def check_loaded(self) -> None:
         """Raise for what can only be seen in a process where Django is set up."""
 
-    def not_installed(self) -> ConfigurationError:
+    def not_installed(self, package: str) -> ConfigurationError:
         return ConfigurationError(
             Fault.NOT_INSTALLED,
-            f"{self.package} is not installed.",
-            f'Install it: python -m pip install "django-prodserver[{self.extra}]"',
+            f"{package} is not installed.",
+            f'Install it: python -m pip install "{self.requirement}"',
         )
 
     def given_elsewhere(self, option: str) -> bool:

@@ -35,26 +35,27 @@ class _CeleryBackend(Backend):
             raise ConfigurationError(Fault.BAD_APP, message, hint)
         return str(app)
 
-    def load(self) -> None:
+    def load(self, args: Sequence[str]) -> None:
         self.check_loaded()
 
     def check_loaded(self) -> None:
         """Import the Celery app, for a clear word where it is not there."""
+        from celery import Celery
         from celery.app.utils import find_app
 
         app = self.app
         try:
-            find_app(app)
+            found = find_app(app)
         except (AttributeError, ModuleNotFoundError) as error:
-            named = getattr(error, "name", None) or ""
-            inside = isinstance(error, ModuleNotFoundError) and not (
-                named and app.replace(":", ".").startswith(named)
-            )
-            if inside:
-                raise  # the module is there, and fails on an import of its own
-            message = f"APP {app!r} cannot be imported: {error}."
-            hint = 'Write the path of your Celery app: "APP": "project.celery.app".'
-            raise ConfigurationError(Fault.BAD_APP, message, hint) from None
+            if _is_inside(app, error):
+                raise  # the module is there, and fails on something of its own
+            problem = f"cannot be imported: {error}"
+        else:
+            if isinstance(found, Celery):
+                return
+            problem = f"is a {type(found).__name__}, and no Celery app"
+        hint = 'Write the path of your Celery app: "APP": "project.celery.app".'
+        raise ConfigurationError(Fault.BAD_APP, f"APP {app!r} {problem}.", hint)
 
     def check(self) -> Iterator[ConfigurationError]:
         yield from super().check()
@@ -84,7 +85,7 @@ class CeleryWorker(_CeleryBackend):
         pool = pool or os.environ.get("CELERY_WORKER_POOL", "")
         return "gevent" in pool or "eventlet" in pool
 
-    def prepare(self) -> None:
+    def prepare(self, args: Sequence[str]) -> str:
         """
         Give the stop an end: a cold shutdown when the grace is over.
 
@@ -103,6 +104,7 @@ class CeleryWorker(_CeleryBackend):
                 timer.start()
 
         worker_shutting_down.connect(end, weak=False)
+        return ""
 
     def solo(self) -> dict[str, object]:
         return {"concurrency": 1}
@@ -120,7 +122,18 @@ class CeleryFlower(_CeleryBackend):
     """Run Flower, Celery's monitor, for the app at ``APP``."""
 
     package = "flower"
-    extra = "flower"
+    requirement = "flower"  # there is no extra for it
     table = "celery_flower"
     subcommand = "flower"
     env_prefix = "FLOWER_"
+
+
+def _is_inside(app: str, error: AttributeError | ModuleNotFoundError) -> bool:
+    """Tell whether an error is of the user's module, and not of the path to it."""
+    named = error.name
+    if isinstance(error, AttributeError):
+        if error.obj is None:  # raised by find_app in its own words
+            return False
+        named = getattr(error.obj, "__name__", "")
+    dotted = f"{app}.".replace(":", ".")
+    return not (named and dotted.startswith(f"{named}.".replace(":", ".")))

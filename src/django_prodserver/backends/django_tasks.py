@@ -27,7 +27,8 @@ class DjangoTasksWorker(ManagementBackend):
         entries = getattr(settings, "TASKS", {})
         args = config.get("ARGS")
         alias = args.get("backend", "default") if isinstance(args, dict) else "default"
-        self.entry = entries.get(alias, {})
+        # What is no text is no name either, and ARGS is told so further on.
+        self.entry = entries.get(alias, {}) if isinstance(alias, str) else {}
         backend = str(self.entry.get("BACKEND", ""))
         self.on_rq = backend.startswith("django_tasks_rq.")
         super().__init__(**config)
@@ -39,6 +40,10 @@ class DjangoTasksWorker(ManagementBackend):
     @property
     def package(self) -> str:  # type: ignore[override]
         return "django_rq" if self.on_rq else "django_tasks_db"
+
+    @property
+    def requirement(self) -> str:
+        return "django-tasks-rq" if self.on_rq else super().requirement
 
     @property
     def management_command(self) -> str:

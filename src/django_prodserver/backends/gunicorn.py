@@ -26,7 +26,6 @@ class GunicornServer(WebBackend):
     extra = "gunicorn"
     table = "gunicorn"
     interface = "wsgi"
-    forks = True
     defaults = {
         "graceful-timeout": GRACEFUL_TIMEOUT,
         # One file for all of a user's gunicorns, and an error line where the
@@ -38,6 +37,9 @@ class GunicornServer(WebBackend):
         worker = self._value("worker-class", args) or ""
         speaks_asgi = worker == "asgi" or "uvicorn" in worker or "gasgi" in worker
         return "asgi" if speaks_asgi else "wsgi"
+
+    def forks(self, args: Sequence[str]) -> bool:
+        return True
 
     def must_exec(self, args: Sequence[str]) -> bool:
         """
@@ -66,7 +68,10 @@ class GunicornServer(WebBackend):
         return given
 
     def _environment(self) -> list[str]:
-        return shlex.split(os.environ.get("GUNICORN_CMD_ARGS", ""))
+        try:
+            return shlex.split(os.environ.get("GUNICORN_CMD_ARGS", ""))
+        except ValueError:  # gunicorn fails on it too, in its own words
+            return []
 
     def _configured(self) -> list[str]:
         return render(self.config.get("ARGS", {}), self.grammar)

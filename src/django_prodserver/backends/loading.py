@@ -13,6 +13,9 @@ from django_prodserver.arguments import ArgumentError
 from django_prodserver.backends.base import Backend, BaseServerBackend
 from django_prodserver.conf import Process, did_you_mean
 from django_prodserver.exceptions import ConfigurationError, Fault
+from django_prodserver.masking import short
+
+_MISSING = object()
 
 
 def load(process: Process) -> BaseServerBackend:
@@ -23,8 +26,9 @@ def load(process: Process) -> BaseServerBackend:
         ConfigurationError: There is none to be made, for that reason.
     """
     path = process.config.get("BACKEND")
-    if not isinstance(path, str) or "." not in path.strip("."):
-        said = "has no BACKEND" if path is None else f"has the BACKEND {path!r}"
+    parts = path.split(".") if isinstance(path, str) else []
+    if len(parts) < 2 or not all(part.isidentifier() for part in parts):
+        said = "has no BACKEND" if path is None else f"has the BACKEND {short(path)}"
         hint = did_you_mean_backend(str(path)) or f"For example: {conf.EXAMPLE}"
         raise process.fault(Fault.NO_BACKEND, f" {said}.", hint)
     try:
@@ -36,7 +40,9 @@ def load(process: Process) -> BaseServerBackend:
 
 def faults(process: Process) -> Iterator[ConfigurationError]:
     """Yield everything that keeps a process from starting."""
-    yield from process.faults()
+    own = dict(process.faults())
+    yield from own.values()
+    process = process.without(own)
     try:
         backend = load(process)
     except ConfigurationError as error:
@@ -47,9 +53,9 @@ def faults(process: Process) -> Iterator[ConfigurationError]:
     known = (*conf.KEYS, *backend.keys)
     for key in process.config:
         if key not in known:
-            hint = did_you_mean(str(key), known)
+            hint = did_you_mean(key, known)
             hint = f"{hint} It takes {', '.join(known)}.".strip()
-            yield process.fault(Fault.UNKNOWN_KEY, f" has the key {key!r}.", hint)
+            yield process.fault(Fault.UNKNOWN_KEY, f" has the key {short(key)}.", hint)
     for fault in backend.check():
         yield process.fault(fault.fault, f": {fault.message}", fault.hint)
 
@@ -111,22 +117,28 @@ def did_you_mean_backend(path: str) -> str:
 def _class(process: Process, path: str) -> type[BaseServerBackend]:
     module_path, _, name = path.rpartition(".")
     try:
-        backend = getattr(import_module(module_path), name)
+        module = import_module(module_path)
     except ModuleNotFoundError as error:
         if not error.name or not f"{module_path}.".startswith(f"{error.name}."):
             raise  # the module is there, and fails on an import of its own
         problem = f"no module {error.name!r}"
-    except AttributeError:
-        problem = f"{module_path} has no {name!r}"
     else:
-        if not (isinstance(backend, type) and issubclass(backend, BaseServerBackend)):
-            message = f": BACKEND {path!r} is no subclass of BaseServerBackend."
-            hint = did_you_mean_backend(path)
-            raise process.fault(Fault.NOT_A_BACKEND, message, hint)
-        if inspect.isabstract(backend):
-            message = f": BACKEND {path!r} has no start_server()."
-            raise process.fault(Fault.NOT_A_BACKEND, message, "Write that method.")
-        return backend
+        problem = f"{module_path} has no {name!r}"
+        backend = getattr(module, name, _MISSING)
+        if backend is not _MISSING:
+            return _checked(process, path, backend)
     message = f": BACKEND {path!r} cannot be imported: {problem}."
-    hint = did_you_mean_backend(path)
+    hint = did_you_mean_backend(path) or "Is it on the Python path?"
     raise process.fault(Fault.BACKEND_NOT_IMPORTABLE, message, hint) from None
+
+
+def _checked(process: Process, path: str, backend: object) -> type[BaseServerBackend]:
+    if not (isinstance(backend, type) and issubclass(backend, BaseServerBackend)):
+        message = f": BACKEND {path!r} is no subclass of BaseServerBackend."
+        hint = did_you_mean_backend(path) or "Write a subclass with start_server()."
+        raise process.fault(Fault.NOT_A_BACKEND, message, hint)
+    if inspect.isabstract(backend):
+        missing = ", ".join(f"{name}()" for name in sorted(backend.__abstractmethods__))
+        message = f": BACKEND {path!r} has no {missing}."
+        raise process.fault(Fault.NOT_A_BACKEND, message, f"Write {missing} in it.")
+    return backend

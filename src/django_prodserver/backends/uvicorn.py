@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import sys
+import traceback
 from collections.abc import Sequence
+from importlib import import_module
 from typing import ClassVar
 
 from django_prodserver.arguments import value_of
 from django_prodserver.backends.base import GRACEFUL_TIMEOUT
 from django_prodserver.backends.web import Interface, WebBackend
+from django_prodserver.sharing import stop_forks_at_once
+
+#: Uvicorn's exit code for an application that cannot be served.
+STARTUP_FAILURE = 3
 
 
 class UvicornServer(WebBackend):
@@ -29,13 +37,36 @@ class UvicornServer(WebBackend):
     env_prefix = "UVICORN_"
 
     def must_exec(self, args: Sequence[str]) -> bool:
-        """Tell whether it spawns: new interpreters, that load everything again."""
-        if value_of("reload", args, self.grammar) is not None:
-            return True
+        """Tell whether it must load again what is loaded."""
+        return value_of("reload", args, self.grammar) is not None
+
+    def forks(self, args: Sequence[str]) -> bool:
         workers = value_of("workers", args, self.grammar)
         for variable in ("UVICORN_WORKERS", "WEB_CONCURRENCY"):
             workers = workers or os.environ.get(variable)
         return workers not in (None, "", "1")
+
+    def prepare(self, args: Sequence[str]) -> str:
+        """
+        Make the workers forks of this process, where there are several.
+
+        Natively each is a new interpreter, that loads everything again.
+        """
+        if self.forks(args):
+            subprocess = import_module("uvicorn._subprocess")
+            if not hasattr(subprocess, "spawn"):
+                return "this release of uvicorn starts its workers in another way"
+            subprocess.spawn = multiprocessing.get_context("fork")  # type: ignore[attr-defined]
+            stop_forks_at_once()
+        return ""
+
+    def import_application(self, target: str) -> None:
+        """Import it; natively several workers that cannot are restarted for ever."""
+        try:
+            super().import_application(target)
+        except Exception:
+            traceback.print_exc()
+            sys.exit(STARTUP_FAILURE)
 
     def solo(self) -> dict[str, object]:
         return {"workers": 1}
@@ -51,6 +82,7 @@ class UvicornWSGIServer(UvicornServer):
     """
 
     interface = "wsgi"
+    needs = ("a2wsgi",)
 
     def application(self, args: Sequence[str]) -> str:
         super().application(args)  # for its errors: the adapter finds it by itself

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from importlib import import_module
-from types import ModuleType
 from typing import Any, ClassVar, Literal
 
 from django.conf import settings
@@ -37,22 +36,20 @@ class WebBackend(Backend):
         setting = f"{self.interface_for(args).upper()}_APPLICATION"
         dotted = getattr(settings, setting, None)
         if dotted is None:
-            kind = self.interface_for(args)
-            package = settings.SETTINGS_MODULE.partition(".")[0]
-            raise ConfigurationError(
-                Fault.NO_APPLICATION,
-                f"{setting} is not set, and {type(self).__name__} serves it.",
-                f'Write {setting} = "{package}.{kind}.application" in the settings.',
-            )
+            message = f"{setting} is not set, and {type(self).__name__} serves it."
+            raise self._no_application(setting, message)
         module, _, attribute = str(dotted).rpartition(".")
-        if not module or not str(dotted).replace(".", "_").isidentifier():
-            raise ConfigurationError(
-                Fault.NO_APPLICATION,
-                f"{setting} is {dotted!r}, which is no dotted path.",
-                f'Write it as "{settings.SETTINGS_MODULE.partition(".")[0]}'
-                f'.{self.interface_for(args)}.application".',
-            )
+        if not module or not all(p.isidentifier() for p in str(dotted).split(".")):
+            message = f"{setting} is {dotted!r}, which is no dotted path."
+            raise self._no_application(setting, message)
         return self.target or f"{module}:{attribute}"
+
+    def _no_application(self, setting: str, message: str) -> ConfigurationError:
+        # None where the settings were configured without a module.
+        package = (settings.SETTINGS_MODULE or "project").partition(".")[0]
+        module = setting.partition("_")[0].lower()
+        hint = f'Write {setting} = "{package}.{module}.application" in the settings.'
+        return ConfigurationError(Fault.NO_APPLICATION, message, hint)
 
     def with_static_files(self, args: Sequence[str]) -> None:
         """Serve static files too, as runserver does."""
@@ -63,15 +60,18 @@ class WebBackend(Backend):
         # (gunicorn's --proxy-protocol) would take it for its value.
         return [self.script, self.application(args), *args]
 
-    def load(self) -> None:
+    def load(self, args: Sequence[str]) -> None:
         """Import the application and its URLs, so that forked workers share them."""
         from django.urls import get_resolver
 
-        module, _, attribute = self.application(self.args).partition(":")
-        loaded = import_module(module)
-        getattr(loaded, attribute)
+        target = self.application(args)
+        self.import_application(target)
         get_resolver()._populate()
-        _hand_over(loaded, attribute)
+        _hand_over(target)
+
+    def import_application(self, target: str) -> None:
+        module, _, attribute = target.partition(":")
+        getattr(import_module(module), attribute)
 
     def check(self) -> Iterator[ConfigurationError]:
         yield from super().check()
@@ -81,7 +81,7 @@ class WebBackend(Backend):
             yield error
 
 
-def _hand_over(module: ModuleType, attribute: str) -> None:
+def _hand_over(target: str) -> None:
     """
     Configure logging once more at the moment the server asks for the application.
 
@@ -91,6 +91,10 @@ def _hand_over(module: ModuleType, attribute: str) -> None:
     """
     from django.utils.log import configure_logging
 
+    name, _, attribute = target.partition(":")
+    module = import_module(name)
+    if attribute not in vars(module):
+        return  # it is made when it is asked for
     application = vars(module).pop(attribute)
     inherited = vars(module).get("__getattr__")
 

@@ -1,0 +1,7 @@
+"""The app that takes documents and analyses them."""
+
+from django.apps import AppConfig
+
+
+class DocumentsConfig(AppConfig):
+    name = "paperwork.documents"
