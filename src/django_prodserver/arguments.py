@@ -139,7 +139,9 @@ def value_of(name: str, words: Sequence[str], grammar: Grammar) -> str | None:
 
 def _words(key: object, value: object, grammar: Grammar) -> Iterator[str]:
     if not isinstance(key, str) or not _bare(key):
-        raise ArgumentError(f" has the key {short(key)}.", "Keys are the options' names.")
+        raise ArgumentError(
+            f" has the key {short(key)}.", "Keys are the options' names."
+        )
     option, positive = grammar.find(key)
     known = grammar.knows(key)
     if option.kind == "flag":

@@ -77,7 +77,7 @@ def table() -> Mapping[object, object]:
     """
     found = getattr(settings, "PRODUCTION_PROCESSES", {})
     if not isinstance(found, Mapping):
-        message = f"PRODUCTION_PROCESSES is {short(found)}, not a dictionary."
+        message = f"PRODUCTION_PROCESSES is {_what(found)}, not a dictionary."
         raise ConfigurationError(Fault.NOT_A_DICT, message, f"For example: {EXAMPLE}")
     if not found:
         message = "PRODUCTION_PROCESSES names no processes."
@@ -99,7 +99,7 @@ def entry(name: object) -> Process:
     process = Process(name, config if isinstance(config := table()[name], dict) else {})
     if not isinstance(config, dict):
         hint = 'Write {"BACKEND": "dotted.path", ...}.'
-        message = f" is {short(config)}, not a dictionary."
+        message = f" is {_what(config)}, not a dictionary."
         raise process.fault(Fault.SPEC_NOT_A_DICT, message, hint)
     return process
 
@@ -137,6 +137,12 @@ def did_you_mean(word: str, words: Iterable[str]) -> str:
     """Return "Did you mean 'web'?", or nothing where no word is near."""
     near = difflib.get_close_matches(word, list(words), 1)
     return f"Did you mean {near[0]!r}?" if near else ""
+
+
+def _what(value: object) -> str:
+    # Not what it holds, which may be an ENV with secrets.
+    holds = isinstance(value, list | tuple | set) and value
+    return f"a {type(value).__name__}" if holds else short(value)
 
 
 def _is_environment(value: object) -> bool:

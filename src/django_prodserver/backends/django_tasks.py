@@ -28,7 +28,8 @@ class DjangoTasksWorker(ManagementBackend):
         args = config.get("ARGS")
         alias = args.get("backend", "default") if isinstance(args, dict) else "default"
         # What is no text is no name either, and ARGS is told so further on.
-        self.entry = entries.get(alias, {}) if isinstance(alias, str) else {}
+        named = isinstance(alias, str)
+        self.entry: dict[str, Any] = entries.get(alias, {}) if named else {}
         backend = str(self.entry.get("BACKEND", ""))
         self.on_rq = backend.startswith("django_tasks_rq.")
         super().__init__(**config)
@@ -58,5 +59,5 @@ class DjangoTasksWorker(ManagementBackend):
         # Tasks are jobs of a class of their own, on the queues of the entry.
         job = "--job-class=django_tasks_rq.backend.Job"
         rest = [word for word in args if not word.startswith("--backend=")]
-        queues = self.entry.get("QUEUES") or getattr(settings, "RQ_QUEUES", ())
+        queues = self.entry.get("QUEUES") or getattr(settings, "RQ_QUEUES", None) or ()
         return [*super().command([job, *rest]), *queues]

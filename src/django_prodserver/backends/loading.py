@@ -26,8 +26,7 @@ def load(process: Process) -> BaseServerBackend:
         ConfigurationError: There is none to be made, for that reason.
     """
     path = process.config.get("BACKEND")
-    parts = path.split(".") if isinstance(path, str) else []
-    if len(parts) < 2 or not all(part.isidentifier() for part in parts):
+    if not isinstance(path, str) or not _is_dotted(path):
         said = "has no BACKEND" if path is None else f"has the BACKEND {short(path)}"
         hint = did_you_mean_backend(str(path)) or f"For example: {conf.EXAMPLE}"
         raise process.fault(Fault.NO_BACKEND, f" {said}.", hint)
@@ -112,6 +111,11 @@ def did_you_mean_backend(path: str) -> str:
         if near := difflib.get_close_matches(word, paths, 1):
             return f"Did you mean {paths[near[0]]!r}?"
     return ""
+
+
+def _is_dotted(path: str) -> bool:
+    parts = path.split(".")
+    return len(parts) > 1 and all(part.isidentifier() for part in parts)
 
 
 def _class(process: Process, path: str) -> type[BaseServerBackend]:

@@ -1,0 +1,60 @@
+# What a contributor does, one word each: "make" lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= $(shell scripts/find-python)
+# Cores are few, but the tests with real processes mostly wait.
+JOBS ?= 3
+
+help: ## List the targets.
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+$(BIN)/.installed: pyproject.toml constraints.txt
+	test -n "$(PYTHON)"
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV)
+	UV_COMPILE_BYTECODE=1 $(BIN)/uv pip install --quiet --python $(BIN)/python \
+		--constraint constraints.txt --editable ".[all]" --group dev
+	touch $@
+
+UV := $(shell sed -n 's/^uv==//p' constraints.txt)
+
+venv: $(BIN)/.installed ## Install everything into .venv.
+
+demo: venv ## Start the example, web and worker, and print its address.
+	cd example && ../$(BIN)/python manage.py migrate --verbosity 0
+	cd example && ../$(BIN)/python manage.py collectstatic --noinput --verbosity 0
+	@echo
+	@echo "    The example is at http://127.0.0.1:$${PORT:-8000}/    Ctrl-C stops it."
+	@echo
+	@# exec: Ctrl-C and a SIGTERM for make's child reach the processes' own parent.
+	@cd example && exec ../$(BIN)/python manage.py prodserver --all web worker
+
+test: venv lint ## Run all the tests, on every supported Python and Django.
+	scripts/need redis-server redis-server
+	$(BIN)/python -m pytest --numprocesses $(JOBS)
+	cd example && ../$(BIN)/python -W error manage.py test --verbosity 0
+	PATH="$$(scripts/find-python --all):$$PATH" $(BIN)/nox
+
+lint: venv ## Check style and types.
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/python -m django_prodserver.options --check
+
+options: venv ## Write the option tables anew, from the installed servers.
+	$(BIN)/python -m django_prodserver.options
+
+constraints: venv ## Pin the newest release of everything in constraints.txt.
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras \
+		--group dev --no-emit-index-url --no-annotate --no-header \
+		--upgrade pyproject.toml --output-file constraints.txt
+
+bench: venv ## Measure the warm start against the native commands.
+	$(BIN)/python -m benchmarks.warm_start
+
+clean: ## Remove what the other targets made.
+	rm -rf $(VENV) .nox .mypy_cache .pytest_cache .ruff_cache example/.data example/static-root
+
+.PHONY: help venv demo test lint options constraints bench clean
