@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from types import FrameType
 
 from django.apps import apps
 from django.conf import settings
+from django.urls import get_resolver
 from django.utils.autoreload import StatReloader, autoreload_started
 
 from django_prodserver import conf, launch, listing
@@ -27,9 +30,11 @@ def plan(name: str | None, native: Sequence[str]) -> Plan:
     solo = backend.solo() if isinstance(backend, Backend) else {}
     overrides = merge(render(solo, backend.grammar), native, backend.grammar)
     planned = launch.plan(process, overrides)
-    if isinstance(planned.backend, WebBackend) and settings.DEBUG:
-        planned.backend.with_static_files(planned.args)
-        planned.argv[:] = planned.backend.command(planned.args)  # type: ignore[index]
+    served = planned.backend
+    if planned.argv and isinstance(served, WebBackend) and settings.DEBUG:
+        served.with_static_files(planned.args)
+        prefix = process.config.get("PREFIX", ())
+        planned.argv[len(prefix) :] = served.command(planned.args)
     return planned
 
 
@@ -62,10 +67,7 @@ class _Watcher(StatReloader):
     def run_until_signal(self) -> int:
         for signum in (signal.SIGINT, signal.SIGTERM):
             signal.signal(signum, self._on_signal)
-        for config in apps.get_app_configs():
-            # Ours, and not what is installed.
-            if not config.path.startswith((sys.prefix, sys.base_prefix)):
-                self.watch_dir(config.path, "**/*.py")
+        self._watch_project()
         autoreload_started.send(sender=self)
         ticker = self.tick()
         self._child = self._start()
@@ -87,6 +89,21 @@ class _Watcher(StatReloader):
     def notify_file_changed(self, path: str | os.PathLike[str]) -> None:
         self._changed = path
 
+    def _watch_project(self) -> None:
+        folders = [config.path for config in apps.get_app_configs()]
+        for setting in ("ROOT_URLCONF", "WSGI_APPLICATION", "ASGI_APPLICATION"):
+            package = str(getattr(settings, setting, None)).partition(".")[0]
+            found = find_spec(package)
+            folders += (found and found.submodule_search_locations) or ()
+        for folder in folders:
+            # Ours, and not what is installed.
+            if not folder.startswith((sys.prefix, sys.base_prefix)):
+                self.watch_dir(folder, "**/*.py")
+        # The watcher knows the modules that are imported; as it begins, the
+        # views may be broken.
+        with contextlib.suppress(Exception):
+            _ = get_resolver().urlconf_module
+
     def _on_signal(self, signum: int, frame: FrameType | None) -> None:
         self._signals += 1
         if self._signals > 1 and self._child is not None:
@@ -97,7 +114,8 @@ class _Watcher(StatReloader):
         argv = self._plan.argv
         if argv is None:
             name = self._plan.process.name
-            words = [sys.executable, "-m", "django_prodserver", name]
+            words = [sys.executable, "-m", "django_prodserver", name, "--"]
+            words += self._plan.overrides
         else:
             words = listing.with_path(self._plan)
         return subprocess.Popen(words, env={**os.environ, **self._plan.environment})

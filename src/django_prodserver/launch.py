@@ -29,6 +29,7 @@ class Plan:
     Attributes:
         backend: The backend, made of the process's entry.
         args: The options, with what the command line overrides.
+        overrides: What the command line overrides.
         argv: The native command, wrapper first; None for a backend that has
             only ``start_server``.
         environment: What the command needs in its environment.
@@ -37,6 +38,7 @@ class Plan:
     process: Process
     backend: BaseServerBackend
     args: list[str]
+    overrides: list[str]
     argv: list[str] | None
     environment: dict[str, str]
 
@@ -70,7 +72,8 @@ def plan(
         except ConfigurationError as error:
             message = f": {error.message}"
             raise process.fault(error.fault, message, error.hint) from None
-    return Plan(process, backend, args, argv, _environment(process))
+    environment = _environment(process)
+    return Plan(process, backend, args, list(overrides), argv, environment)
 
 
 def start(plan: Plan) -> NoReturn:

@@ -9,6 +9,8 @@ import stat
 import threading
 from pathlib import Path
 
+_STOPS = (signal.SIGTERM, signal.SIGINT)
+
 
 def obstacle() -> str:
     """Return what forked workers could not share, in words; nothing if all can be."""
@@ -51,9 +53,20 @@ def stop_forks_at_once() -> None:
     It inherits the parent's, which note a signal for the parent's loop: natively
     a stop at that moment is noted where nobody looks, and the worker stays.
     """
-    os.register_at_fork(after_in_child=_default_signals)
+    masks: list[set[int]] = []
 
+    # A signal of the moment between the fork and the handlers has to wait.
+    def hold() -> None:
+        masks.append(signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS))
 
-def _default_signals() -> None:
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signum, signal.SIG_DFL)
+    def release() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, masks.pop())
+
+    def default_and_release() -> None:
+        for signum in _STOPS:
+            signal.signal(signum, signal.SIG_DFL)
+        release()
+
+    os.register_at_fork(
+        before=hold, after_in_parent=release, after_in_child=default_and_release
+    )

@@ -102,9 +102,11 @@ class _Stopping:
         """Do not: honcho would, 5 seconds after it has asked."""
 
     def _start(self) -> None:
-        super()._start()  # type: ignore[misc]
+        # Before the start: honcho's own handlers ask for the pids of all, and
+        # the process that honcho forks for each has them for a moment.
         for signum in (signal.SIGINT, signal.SIGTERM):
             signal.signal(signum, self._on_signal)
+        super()._start()  # type: ignore[misc]
 
     def _on_signal(self, signum: int, frame: FrameType | None) -> None:
         self._signals += 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import inspect
 import pkgutil
 from collections.abc import Iterator
 from importlib import import_module
@@ -94,7 +93,7 @@ def known_backends() -> list[str]:
                 isinstance(value, type)
                 and issubclass(value, Backend)
                 and value.__module__ == module.name
-                and not (name.startswith("_") or inspect.isabstract(value))
+                and not (name.startswith("_") or _missing(value))
             ):
                 found.add(f"{module.name}.{name}")
     return sorted(found)
@@ -141,8 +140,14 @@ def _checked(process: Process, path: str, backend: object) -> type[BaseServerBac
         message = f": BACKEND {path!r} is no subclass of BaseServerBackend."
         hint = did_you_mean_backend(path) or "Write a subclass with start_server()."
         raise process.fault(Fault.NOT_A_BACKEND, message, hint)
-    if inspect.isabstract(backend):
-        missing = ", ".join(f"{name}()" for name in sorted(backend.__abstractmethods__))
+    if missing := ", ".join(_missing(backend)):
         message = f": BACKEND {path!r} has no {missing}."
         raise process.fault(Fault.NOT_A_BACKEND, message, f"Write {missing} in it.")
     return backend
+
+
+def _missing(backend: type[BaseServerBackend]) -> list[str]:
+    """Return what a class lacks to be a backend and not a base of some."""
+    methods = [f"{name}()" for name in sorted(backend.__abstractmethods__)]
+    declared = ("script", "package", "table") if issubclass(backend, Backend) else ()
+    return methods + [name for name in declared if not hasattr(backend, name)]

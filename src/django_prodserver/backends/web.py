@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from importlib import import_module
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from django.conf import settings
 
+from django_prodserver import warming
 from django_prodserver.backends.base import Backend
 from django_prodserver.exceptions import ConfigurationError, Fault
 
@@ -62,12 +63,10 @@ class WebBackend(Backend):
 
     def load(self, args: Sequence[str]) -> None:
         """Import the application and its URLs, so that forked workers share them."""
-        from django.urls import get_resolver
-
         target = self.application(args)
         self.import_application(target)
-        get_resolver()._populate()
-        _hand_over(target)
+        warming.load_urls_and_what_views_use()
+        warming.hand_over(target)
 
     def import_application(self, target: str) -> None:
         module, _, attribute = target.partition(":")
@@ -79,33 +78,3 @@ class WebBackend(Backend):
             self.application(self.args)
         except ConfigurationError as error:
             yield error
-
-
-def _hand_over(target: str) -> None:
-    """
-    Configure logging once more at the moment the server asks for the application.
-
-    Natively that is when Django configures it: after the server has set up its
-    own. Loaded beforehand, it would come first, and what the user's LOGGING says
-    of ``gunicorn.error`` or ``uvicorn.access`` would be overwritten.
-    """
-    from django.utils.log import configure_logging
-
-    name, _, attribute = target.partition(":")
-    module = import_module(name)
-    if attribute not in vars(module):
-        return  # it is made when it is asked for
-    application = vars(module).pop(attribute)
-    inherited = vars(module).get("__getattr__")
-
-    def __getattr__(name: str) -> Any:  # noqa: N807  # a module's own hook, PEP 562
-        if name != attribute:
-            if inherited:
-                return inherited(name)
-            message = f"module {module.__name__!r} has no attribute {name!r}"
-            raise AttributeError(message)
-        setattr(module, attribute, application)
-        configure_logging(settings.LOGGING_CONFIG, settings.LOGGING)
-        return application
-
-    vars(module)["__getattr__"] = __getattr__
