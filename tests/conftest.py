@@ -155,3 +155,22 @@ def start(data: Path, tmp_path: Path) -> Iterator[Starter]:
 @pytest.fixture
 def port() -> int:
     return harness.free_port()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what the matrix of servers and workers saw, as a table."""
+    rows = [
+        (report.nodeid.partition("[")[2].rstrip("]"), *value)
+        for report in terminalreporter.getreports("passed")
+        for name, value in getattr(report, "user_properties", ())
+        if name == "row" and report.when == "call"
+    ]
+    if not rows:
+        return
+    terminalreporter.section("SIGTERM with a 3 s request or task in flight")
+    line = "{:20} {:>9} {:>11} {:>5} {:>8}"
+    columns = ("backend", "first (s)", "in flight", "exit", "stop (s)")
+    terminalreporter.write_line(line.format(*columns))
+    for backend, first, seen, code, took in sorted(rows):
+        cells = (backend, f"{first:.2f}", seen, code, f"{took:.2f}")
+        terminalreporter.write_line(line.format(*map(str, cells)))
