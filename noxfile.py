@@ -7,7 +7,9 @@ import nox
 nox.options.default_venv_backend = "uv"
 nox.options.reuse_existing_virtualenvs = True
 
-EXTRAS = ".[gunicorn,uvicorn,granian,waitress,celery,flower,django-tasks,django-q2,honcho]"
+EXTRAS = (
+    ".[gunicorn,uvicorn,granian,waitress,celery,flower,django-tasks,django-q2,honcho]"
+)
 # Django 6 needs Python 3.12; before Django 6 its tasks are a backport, which
 # django-tasks-db brings as "compat".
 VERSIONS = [
@@ -31,6 +33,7 @@ def tests(session: nox.Session, django: str) -> None:
     constraints.write_text("".join(p for p in pins if not p.startswith("django==")))
     session.install(
         *(EXTRAS, f"django~={django}.0", *compat),
-        *("--group", "test", "--constraint", str(constraints)),
+        *("--group", "test", "--group", "process"),
+        *("--constraint", str(constraints)),
     )
     session.run("pytest", "-m", "not process", *session.posargs)
