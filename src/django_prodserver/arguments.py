@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -14,6 +15,8 @@ from django_prodserver.masking import short
 
 _TRUE = {"true", "yes", "on", "1"}
 _FALSE = {"false", "no", "off", "0"}
+# As a Procfile has it. Other names may be the server's affair, but not an address.
+_PORT = re.compile(r"\$(PORT\b|\{PORT\b)")
 _SCALARS = (str, int, float, Decimal, os.PathLike, Promise)
 
 
@@ -75,8 +78,10 @@ class Grammar:
         bare = _bare(spelling)
         if known := self._options.get(bare):
             return known
+        # Of a server that has no table we do not even know how it spells.
+        on = bare if self._options else spelling.lstrip("-")
         # A flag that is given a value is told so by the server itself.
-        return Option(bare, "list", f"--{bare}"), True
+        return Option(bare, "list", f"--{on}"), True
 
     def knows(self, spelling: str) -> bool:
         return _bare(spelling) in self._options
@@ -95,7 +100,7 @@ def render(args: object, grammar: Grammar) -> list[str]:
     """
     if isinstance(args, str):
         try:
-            return shlex.split(args)
+            args = shlex.split(args)
         except ValueError as error:
             message = f" is {short(args)}, which a shell cannot split: {error}."
             raise ArgumentError(message, "Close the quotation.") from error
@@ -184,7 +189,12 @@ def _text(key: str, value: object) -> str:
         where = f"[{key!r}]" if key else ""
         message = f"{where} holds {short(value, key)}, a {type(value).__name__}."
         raise ArgumentError(message, "Options take text and numbers, or lists of them.")
-    return os.fspath(value) if isinstance(value, os.PathLike) else str(value)
+    text = os.fspath(value) if isinstance(value, os.PathLike) else str(value)
+    if _PORT.search(text):
+        where = f"[{key!r}]" if key else ""
+        message = f"{where} is {short(text, key)}, and no shell puts PORT in."
+        raise ArgumentError(message, "Write os.environ['PORT'] in the settings.")
+    return text
 
 
 def _options(

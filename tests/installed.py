@@ -1,0 +1,41 @@
+"""Which servers are installed here: the fast tests also run where few are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.util import find_spec
+from typing import Any
+
+import pytest
+
+from django_prodserver.backends import loading
+from django_prodserver.backends.base import Backend
+from django_prodserver.conf import Process
+
+
+def backend(path: str) -> Backend:
+    """Return one of our own backends."""
+    config = {"BACKEND": path, "APP": "proj.celery.app"}
+    made = loading.load(Process("web", config))
+    assert isinstance(made, Backend)
+    return made
+
+
+def missing(path: str) -> list[str]:
+    """Return the packages that one of our own backends lacks here."""
+    made = backend(path)
+    return [name for name in (made.package, *made.needs) if not find_spec(name)]
+
+
+def installed() -> list[str]:
+    return [path for path in loading.known_backends() if not missing(path)]
+
+
+def skip_without_servers(processes: Any) -> None:
+    """Skip a test if PRODUCTION_PROCESSES names a server that is not here."""
+    known = loading.known_backends()
+    entries = processes.values() if isinstance(processes, Mapping) else ()
+    for entry in entries:
+        path = entry.get("BACKEND") if isinstance(entry, Mapping) else None
+        if path in known and (packages := missing(path)):
+            pytest.skip(f"{' and '.join(packages)} is not installed")
