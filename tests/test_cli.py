@@ -161,7 +161,7 @@ def test_no_option_of_ours_is_abbreviated(option, configured, prodserver):
         ("--all web -w 8", "--all takes names only"),
         ("--all -- x", "--all takes names only"),
         ("--dry-run=1 web", "argument --dry-run: ignored explicit argument '1'"),
-        ("web worker", "one process at a time; for several: --all web worker"),
+        ("web worker", "For several: prodserver --all web worker"),
     ],
 )
 def test_wrong_usage_is_2(args, said, configured, prodserver):
@@ -387,7 +387,7 @@ def test_call_command(configured):
 
 
 @pytest.mark.parametrize(
-    ("args", "code"), [(["wbe"], 78), (["web", "worker"], 1)], ids=["name", "usage"]
+    ("args", "code"), [(["wbe"], 78), (["web", "worker"], 2)], ids=["name", "usage"]
 )
 def test_call_command_raises_what_djangos_commands_raise(args, code, configured):
     configured(web=WEB, worker=Q2)

@@ -75,7 +75,7 @@ KEYS = "It takes BACKEND, ARGS, APP, ENV, PREFIX, PRELOAD"
 OPTIONS = "Options take text and numbers, or lists of them."
 ENVIRONMENT = 'Write ENV as {"NAME": "value"}.'
 PREFIX = 'Write PREFIX as ["command", "argument"].'
-SECONDS = "Write GRACEFUL_TIMEOUT as a number of seconds, such as 25."
+SECONDS = "Write GRACEFUL_TIMEOUT as a whole number of seconds, such as 25."
 APP = 'Write "APP": "project.celery.app".'
 FIND_APP = 'Write the path of your Celery app: "APP": "project.celery.app".'
 WSGI = 'Write WSGI_APPLICATION = "project.wsgi.application" in the settings.'

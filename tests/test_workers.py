@@ -91,7 +91,7 @@ class Site:
     def __init__(self, start: Starter, redis_url: str, queue: Queue) -> None:
         self.start = start
         self.queue = queue
-        self.env = {
+        self.env: dict[str, Any] = {
             "TEST_REDIS_URL": redis_url,
             "settings": {"TASKS": {"default": {"BACKEND": queue.tasks}}},
         }
@@ -183,7 +183,7 @@ class TestCelery:
     def test_a_broker_that_cannot_be_reached_is_no_success(
         self, start: Starter
     ) -> None:
-        env = {
+        env: dict[str, Any] = {
             "settings": {
                 "CELERY_BROKER_URL": "redis://127.0.0.1:1/0",
                 "CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP": False,
@@ -197,7 +197,7 @@ class TestCelery:
         folder = start.data / "broker"
         folder.mkdir()
         options = {"data_folder_in": str(folder), "data_folder_out": str(folder)}
-        env = {
+        env: dict[str, Any] = {
             "settings": {
                 "CELERY_BROKER_URL": "filesystem://",
                 "CELERY_BROKER_TRANSPORT_OPTIONS": options

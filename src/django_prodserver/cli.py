@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import sys
 from collections.abc import Callable, Sequence
+from importlib import metadata
 from typing import Any, NoReturn
 
 from django_prodserver import conf, launch, listing
@@ -13,6 +15,7 @@ from django_prodserver.exceptions import (
     ConfigurationError,
     Fault,
     ProdserverError,
+    UsageError,
 )
 
 USAGE = "%(prog)s [options] [NAME] [the server's own options] [-- more of them]"
@@ -64,33 +67,23 @@ def add_name(parser: argparse.ArgumentParser) -> None:
 
 
 def split(
-    parser: argparse.ArgumentParser,
     args: Sequence[str],
     parse: Callable[..., tuple[argparse.Namespace, list[str]]],
 ) -> argparse.Namespace:
     """
-    Parse our options, and leave the rest in ``words``: NAME, then the server's.
+    Parse our options, and put the rest in ``names`` and ``native``.
 
     Args:
-        parser: The parser, for its messages.
         args: The command line.
-        parse: The parser's own ``parse_known_args``.
+        parse: The parser's ``parse_known_args``.
     """
     args = list(args)
     end = args.index("--") if "--" in args else len(args)
     namespace, words = parse(args[:end])
     native = args[end + 1 :]
-    names: list[str] = []
-    several = getattr(namespace, "all", False)
-    while words and not words[0].startswith("-") and (several or not names):
-        names.append(words.pop(0))
-    if words and not words[0].startswith("-"):
-        parser.error(f"one process at a time; for several: --all {names[0]} {words[0]}")
-    if several and (words or native):
-        parser.error("--all takes names only; options belong to one process")
-    if getattr(namespace, "list", False) and (names or words or native):
-        parser.error("--list takes no names")
-    namespace.names, namespace.native = names, [*words, *native]
+    names = list(itertools.takewhile(lambda word: not word.startswith("-"), words))
+    namespace.names = names
+    namespace.native = [*words[len(names) :], *native]
     return namespace
 
 
@@ -112,18 +105,31 @@ def run(
     """
     show = bool(options.get("show_secrets"))
     if options.get("list"):
+        if names or native:
+            raise UsageError("--list takes no names: it lists all processes.")
         as_json = options.get("format") == "json"
         write(listing.as_json(show) if as_json else listing.as_text(show))
         return 0
     if options.get("all"):
+        if native:
+            message = f"--all takes names only, not {native[0]}."
+            raise UsageError(message, "Give options to one process at a time.")
         from django_prodserver import together
 
         return together.run(names)
-    plan = launch.plan(conf.process(names[0] if names else None), native)
+    plan = launch.plan(conf.process(only(names)), native)
     if options.get("dry_run"):
         write(listing.command_line(plan, show))
         return 0
     launch.start(plan)
+
+
+def only(names: Sequence[str]) -> str | None:
+    """Return the one name, or None where there is none."""
+    if len(names) > 1:
+        message = f"One process at a time, not {' '.join(names)}."
+        raise UsageError(message, f"For several: prodserver --all {' '.join(names)}")
+    return names[0] if names else None
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
@@ -144,12 +150,18 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     parser.add_argument(
         "--traceback", action="store_true", help="Show where an error comes from."
     )
+    parser.add_argument(
+        "--version", action="store_true", help="Print the version of this, and exit."
+    )
     # manage.py's, so that one command line serves both; they change nothing here.
     for flag in ("--no-color", "--force-color", "--skip-checks"):
         parser.add_argument(flag, action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("-v", "--verbosity", help=argparse.SUPPRESS)
     words = sys.argv[1:] if argv is None else argv
-    options = vars(split(parser, words, parser.parse_known_args))
+    options = vars(split(words, parser.parse_known_args))
+    if options["version"]:
+        print(metadata.version("django-prodserver"))
+        sys.exit(0)
     if options["settings"]:
         os.environ["DJANGO_SETTINGS_MODULE"] = options["settings"]
     # First on the path, where "python -m" has it already and manage.py its own.

@@ -52,7 +52,7 @@ class Process:
             "ENV": ('{"NAME": "value"}', _is_environment),
             "PREFIX": ('["command", "argument"]', _is_words),
             "PRELOAD": ("True or False", lambda value: isinstance(value, bool)),
-            "GRACEFUL_TIMEOUT": ("a number of seconds, such as 25", _is_seconds),
+            "GRACEFUL_TIMEOUT": ("a whole number of seconds, such as 25", _is_seconds),
         }
         for key, (form, is_right) in wanted.items():
             if key in self.config and not is_right(self.config[key]):
@@ -162,5 +162,5 @@ def _is_words(value: object) -> bool:
 
 
 def _is_seconds(value: object) -> bool:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and value > 0  # type: ignore[operator]
+    # Whole ones: gunicorn's and uvicorn's options take no others.
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0

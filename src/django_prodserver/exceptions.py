@@ -58,6 +58,12 @@ class ProdserverError(Exception):
         return f"{self.message}\n{self.hint}" if self.hint else self.message
 
 
+class UsageError(ProdserverError):
+    """The command line makes no sense."""
+
+    returncode = ExitCode.USAGE
+
+
 class ConfigurationError(ProdserverError):
     """The settings cannot be started, for the reason that ``fault`` names."""
 

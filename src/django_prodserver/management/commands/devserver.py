@@ -23,6 +23,6 @@ class Command(Prodserver):
         cli.add_name(parser)
 
     def start(self, **options: Any) -> int:
-        names = options["names"]
-        planned = development.plan(names[0] if names else None, options["native"])
+        name = cli.only(options["names"])
+        planned = development.plan(name, options["native"])
         return development.run(planned, self.stderr.write)

@@ -26,7 +26,7 @@ class Command(BaseCommand):
         parser = super().create_parser(
             prog_name, subcommand, allow_abbrev=False, **kwargs
         )
-        split = partial(cli.split, parser, parse=parser.parse_known_args)
+        split = partial(cli.split, parse=parser.parse_known_args)
         # Django parses with this, whether the command line calls or call_command.
         parser.parse_args = lambda args=None, namespace=None: split(args or [])  # type: ignore[method-assign, assignment]
         return parser
