@@ -102,7 +102,7 @@ def test_the_environment_is_text():
         ("PREFIX", []),
         ("PREFIX", ("nice", "-n", "5")),
         ("PRELOAD", False),
-        ("GRACEFUL_TIMEOUT", 0.5),
+        ("GRACEFUL_TIMEOUT", 1),
         ("GRACEFUL_TIMEOUT", 25),
     ],
 )

@@ -82,7 +82,8 @@ WORKERS = {
 
 @pytest.fixture(params=WORKERS.values(), ids=list(WORKERS))
 def queue(request: pytest.FixtureRequest) -> Queue:
-    return request.param
+    chosen: Queue = request.param
+    return chosen
 
 
 class Site:
