@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
-from types import FrameType
+from pathlib import Path
 
 from django.apps import apps
 from django.conf import settings
@@ -21,6 +21,7 @@ from django_prodserver.arguments import merge, render
 from django_prodserver.backends.base import Backend
 from django_prodserver.backends.web import WebBackend
 from django_prodserver.launch import Plan
+from django_prodserver.stopping import Stop
 
 
 def plan(name: str | None, native: Sequence[str]) -> Plan:
@@ -61,17 +62,16 @@ class _Watcher(StatReloader):
         self._plan = planned
         self._say = say
         self._changed: str | os.PathLike[str] | None = None
-        self._signals = 0
+        self._signal = Stop()
         self._child: subprocess.Popen[bytes] | None = None
 
     def run_until_signal(self) -> int:
-        for signum in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(signum, self._on_signal)
+        self._signal.listen()
         self._watch_project()
         autoreload_started.send(sender=self)
         ticker = self.tick()
         self._child = self._start()
-        while not self._signals:
+        while not self._signal.asked:
             next(ticker)
             code = self._child.poll() if self._child is not None else None
             if code is not None:
@@ -81,7 +81,7 @@ class _Watcher(StatReloader):
                 self._say(f"{self._changed} changed, restarting.")
                 self._changed = None
                 self._stop()
-                if not self._signals:
+                if not self._signal.asked:
                     self._child = self._start()
         self._stop()
         return 0
@@ -93,7 +93,7 @@ class _Watcher(StatReloader):
         folders = [config.path for config in apps.get_app_configs()]
         for setting in ("ROOT_URLCONF", "WSGI_APPLICATION", "ASGI_APPLICATION"):
             package = str(getattr(settings, setting, None)).partition(".")[0]
-            found = find_spec(package)
+            found = find_spec(package) if package else None
             folders += (found and found.submodule_search_locations) or ()
         for folder in folders:
             # Ours, and not what is installed.
@@ -103,11 +103,6 @@ class _Watcher(StatReloader):
         # views may be broken.
         with contextlib.suppress(Exception):
             _ = get_resolver().urlconf_module
-
-    def _on_signal(self, signum: int, frame: FrameType | None) -> None:
-        self._signals += 1
-        if self._signals > 1 and self._child is not None:
-            self._child.kill()
 
     def _start(self) -> subprocess.Popen[bytes]:
         self._say(listing.command_line(self._plan))
@@ -123,5 +118,19 @@ class _Watcher(StatReloader):
     def _stop(self) -> None:
         if self._child is not None:
             self._child.terminate()
-            self._child.wait()
+            while self._child.poll() is None:
+                if self._signal.urged:
+                    _kill(self._child)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._child.wait(0.1)
             self._child = None
+
+
+def _kill(child: subprocess.Popen[bytes]) -> None:
+    # With its workers: some serve on for ever when their parent is gone.
+    file = Path(f"/proc/{child.pid}/task/{child.pid}/children")
+    workers = file.read_text().split() if file.exists() else []
+    child.kill()
+    for pid in workers:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(pid), signal.SIGKILL)

@@ -108,8 +108,10 @@ def _warm(plan: Plan, backend: Backend) -> str:
     """Load the application; return why it must be thrown away, or nothing."""
     from django.db import connections
 
+    # What fails here is said as manage.py says it: natively uvicorn would start
+    # its workers again without end.
+    _set_up_django()
     try:
-        _set_up_django()
         backend.load(plan.args)
     except ConfigurationError as error:
         raise plan.process.fault(

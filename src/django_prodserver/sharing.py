@@ -53,14 +53,14 @@ def stop_forks_at_once() -> None:
     It inherits the parent's, which note a signal for the parent's loop: natively
     a stop at that moment is noted where nobody looks, and the worker stays.
     """
-    masks: list[set[int]] = []
+    forking = threading.local()
 
     # A signal of the moment between the fork and the handlers has to wait.
     def hold() -> None:
-        masks.append(signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS))
+        forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
 
     def release() -> None:
-        signal.pthread_sigmask(signal.SIG_SETMASK, masks.pop())
+        signal.pthread_sigmask(signal.SIG_SETMASK, forking.mask)
 
     def default_and_release() -> None:
         for signum in _STOPS:

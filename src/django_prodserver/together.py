@@ -8,14 +8,15 @@ import shlex
 import signal
 import sys
 from collections.abc import Sequence
-from types import FrameType
 from typing import Any
 
 from django_prodserver import conf, launch
 from django_prodserver.exceptions import ConfigurationError, Fault
+from django_prodserver.stopping import Stop
 
-# How a stop that we asked for may end: uvicorn raises the signal once more.
-_CLEAN = {0, -signal.SIGTERM, 128 + signal.SIGTERM}
+# How a stop that we asked for may end: uvicorn raises the signal once more, and
+# a terminal's Ctrl-C reaches a process that has no session of its own yet.
+_CLEAN = {0, -signal.SIGTERM, 128 + signal.SIGTERM, -signal.SIGINT}
 
 
 def run(names: Sequence[str]) -> int:
@@ -87,12 +88,12 @@ class _Stopping:
     def __init__(self) -> None:
         super().__init__()
         self._procmgr = _OneProcess()
-        self._signals = 0
+        self._stop = Stop()
 
     @property
     def exit_code(self) -> int:
         codes = [process["returncode"] for process in self._processes.values()]
-        if self._signals:
+        if self._stop.asked:
             code = next((code for code in codes if code not in _CLEAN), 0)
         else:
             code = self.returncode or 0
@@ -104,20 +105,16 @@ class _Stopping:
     def _start(self) -> None:
         # Before the start: honcho's own handlers ask for the pids of all, and
         # the process that honcho forks for each has them for a moment.
-        for signum in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(signum, self._on_signal)
+        self._stop.listen()
         super()._start()  # type: ignore[misc]
-
-    def _on_signal(self, signum: int, frame: FrameType | None) -> None:
-        self._signals += 1
 
     def _all_started(self) -> bool:
         # Asked at each turn of honcho's loop; before all are started there are
         # no pids to signal.
         started = bool(super()._all_started())  # type: ignore[misc]
-        if started and self._signals:
+        if started and self._stop.asked:
             self.terminate()  # type: ignore[attr-defined]
-        if started and self._signals > 1:
+        if started and self._stop.urged:
             self._killall(force=True)  # type: ignore[attr-defined]
         return started
 

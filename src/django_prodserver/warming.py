@@ -9,6 +9,8 @@ from typing import Any
 
 from django.conf import settings
 
+from django_prodserver import loggers
+
 
 def load_urls_and_what_views_use() -> None:
     """
@@ -29,7 +31,7 @@ def load_urls_and_what_views_use() -> None:
 
 def hand_over(target: str) -> None:
     """
-    Configure logging once more at the moment the server asks for the application.
+    Let the application's logging come at the moment the server asks for it.
 
     Natively that is when Django configures it: after the server has set up its
     own. Loaded beforehand, it would come first, and what the user's LOGGING says
@@ -38,14 +40,13 @@ def hand_over(target: str) -> None:
     Args:
         target: The application, ``module:attribute``.
     """
-    from django.utils.log import configure_logging
-
     module_name, _, attribute = target.partition(":")
     module = import_module(module_name)
     if attribute not in vars(module):
         return  # it is made when it is asked for
     application = vars(module).pop(attribute)
     inherited = vars(module).get("__getattr__")
+    put_back_logging = loggers.set_aside()
 
     def __getattr__(name: str) -> Any:  # noqa: N807  # a module's own hook, PEP 562
         if name != attribute:
@@ -54,7 +55,7 @@ def hand_over(target: str) -> None:
             message = f"module {module_name!r} has no attribute {name!r}"
             raise AttributeError(message)
         setattr(module, attribute, application)
-        configure_logging(settings.LOGGING_CONFIG, settings.LOGGING)
+        put_back_logging()
         return application
 
     vars(module)["__getattr__"] = __getattr__

@@ -58,5 +58,6 @@ PRODUCTION_PROCESSES = {
 
 # What a test wants to be different: settings, as a JSON object.
 globals().update(json.loads(os.environ.get("TEST_SETTINGS", "{}")))
+INSTALLED_APPS += json.loads(os.environ.get("TEST_APPS", "[]"))
 for name in json.loads(os.environ.get("TEST_UNSET", "[]")):
     del globals()[name]

@@ -10,6 +10,8 @@ import time
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import path
 
+logger = logging.getLogger(__name__)
+
 
 def about(request: HttpRequest) -> JsonResponse:
     return JsonResponse(
@@ -36,8 +38,14 @@ async def async_slow(request: HttpRequest) -> HttpResponse:
     return HttpResponse("slow done")
 
 
+def log(request: HttpRequest) -> HttpResponse:
+    logger.warning("a line of the application")
+    return HttpResponse("logged")
+
+
 urlpatterns = [
     path("about", about),
+    path("log", log),
     path("slow", slow),
     path("async-slow", async_slow),
 ]

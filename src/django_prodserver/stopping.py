@@ -1,0 +1,30 @@
+"""SIGINT and SIGTERM, for what runs other processes."""
+
+from __future__ import annotations
+
+import signal
+import time
+from types import FrameType
+
+# Seconds within which two signals are one stop told twice: timeout(1) signals
+# its child, and then the group that the child is in.
+_TWICE = 0.1
+
+
+class Stop:
+    """The first signal asks for a stop; a later one, not to wait for it."""
+
+    asked = False
+    urged = False
+    _since = 0.0
+
+    def listen(self) -> None:
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(signum, self._on_signal)
+
+    def _on_signal(self, signum: int, frame: FrameType | None) -> None:
+        now = time.monotonic()
+        if not self.asked:
+            self.asked, self._since = True, now
+        elif now - self._since > _TWICE:
+            self.urged = True

@@ -1,0 +1,30 @@
+"""An app that holds something open as it is set up: what ``HOLD`` says."""
+
+import mmap
+import socket
+from pathlib import Path
+from typing import Any
+
+from django.apps import AppConfig
+from django.conf import settings
+
+held: list[Any] = []
+
+
+class HoldingConfig(AppConfig):
+    name = "proj.holding"
+    label = "holding"
+    path = str(Path(__file__).parent)
+
+    def ready(self) -> None:
+        if settings.HOLD == "socket":
+            held.append(socket.socket())
+        elif settings.HOLD == "file":
+            held.append(Path(__file__).open())  # noqa: SIM115
+        elif settings.HOLD == "log":
+            held.append((settings.DATA / "app.log").open("a"))
+        elif settings.HOLD == "memory":
+            shared = (Path("/dev/shm") / f"prodserver-test-{id(held)}").open("w+b")
+            shared.truncate(mmap.PAGESIZE)
+            Path(shared.name).unlink()
+            held.append(shared)
