@@ -350,7 +350,7 @@ def test_what_kubernetes_says_of_a_service_is_dropped(
     entry = config(server, 0, {"uds": str(file)})
     del entry["ARGS"]["port"]
     link = "tcp://10.0.0.1:80"
-    links = {f"{name}_PORT": link, f"{name}_PORT_80_TCP": link}
+    links: dict[str, Any] = {f"{name}_PORT": link, f"{name}_PORT_80_TCP": link}
     env = start.environment({"web": entry}, **links)
     web = start.process([*MANAGE, "web"], env)
     with socket.socket(socket.AF_UNIX) as client:
