@@ -33,6 +33,7 @@ demo: venv ## Start the example, web and worker, and print its address.
 
 test: venv lint ## Run all the tests, on every supported Python and Django.
 	scripts/need redis-server redis-server
+	scripts/need shellcheck shellcheck
 	$(BIN)/python -m pytest --numprocesses $(JOBS)
 	cd example && ../$(BIN)/python -W error manage.py test --verbosity 0
 	PATH="$$(scripts/find-python --all):$$PATH" $(BIN)/nox
@@ -51,10 +52,19 @@ constraints: venv ## Pin the newest release of everything in constraints.txt.
 		--group dev --no-emit-index-url --no-annotate --no-header \
 		--upgrade pyproject.toml --output-file constraints.txt
 
+image: ## Build the images prodserver-base and prodserver-base:builder.
+	scripts/engine
+	set -e; python=$${PYTHON_IMAGE:-$$(docker/offline/choose python)}; \
+	for target in runtime builder; do \
+		tag=prodserver-base; [ $$target = runtime ] || tag=$$tag:$$target; \
+		docker build --file docker/Dockerfile --build-arg PYTHON_IMAGE=$$python \
+			--target $$target --tag $$tag .; \
+	done
+
 bench: venv ## Measure the warm start against the native commands.
 	$(BIN)/python -m benchmarks.warm_start
 
 clean: ## Remove what the other targets made.
 	rm -rf $(VENV) .nox .mypy_cache .pytest_cache .ruff_cache example/.data example/static-root
 
-.PHONY: help venv demo test lint options constraints bench clean
+.PHONY: help venv demo test lint options constraints image bench clean

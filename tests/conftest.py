@@ -116,6 +116,12 @@ class Starter:
         worker: Running = self.process([*via, "worker", *args], environment)
         return worker
 
+    def probe(self, *args: str) -> subprocess.CompletedProcess[str]:
+        command = [MANAGE[0], "-m", "django_prodserver.health.probe"]
+        return harness.running(
+            [*command, "--timeout=10", *args], env=self.environment()
+        )
+
     def migrate(self, **env: Any) -> None:
         done = harness.running(
             [MANAGE[0], "manage.py", "migrate", "-v0"], env=self.environment(**env)

@@ -60,6 +60,7 @@ def environment(
     }
     return kept | {
         "DJANGO_SETTINGS_MODULE": "proj.settings",
+        "PRODSERVER_RUNTIME_DIR": str(data),
         "PYTHONUNBUFFERED": "1",
         "TEST_DATA": str(data),
         "TEST_SETTINGS": json.dumps(settings),

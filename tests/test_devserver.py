@@ -157,11 +157,11 @@ def test_a_signal_ends_it(site: Site, port: int, signum: int, group: bool) -> No
 
 
 def test_a_second_signal_waits_for_nothing(site: Site, port: int) -> None:
-    web = site.run(config("granian-wsgi", port), port=port)
+    web = site.run(config("gunicorn", port), port=port)
     serves(web, "one")
     web.in_flight("/slow?s=30")
     web.process.send_signal(signal.SIGINT)
-    web.says("Shutting down granian")
+    web.says("Handling signal: term")
     then = time.monotonic() + 0.2
     # Sooner, it would be the same stop, told twice.
     web.until(lambda: time.monotonic() > then, "a while")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -200,18 +201,16 @@ def test_a_fault_in_one_starts_none(start: Starter) -> None:
 @pytest.mark.parametrize("group", [False, True], ids=["alone", "group"])
 @pytest.mark.parametrize("delay", [0, 0.02, 0.3])
 def test_ctrl_c_while_they_start(start: Starter, delay: float, group: bool) -> None:
-    """From the moment that honcho forks the first of them on."""
+    """From the moment on when honcho is about to fork the first of them."""
     processes = {str(number): script(WAITS) for number in range(3)}
     running = together(start, processes)
-    parent = psutil.Process(running.process.pid)
+    status = Path(f"/proc/{running.process.pid}/status")
 
-    def forked() -> bool:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            command = parent.cmdline()
-            return any(child.cmdline() == command for child in parent.children())
-        return False
+    def listens() -> int:
+        caught = int(re.search(r"SigCgt:\s*(\w+)", status.read_text())[1], 16)  # type: ignore[index]
+        return caught & 1 << signal.SIGTERM - 1
 
-    running.until(forked, "the first of them forked")
+    running.until(listens, "handlers for signals")
     # A waiting time is what is tested here.
     time.sleep(delay)
     send = running.signal_group if group else running.process.send_signal

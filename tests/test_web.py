@@ -134,6 +134,24 @@ def test_what_dry_run_prints_serves_the_same(
     assert server.stop() == variant.on_term
 
 
+@every
+def test_the_probe_tells_whether_it_serves(
+    variant: Variant, start: Starter, port: int
+) -> None:
+    """Yes while it does; no when it has ended, though its file is still there."""
+    server = start.web(variant.config(port), port=port, via=MODULE)
+    ready, live = start.probe(), start.probe("--live")
+    assert ready.returncode == 0
+    assert f"web is ready: 404 from 127.0.0.1:{port}" in ready.stdout
+    assert (live.returncode, live.stdout) == (
+        0,
+        f"web is alive: it listens on 127.0.0.1:{port}\n",
+    )
+    server.stop()
+    assert start.probe("web").returncode == 1
+    assert start.probe("--live", "web").returncode == 1
+
+
 @pytest.mark.parametrize(
     "variant", [VARIANTS["gunicorn"], VARIANTS["uvicorn"], VARIANTS["waitress"]]
 )

@@ -107,6 +107,10 @@ class Site:
     def enqueue(self, *names: str, seconds: float = 0) -> None:
         self.start.enqueue(self.queue.name, *names, seconds=seconds, **self.env)
 
+    def done(self, worker: Running, name: str) -> None:
+        """Return when the task of that name has ended."""
+        worker.until(lambda: self.start.marks(name)[1], f"task {name} done")
+
     def in_flight(self, worker: Running, name: str, seconds: float = 3) -> None:
         """Put a task on the queue, and return when it has begun."""
         self.enqueue(name, seconds=seconds)
@@ -123,7 +127,7 @@ def test_sigterm_finishes_the_task(site: Site, record_property: Any) -> None:
     begun = time.monotonic()
     worker = site.worker()
     site.enqueue("first")
-    worker.until(lambda: site.start.marks("first")[1], "the first task done")
+    site.done(worker, "first")
     ready_after = time.monotonic() - begun
     site.in_flight(worker, "long")
     site.enqueue("behind")
@@ -134,7 +138,10 @@ def test_sigterm_finishes_the_task(site: Site, record_property: Any) -> None:
     assert code == 0
     assert took < 15
     again = site.worker(via=MODULE)
-    again.until(lambda: site.start.marks("behind")[1], "the task behind it done")
+    # One more, that is surely the second worker's: it is in its loop by then.
+    site.enqueue("last")
+    site.done(again, "behind")
+    site.done(again, "last")
     assert again.stop() == 0
     assert site.start.marks("behind") == (1, 1)
     assert site.start.marks("long") == (1, 1)

@@ -129,16 +129,22 @@ def value_of(name: str, words: Sequence[str], grammar: Grammar) -> str | None:
 
     It is "" for a bare flag, and None where the option is not given or is off.
     """
-    found = None
+    found = values_of(name, words, grammar)
+    return found[-1] if found else None
+
+
+def values_of(name: str, words: Sequence[str], grammar: Grammar) -> list[str | None]:
+    """Return every value a command line gives an option; None where it is off."""
+    found: list[str | None] = []
     for option, group in _options(words, grammar):
         if option == name:
             flag, equals, inline = group[0].partition("=")
             if flag[:2] != "--" and len(flag) > 2:
-                found = group[0][2:]
+                found.append(group[0][2:])
             elif grammar.find(flag)[1]:
-                found = inline if equals else " ".join(group[1:])
+                found.append(inline if equals else " ".join(group[1:]))
             else:
-                found = None
+                found.append(None)
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import runpy
@@ -13,9 +14,12 @@ from typing import NoReturn
 from django_prodserver import scripts, sharing
 from django_prodserver.arguments import merge
 from django_prodserver.backends import loading
+from django_prodserver.backends.addresses import host_header
 from django_prodserver.backends.base import Backend, BaseServerBackend
+from django_prodserver.backends.web import WebBackend
 from django_prodserver.conf import Process
 from django_prodserver.exceptions import ConfigurationError, Fault
+from django_prodserver.health import state
 
 # Set, to this process's id, by the exec that put ENV into the environment.
 _REEXECUTED = "_PRODSERVER_ENV_SET"
@@ -93,6 +97,7 @@ def start(plan: Plan) -> NoReturn:
         _set_up_django()
         backend.start_server(*plan.args)
         sys.exit(0)
+    _tell_the_probe(plan, backend)
     script = scripts.find(backend.script)
     prefix = plan.process.config.get("PREFIX", ())
     preload = plan.process.config.get("PRELOAD", True)
@@ -102,6 +107,23 @@ def start(plan: Plan) -> NoReturn:
             _run_in_place(script, plan.argv)
         print(f"prodserver: not preloading, because {reason}", file=sys.stderr)
     _exec([*prefix, script, *plan.argv[len(prefix) + 1 :]])
+
+
+def _tell_the_probe(plan: Plan, backend: Backend) -> None:
+    """Write the small file that ``prodserver-probe`` reads, where one can be."""
+    web = backend if isinstance(backend, WebBackend) else None
+    told = state.State(
+        plan.process.name,
+        "web" if web else "worker",
+        backend=plan.process.config["BACKEND"],
+        addresses=web.addresses(plan.args) if web else (),
+        tls=bool(web and web.speaks_tls(plan.args)),
+        host=host_header(),
+    )
+    # What cannot be told keeps nothing from starting: the probe says that it
+    # cannot tell.
+    with contextlib.suppress(OSError, ValueError):
+        state.write(told)
 
 
 def _warm(plan: Plan, backend: Backend) -> str:

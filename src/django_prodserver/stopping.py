@@ -6,6 +6,7 @@ import signal
 import time
 from types import FrameType
 
+STOPS = (signal.SIGINT, signal.SIGTERM)
 # Seconds within which two signals are one stop told twice: timeout(1) signals
 # its child, and then the group that the child is in.
 _TWICE = 0.1
@@ -19,7 +20,7 @@ class Stop:
     _since = 0.0
 
     def listen(self) -> None:
-        for signum in (signal.SIGINT, signal.SIGTERM):
+        for signum in STOPS:
             signal.signal(signum, self._on_signal)
 
     def _on_signal(self, signum: int, frame: FrameType | None) -> None:

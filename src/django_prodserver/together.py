@@ -12,7 +12,7 @@ from typing import Any
 
 from django_prodserver import conf, launch
 from django_prodserver.exceptions import ConfigurationError, Fault
-from django_prodserver.stopping import Stop
+from django_prodserver.stopping import STOPS, Stop
 
 # How a stop that we asked for may end: uvicorn raises the signal once more, and
 # a terminal's Ctrl-C reaches a process that has no session of its own yet.
@@ -102,10 +102,16 @@ class _Stopping:
     def kill(self) -> None:
         """Do not: honcho would, 5 seconds after it has asked."""
 
+    def loop(self) -> None:
+        # Signals wait for our handlers, which have to be there before the start:
+        # honcho's own ask for the pids of all, and the process that honcho forks
+        # for each has them for a moment.
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+        super().loop()  # type: ignore[misc]
+
     def _start(self) -> None:
-        # Before the start: honcho's own handlers ask for the pids of all, and
-        # the process that honcho forks for each has them for a moment.
         self._stop.listen()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
         super()._start()  # type: ignore[misc]
 
     def _all_started(self) -> bool:

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import ClassVar
 
 from django_prodserver.arguments import value_of
+from django_prodserver.backends import addresses
 from django_prodserver.backends.base import GRACEFUL_TIMEOUT
 from django_prodserver.backends.web import WebBackend
 from django_prodserver.sharing import stop_forks_at_once
@@ -39,8 +40,18 @@ class _GranianServer(WebBackend):
         _wake_workers_now_and_then()
         return ""
 
+    def addresses(self, args: Sequence[str]) -> tuple[str, ...]:
+        if path := self.option("uds", args):
+            return (addresses.unix(path),)
+        host = self.option("host", args) or "127.0.0.1"
+        return (addresses.tcp(host, self.option("port", args) or 8000),)
+
+    def speaks_tls(self, args: Sequence[str]) -> bool:
+        return bool(self.option("ssl-certificate", args))
+
     def solo(self) -> dict[str, object]:
-        return {"workers": 1}
+        # What hangs (a WSGI worker, natively) is not waited for at a desk.
+        return {"workers": 1, "workers-kill-timeout": 3}
 
 
 class GranianASGIServer(_GranianServer):

@@ -7,7 +7,8 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from django_prodserver.arguments import render, value_of
+from django_prodserver.arguments import render, value_of, values_of
+from django_prodserver.backends import addresses
 from django_prodserver.backends.base import GRACEFUL_TIMEOUT
 from django_prodserver.backends.web import Interface, WebBackend
 
@@ -52,6 +53,24 @@ class GunicornServer(WebBackend):
             return True
         worker = self._value("worker-class", args) or self._config_file(args)
         return "gevent" in worker or "eventlet" in worker
+
+    def addresses(self, args: Sequence[str]) -> tuple[str, ...]:
+        binds = values_of("bind", args, self.grammar)
+        binds = binds or values_of("bind", self._environment(), self.grammar)
+        if not binds and "bind" in self._config_file(args):
+            return ()
+        port = os.environ.get("PORT", "")
+        default = f"0.0.0.0:{port}" if port else "127.0.0.1:8000"
+        return tuple(
+            addresses.unix(bind.removeprefix("unix:").removeprefix("//"))
+            if bind.startswith("unix:")
+            else addresses.tcp(*addresses.split(bind.removeprefix("tcp://"), "8000"))
+            for bind in binds or [default]
+            if bind and not bind.startswith("fd://")
+        )
+
+    def speaks_tls(self, args: Sequence[str]) -> bool:
+        return bool(self._value("certfile", args) or self._value("keyfile", args))
 
     def solo(self) -> dict[str, object]:
         return {"workers": 1}

@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import ClassVar
 
 from django_prodserver.arguments import value_of
+from django_prodserver.backends import addresses
 from django_prodserver.backends.base import GRACEFUL_TIMEOUT
 from django_prodserver.backends.web import Interface, WebBackend
 from django_prodserver.sharing import stop_forks_at_once
@@ -67,6 +68,17 @@ class UvicornServer(WebBackend):
         except Exception:
             traceback.print_exc()
             sys.exit(STARTUP_FAILURE)
+
+    def addresses(self, args: Sequence[str]) -> tuple[str, ...]:
+        if path := self.option("uds", args):
+            return (addresses.unix(path),)
+        if self.option("fd", args):
+            return ()
+        host = self.option("host", args) or "127.0.0.1"
+        return (addresses.tcp(host, self.option("port", args) or 8000),)
+
+    def speaks_tls(self, args: Sequence[str]) -> bool:
+        return bool(self.option("ssl-certfile", args))
 
     def solo(self) -> dict[str, object]:
         return {"workers": 1}

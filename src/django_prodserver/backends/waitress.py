@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from django_prodserver.arguments import values_of
+from django_prodserver.backends import addresses
 from django_prodserver.backends.base import GRACEFUL_TIMEOUT
 from django_prodserver.backends.web import WebBackend
 
@@ -25,6 +27,16 @@ class WaitressServer(WebBackend):
     # Lists that may not be repeated, of proxy headers, are split at spaces.
     join = " "
     defaults = {"graceful-timeout": GRACEFUL_TIMEOUT}
+
+    def addresses(self, args: Sequence[str]) -> tuple[str, ...]:
+        if path := self.option("unix-socket", args):
+            return (addresses.unix(path),)
+        given = [words or "" for words in values_of("listen", args, self.grammar)]
+        if not given:
+            host = self.option("host", args) or "0.0.0.0"  # noqa: S104  # waitress's
+            given = [f"{host}:{self.option('port', args) or 8080}"]
+        listening = [word for words in given for word in words.split()]
+        return tuple(addresses.tcp(*addresses.split(a, "8080")) for a in listening)
 
     def command(self, args: Sequence[str]) -> list[str]:
         # getopt stops at the first word that is no option.

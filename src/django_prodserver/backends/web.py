@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 from typing import ClassVar, Literal
@@ -9,6 +10,7 @@ from typing import ClassVar, Literal
 from django.conf import settings
 
 from django_prodserver import warming
+from django_prodserver.arguments import value_of
 from django_prodserver.backends.base import Backend
 from django_prodserver.exceptions import ConfigurationError, Fault
 
@@ -60,6 +62,26 @@ class WebBackend(Backend):
         # The application first: an option whose value may be left out
         # (gunicorn's --proxy-protocol) would take it for its value.
         return [self.script, self.application(args), *args]
+
+    def addresses(self, args: Sequence[str]) -> tuple[str, ...]:
+        """
+        Return where it listens: ``tcp://host:port`` or ``unix://path``, each.
+
+        None where only the server itself knows (a socket it is handed down, a
+        configuration file).
+        """
+        return ()
+
+    def speaks_tls(self, args: Sequence[str]) -> bool:
+        return False
+
+    def option(self, name: str, args: Sequence[str]) -> str:
+        """Return an option's value: of the command, else of the environment."""
+        given = value_of(name, args, self.grammar)
+        variable = self.env_prefix + name.replace("-", "_").upper()
+        if given is None and self.env_prefix:
+            given = os.environ.get(variable)
+        return given or ""
 
     def load(self, args: Sequence[str]) -> None:
         """Import the application and its URLs, so that forked workers share them."""

@@ -1,0 +1,305 @@
+"""
+``prodserver-probe``: is the process of this container ready, is it alive?
+
+Exits 0 for yes, 1 for no and 2 if it cannot tell, with one line that says why.
+It costs little more than the start of Python: it imports only what that is made
+of (``socket`` alone doubles it), and runs as ``python -I -S probe.py`` too.
+
+A web process is ready when it answers a request in time with a status below 500:
+a redirect, a 401 and a 404 are the application's own word. A 400 is about the
+request, by its Host as a rule, and says nothing of others: it cannot tell.
+
+It is alive when it is the process that was started, is not stopped, and listens.
+An answer is not waited for: a server with more requests than it can serve would
+be restarted for having them. One that hangs is alive, and not ready.
+"""
+
+# pathlib and contextlib would take longer to import than all of this.
+# ruff: noqa: PTH100, PTH120, SIM105
+
+import os
+import sys
+import time
+
+try:
+    import _socket
+except ImportError:
+    import socket as _socket  # type: ignore[no-redef]
+
+if __package__:
+    from django_prodserver.health import state as states
+else:  # run as a file, by a Python that need not see the package
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+    import state as states  # type: ignore[import-not-found, no-redef]
+
+    del sys.path[0]
+
+YES, NO, UNKNOWN = range(3)
+USAGE = "usage: prodserver-probe [--live|--ready] [--timeout SECONDS] [--json] [NAME]"
+# Where to ask what is bound to everything.
+_ANY = "0.0.0.0"  # noqa: S104
+_LOOPBACK = {"": "127.0.0.1", "*": "127.0.0.1", _ANY: "127.0.0.1", "::": "::1"}
+_MUCH = 65536
+
+
+class Options:
+    """What the command line says."""
+
+    live = False
+    json = False
+    help = False
+    timeout = 1.0
+    name = ""
+
+    def __init__(self, argv: list[str]) -> None:
+        words = iter(argv)
+        for word in words:
+            option, equals, value = word.partition("=")
+            if word in ("--live", "--ready"):
+                self.live = word == "--live"
+            elif word == "--json":
+                self.json = True
+            elif word in ("-h", "--help"):
+                self.help = True
+            elif option == "--timeout":
+                self.timeout = _seconds(value if equals else next(words, ""))
+            elif word.startswith("-"):
+                raise ValueError(f"there is no option {word}")
+            elif self.name or not states.is_name(word):
+                raise ValueError(f"{word!r} is not the name of one process")
+            else:
+                self.name = word
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Print the answer; return what to exit with."""
+    began = time.monotonic()
+    try:
+        options = Options(sys.argv[1:] if argv is None else argv)
+    except ValueError as error:
+        _print(f"{error}; {USAGE}")
+        return UNKNOWN
+    if options.help:
+        _print(USAGE)
+        return YES
+    state = None
+    try:
+        state, reason = states.find(options.name)
+        code, line = answer(state, options) if state else (UNKNOWN, reason)
+    except Exception as error:
+        # A traceback would exit with 1, and that is an answer.
+        code, line = UNKNOWN, f"{type(error).__name__}: {error}"
+    if code == UNKNOWN:
+        line = f"cannot tell: {line}"
+    if options.json:
+        line = _as_json(options, state, code, line, time.monotonic() - began)
+    _print(line)
+    return code
+
+
+def answer(state: states.State, options: Options) -> tuple[int, str]:
+    """Return the answer for that process, and the reason."""
+    name = state.name
+    condition = state.condition()
+    if condition == "elsewhere":
+        return UNKNOWN, f"what is known of {name} is of another container or boot"
+    if condition == "gone":
+        return NO, f"{name} is not running: process {state.pid} has ended"
+    if not options.live and state.draining():
+        return NO, f"{name} is not ready: it is draining"
+    if state.kind != "web":
+        return UNKNOWN, f"{name} is a {state.kind}, and only web is probed as yet"
+    if options.live and condition == "stopped":
+        return NO, f"{name} is not alive: process {state.pid} is stopped"
+    if not state.addresses:
+        if options.live:
+            return YES, f"{name} is alive: process {state.pid} runs"
+        return UNKNOWN, f"where {name} listens is not known"
+    where = state.addresses[0].removeprefix("tcp://")
+    ask = _live if options.live else _ready
+    return ask(state, where, options.timeout)
+
+
+def _live(state: states.State, where: str, timeout: float) -> tuple[int, str]:
+    try:
+        _connect(state.addresses[0], time.monotonic() + timeout).close()
+    except TimeoutError:
+        # As long as a server can make it, and it has not taken one out of it.
+        return YES, f"{state.name} is alive: the queue at {where} is full"
+    except (ConnectionRefusedError, FileNotFoundError):
+        return NO, f"{state.name} is not alive: nothing listens on {where}"
+    return YES, f"{state.name} is alive: it listens on {where}"
+
+
+def _ready(state: states.State, where: str, timeout: float) -> tuple[int, str]:
+    no = f"{state.name} is not ready:"
+    began = time.monotonic()
+    try:
+        status = _get(state, began + timeout)
+    except TimeoutError:
+        return NO, f"{no} no answer from {where} within {timeout:g} s"
+    except (ConnectionRefusedError, FileNotFoundError):
+        return NO, f"{no} nothing listens on {where}"
+    except ConnectionError:
+        return NO, f"{no} {where} hangs up without an answer"
+    if not status:
+        return NO, f"{no} what {where} answers is not HTTP"
+    line = f"{status} from {where} in {(time.monotonic() - began) * 1000:.0f} ms"
+    if status == 400:
+        return UNKNOWN, f"{line}; is {state.host} in ALLOWED_HOSTS?"
+    if status >= 500:
+        return NO, f"{no} {line}"
+    return YES, f"{state.name} is ready: {line}"
+
+
+def _get(state: states.State, deadline: float) -> int:
+    """Return the status that one request is answered with, 0 if it is not HTTP."""
+    lines = [
+        f"GET {state.path} HTTP/1.1",
+        f"Host: {state.host}",
+        "User-Agent: prodserver-probe",
+        "Accept: */*",
+        "Connection: close",
+        *state.headers,
+    ]
+    connection = _connect(state.addresses[0], deadline)
+    if state.tls:
+        connection = _encrypted(connection, state.host, deadline)
+    try:
+        connection.settimeout(_left(deadline))
+        connection.sendall("\r\n".join([*lines, "", ""]).encode())
+        status = _read_status(connection, deadline)
+        _read_rest(connection, deadline)
+    finally:
+        connection.close()
+    return status
+
+
+def _connect(address: str, deadline: float) -> "_socket.socket":
+    scheme, _, where = address.partition("://")
+    name, _, port = where.rpartition(":")
+    name = _LOOPBACK.get(name.strip("[]"), name.strip("[]"))
+    family = _socket.AF_INET6 if ":" in name else _socket.AF_INET
+    if scheme == "unix":
+        family = _socket.AF_UNIX
+    while True:
+        connection = _socket.socket(family, _socket.SOCK_STREAM)
+        try:
+            connection.settimeout(_left(deadline))
+            connection.connect(where if scheme == "unix" else (name, int(port)))
+            return connection
+        except BlockingIOError:
+            # The queue of a unix socket is full, and does not let one wait.
+            connection.close()
+            time.sleep(0.02)
+        except BaseException:
+            connection.close()
+            raise
+
+
+def _encrypted(
+    connection: "_socket.socket", host: str, deadline: float
+) -> "_socket.socket":
+    import socket
+    import ssl
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    # It is asked at its own address, where its certificate is for no name.
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    plain = socket.socket(fileno=connection.detach())
+    try:
+        plain.settimeout(_left(deadline))
+        return context.wrap_socket(plain, server_hostname=host)
+    except ssl.SSLEOFError as error:
+        raise ConnectionResetError(*error.args) from None
+    finally:
+        plain.close()  # empty, if all went well
+
+
+def _read_status(connection: "_socket.socket", deadline: float) -> int:
+    head = b""
+    while len(head) < _MUCH:
+        line, complete, _ = head.partition(b"\n")
+        version, _, rest = line.partition(b" ")
+        if complete and not (version.startswith(b"HTTP/1.") and rest[:3].isdigit()):
+            return 0
+        if complete and not rest.startswith(b"1"):
+            return int(rest[:3])
+        # Of an interim answer, such as 103, nothing counts.
+        _, interim, after = head.partition(b"\r\n\r\n")
+        if complete and interim:
+            head = after
+            continue
+        connection.settimeout(_left(deadline))
+        if not (received := connection.recv(4096)):
+            raise ConnectionResetError
+        head += received
+    return 0
+
+
+def _read_rest(connection: "_socket.socket", deadline: float) -> None:
+    """Let the server send all of a usual page: some log a client that leaves."""
+    deadline = min(deadline, time.monotonic() + 0.2)
+    try:
+        for _ in range(16):
+            connection.settimeout(_left(deadline))
+            if not connection.recv(_MUCH):
+                return
+    except OSError:
+        pass  # it has answered
+
+
+def _left(deadline: float) -> float:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0
+    if 0 < seconds <= 3600:
+        return seconds
+    raise ValueError(f"--timeout is {text!r}, not a number of seconds")
+
+
+def _as_json(
+    options: Options, state: states.State | None, code: int, line: str, took: float
+) -> str:
+    import json
+
+    found: dict[str, object] = {
+        "question": "live" if options.live else "ready",
+        "answer": ("yes", "no", "unknown")[code],
+        "reason": line,
+        "milliseconds": round(took * 1000),
+    }
+    if state:
+        found |= {
+            "name": state.name,
+            "kind": state.kind,
+            "backend": state.backend,
+            "pid": state.pid,
+            "condition": state.condition(),
+            "draining": state.draining(),
+            "addresses": list(state.addresses),
+        }
+    return json.dumps(found)
+
+
+def _print(line: str) -> None:
+    # One line whatever happens, and no failure of its own: not print(), which
+    # may fail again when Python ends, and change the exit code.
+    line = " ".join(line.split("\n"))
+    try:
+        os.write(1, f"{line}\n".encode(errors="backslashreplace"))
+    except OSError:
+        pass
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,113 @@
+"""Where each server listens, as the probe is told it."""
+
+from __future__ import annotations
+
+import pytest
+
+from django_prodserver.backends.addresses import host_header
+from django_prodserver.backends.granian import GranianWSGIServer
+from django_prodserver.backends.gunicorn import GunicornServer
+from django_prodserver.backends.uvicorn import UvicornServer
+from django_prodserver.backends.waitress import WaitressServer
+
+SERVERS = {
+    "gunicorn": GunicornServer,
+    "granian": GranianWSGIServer,
+    "uvicorn": UvicornServer,
+    "waitress": WaitressServer,
+}
+
+
+@pytest.fixture(autouse=True)
+def _bare_environment(monkeypatch, tmp_path):
+    for name in ("PORT", "GUNICORN_CMD_ARGS", "UVICORN_PORT", "GRANIAN_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("server", "args", "addresses"),
+    [
+        ("gunicorn", {}, ["tcp://127.0.0.1:8000"]),
+        ("gunicorn", {"bind": "0.0.0.0:80"}, ["tcp://0.0.0.0:80"]),
+        ("gunicorn", {"b": ":80"}, ["tcp://:80"]),
+        ("gunicorn", {"bind": "[::1]:80"}, ["tcp://[::1]:80"]),
+        ("gunicorn", {"bind": "[::1]"}, ["tcp://[::1]:8000"]),
+        ("gunicorn", {"bind": "web.internal"}, ["tcp://web.internal:8000"]),
+        ("gunicorn", {"bind": "tcp://a:1"}, ["tcp://a:1"]),
+        ("gunicorn", {"bind": "unix:/run/a"}, ["unix:///run/a"]),
+        ("gunicorn", {"bind": "unix:///run/a"}, ["unix:///run/a"]),
+        ("gunicorn", {"bind": "fd://3"}, []),
+        ("gunicorn", {"bind": ["a:1", "b:2"]}, ["tcp://a:1", "tcp://b:2"]),
+        ("uvicorn", {}, ["tcp://127.0.0.1:8000"]),
+        ("uvicorn", {"host": "::1", "port": 80}, ["tcp://[::1]:80"]),
+        ("uvicorn", {"uds": "/run/a", "port": 80}, ["unix:///run/a"]),
+        ("uvicorn", {"fd": 3}, []),
+        ("granian", {}, ["tcp://127.0.0.1:8000"]),
+        ("granian", {"address": "0.0.0.0", "port": "80"}, ["tcp://0.0.0.0:80"]),
+        ("granian", {"uds": "/run/a"}, ["unix:///run/a"]),
+        ("waitress", {}, ["tcp://0.0.0.0:8080"]),
+        ("waitress", {"port": 80}, ["tcp://0.0.0.0:80"]),
+        ("waitress", {"listen": "*:80"}, ["tcp://*:80"]),
+        ("waitress", {"listen": ["a:1", "[::1]:2"]}, ["tcp://a:1", "tcp://[::1]:2"]),
+        ("waitress", {"unix-socket": "/run/a"}, ["unix:///run/a"]),
+    ],
+)
+def test_the_address_is_that_of_the_options(server, args, addresses):
+    backend = SERVERS[server](ARGS=args)
+    assert list(backend.addresses(backend.prep_server_args())) == addresses
+
+
+@pytest.mark.parametrize(
+    ("server", "variable", "value", "addresses"),
+    [
+        ("gunicorn", "PORT", "80", ["tcp://0.0.0.0:80"]),
+        ("gunicorn", "GUNICORN_CMD_ARGS", "-b a:1", ["tcp://a:1"]),
+        ("uvicorn", "UVICORN_PORT", "80", ["tcp://127.0.0.1:80"]),
+        ("granian", "GRANIAN_PORT", "80", ["tcp://127.0.0.1:80"]),
+        ("waitress", "PORT", "80", ["tcp://0.0.0.0:8080"]),
+    ],
+)
+def test_the_servers_own_variables_count(
+    server, variable, value, addresses, monkeypatch
+):
+    monkeypatch.setenv(variable, value)
+    backend = SERVERS[server]()
+    assert list(backend.addresses(backend.prep_server_args())) == addresses
+
+
+def test_what_only_gunicorns_file_says_is_not_known(tmp_path):
+    (tmp_path / "gunicorn.conf.py").write_text("bind = 'a:1'\n")
+    assert GunicornServer().addresses([]) == ()
+
+
+@pytest.mark.parametrize(
+    ("server", "args", "tls"),
+    [
+        ("gunicorn", {}, False),
+        ("gunicorn", {"certfile": "a", "keyfile": "b"}, True),
+        ("uvicorn", {}, False),
+        ("uvicorn", {"ssl-certfile": "a"}, True),
+        ("granian", {}, False),
+        ("granian", {"ssl-cert": "a", "ssl-key": "b"}, True),
+        ("waitress", {}, False),
+    ],
+)
+def test_tls_is_where_there_is_a_certificate(server, args, tls):
+    backend = SERVERS[server](ARGS=args)
+    assert backend.speaks_tls(backend.prep_server_args()) is tls
+
+
+@pytest.mark.parametrize(
+    ("allowed", "host"),
+    [
+        (["example.com", "b"], "example.com"),
+        ([".example.com"], "example.com"),
+        (["*", "b"], "b"),
+        (["*"], "localhost"),
+        ([], "localhost"),
+    ],
+)
+def test_the_host_is_one_the_site_answers_to(allowed, host, settings):
+    settings.ALLOWED_HOSTS = allowed
+    assert host_header() == host
