@@ -1,0 +1,104 @@
+#!/bin/sh
+# Run the hooks, then become the process.
+#
+#   docker run IMAGE                          the process that PROCESS_NAME names,
+#                                             else web, else the only one
+#   docker run IMAGE --workers 8              the same, with options for the server
+#   docker run IMAGE worker --concurrency 8   the process "worker", with options
+#   docker run IMAGE python manage.py shell   a command of the image, as it is
+#   docker run IMAGE -- any command           anything, as it is
+#
+# A word that is a command of the image (a file on PATH) is that command, and any
+# other is the name of a process. A process that has the name of a command starts
+# by PROCESS_NAME=celery, or by: docker run IMAGE prodserver celery
+#
+# Hooks: the programs in /docker-entrypoint.d, in the order of their names. The
+# first that fails ends the start, with its own exit status.
+#
+# DRAIN_DELAY: seconds to go on serving after SIGTERM while readiness says no. For
+# where nothing else gives a proxy the time to look elsewhere.
+#
+# POSIX sh, not bash: slim images have dash as /bin/sh.
+set -eu
+
+fail() { # fail STATUS MESSAGE
+    echo "entrypoint: $2" >&2
+    # Kubernetes shows it as the reason, without anybody looking at the log.
+    if [ -w /dev/termination-log ]; then
+        echo "entrypoint: $2" >/dev/termination-log
+    fi
+    exit "$1"
+}
+
+# "command -v" would find what the shell has built in ("jobs", "wait"), too.
+is_command() (
+    case $1 in */*) exit 0 ;; esac
+    set -f
+    IFS=:
+    for folder in $PATH; do
+        [ -f "$folder/$1" ] && [ -x "$folder/$1" ] && exit 0
+    done
+    exit 1
+)
+
+mark_draining() { # where the probe looks for it
+    python -c "from django_prodserver.health import state
+open(state.runtime_folder() + '/draining', 'w').close()" 2>/dev/null ||
+        echo "entrypoint: the drain marker cannot be written; readiness stays" >&2
+}
+
+drain() { # at the first SIGTERM wait, at the second do not
+    signalled=1
+    if [ -n "$draining" ]; then
+        kill -TERM "$child"
+        return
+    fi
+    draining=1
+    echo "entrypoint: draining for $DRAIN_DELAY s" >&2
+    mark_draining
+    (sleep "$DRAIN_DELAY" && kill -TERM "$child") >/dev/null 2>&1 &
+}
+
+# Stays as the parent, which only DRAIN_DELAY makes it do.
+supervise() {
+    draining=''
+    exec 3<&0
+    # A shell's background job gets no stdin, and ignores SIGINT and SIGQUIT.
+    env --default-signal=INT,QUIT "$@" <&3 3<&- &
+    child=$!
+    trap drain TERM
+    for name in HUP INT QUIT USR1 USR2; do
+        # shellcheck disable=SC2064 # "name" is expanded now, "child" is a number
+        trap "signalled=1; kill -$name $child" "$name"
+    done
+    while :; do
+        signalled='' status=0
+        wait "$child" || status=$?
+        # A signal that was passed on ends the waiting, and not the child.
+        [ "$status" -gt 128 ] && [ -n "$signalled" ] || exit "$status"
+    done
+}
+
+for hook in /docker-entrypoint.d/*; do
+    # An empty folder leaves the pattern itself.
+    [ -e "$hook" ] || [ -L "$hook" ] || continue
+    [ ! -d "$hook" ] || continue
+    [ -x "$hook" ] || fail 126 "$hook is not executable, not starting; chmod +x it"
+    "$hook" || fail "$?" "$hook failed with status $?, not starting"
+done
+
+case ${1-} in
+    --)
+        shift
+        [ $# -gt 0 ] || fail 2 "a command is missing after --"
+        exec "$@"
+        ;;
+    "" | -*) ;;
+    *) ! is_command "$1" || exec "$@" ;;
+esac
+
+case ${DRAIN_DELAY:-0} in
+    0) exec prodserver "$@" ;;
+    *[!0-9.]* | *.*.* | .) fail 78 "DRAIN_DELAY is '$DRAIN_DELAY'; it is a number of seconds" ;;
+    *) supervise prodserver "$@" ;;
+esac
