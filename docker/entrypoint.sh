@@ -71,11 +71,16 @@ supervise() {
         # shellcheck disable=SC2064 # "name" is expanded now, "child" is a number
         trap "signalled=1; kill -$name $child" "$name"
     done
+    status=127
     while :; do
-        signalled='' status=0
+        signalled='' last=$status status=0
         wait "$child" || status=$?
-        # A signal that was passed on ends the waiting, and not the child.
-        [ "$status" -gt 128 ] && [ -n "$signalled" ] || exit "$status"
+        # There is nothing left to wait for: it was the end, the last time.
+        [ "$status" -ne 127 ] || exit "$last"
+        # A signal that was passed on ends the waiting, and not the child; dash
+        # may end the next waiting for the same signal.
+        [ "$status" -gt 128 ] || exit "$status"
+        [ -n "$signalled" ] || kill -0 "$child" 2>/dev/null || exit "$status"
     done
 }
 

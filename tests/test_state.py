@@ -239,7 +239,7 @@ def test_else_one_among_the_temporary_files(machine, monkeypatch):
 
 def test_a_folder_that_cannot_be_written_is_passed_over(machine, monkeypatch):
     # Not even by root.
-    monkeypatch.setenv("PRODSERVER_RUNTIME_DIR", "/proc")
+    monkeypatch.setenv("PRODSERVER_RUNTIME_DIR", "/proc/given")
     monkeypatch.setattr(state, "_SYSTEM", "/proc/self")
     assert state.runtime_folder() == str(own(machine / "shm"))
     assert written() == own(machine / "shm") / "web.state"

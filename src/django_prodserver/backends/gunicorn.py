@@ -11,6 +11,7 @@ from django_prodserver.arguments import render, value_of, values_of
 from django_prodserver.backends import addresses
 from django_prodserver.backends.base import GRACEFUL_TIMEOUT
 from django_prodserver.backends.web import Interface, WebBackend
+from django_prodserver.sharing import stop_forks_at_once
 
 
 class GunicornServer(WebBackend):
@@ -41,6 +42,11 @@ class GunicornServer(WebBackend):
 
     def forks(self, args: Sequence[str]) -> bool:
         return True
+
+    def prepare(self, args: Sequence[str]) -> str:
+        """Let a worker be stopped from its first moment."""
+        stop_forks_at_once()
+        return ""
 
     def must_exec(self, args: Sequence[str]) -> bool:
         """

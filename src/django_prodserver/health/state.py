@@ -229,6 +229,8 @@ def places() -> list[str]:
     shared = [_MEMORY, os.environ.get("TMPDIR", ""), _TEMPORARY]
     own = [f"{folder.rstrip('/')}/{_own_name()}" for folder in shared if folder]
     given = os.environ.get("PRODSERVER_RUNTIME_DIR", "").rstrip("/")
+    if given and _is_usable(given) and os.access(given, os.W_OK):
+        return [given]  # what lies elsewhere is of other processes
     return list(dict.fromkeys([*filter(None, [given]), _SYSTEM, *own]))
 
 
