@@ -207,11 +207,14 @@ CASES = {
     "key-typo": Case(
         web(ARG={}),
         F.UNKNOWN_KEY,
-        f"{WEB} has the key 'ARG'.",
+        f"{WEB} has the unknown key 'ARG'.",
         f"Did you mean 'ARGS'? {KEYS}",
     ),
     "key-lower-case": Case(
-        web(env={"TOKEN": SECRET}), F.UNKNOWN_KEY, f"{WEB} has the key 'env'.", KEYS
+        web(env={"TOKEN": SECRET}),
+        F.UNKNOWN_KEY,
+        f"{WEB} has the unknown key 'env'.",
+        KEYS,
     ),
     "key-number": Case(
         {"web": {"BACKEND": GUNICORN, 1: 2}},

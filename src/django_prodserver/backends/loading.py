@@ -53,7 +53,8 @@ def faults(process: Process) -> Iterator[ConfigurationError]:
         if key not in known:
             hint = did_you_mean(key, known)
             hint = f"{hint} It takes {', '.join(known)}.".strip()
-            yield process.fault(Fault.UNKNOWN_KEY, f" has the key {short(key)}.", hint)
+            message = f" has the unknown key {short(key)}."
+            yield process.fault(Fault.UNKNOWN_KEY, message, hint)
     for fault in backend.check():
         yield process.fault(fault.fault, f": {fault.message}", fault.hint)
 
