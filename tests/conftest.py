@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,13 @@ import pytest
 
 from tests import harness
 from tests.harness import MANAGE, PROJECT, Running, Web
+
+
+# Under nohup, or in the background of a script, they are ignored, and then by every
+# process that the tests start: a shell cannot even trap them.
+for _signum in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+    if signal.getsignal(_signum) is signal.SIG_IGN:
+        signal.signal(_signum, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")
