@@ -14,7 +14,6 @@ import pytest
 from tests import harness
 from tests.harness import MANAGE, PROJECT, Running, Web
 
-
 # Under nohup, or in the background of a script, they are ignored, and then by every
 # process that the tests start: a shell cannot even trap them.
 for _signum in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
