@@ -16,8 +16,8 @@ def load_urls_and_what_views_use() -> None:
     """
     Populate the URLconf, and import what the first request would.
 
-    Measured on the example with 4 gunicorn workers, after 40 requests: of what
-    the native command needs, 0.64 without the second part and 0.57 with it.
+    Measured on the example with 4 gunicorn workers, after 40 requests: 104 MiB
+    without the second part, 98 with it, and 172 for the native command.
     """
     from django.urls import get_resolver
 
