@@ -25,7 +25,7 @@ from django_prodserver.conf import Process
 from django_prodserver.exceptions import ConfigurationError, Fault
 from tests.conftest import Starter
 from tests.harness import MANAGE, MODULE, PROJECT, Web
-from tests.installed import missing
+from tests.installed import skip_without_servers
 
 BACKENDS = "django_prodserver.backends"
 PATHS = {
@@ -53,8 +53,7 @@ def command(server, args: Any, *overrides: str) -> list[str]:
 
 def parsed(server, args: Any, *overrides: str) -> dict[str, Any]:
     """Return what the server's own parser makes of the native command, or fail."""
-    if packages := missing(PATHS[server]):
-        pytest.skip(f"{' and '.join(packages)} is not installed")
+    skip_without_servers({"web": {"BACKEND": PATHS[server]}})
     return PARSERS[server](command(server, args, *overrides)[1:])
 
 
