@@ -20,7 +20,13 @@ SERVERS = {
 
 @pytest.fixture(autouse=True)
 def _bare_environment(monkeypatch, tmp_path):
-    for name in ("PORT", "GUNICORN_CMD_ARGS", "UVICORN_PORT", "GRANIAN_PORT"):
+    for name in (
+        "PORT",
+        "PRODSERVER_HOST",
+        "GUNICORN_CMD_ARGS",
+        "UVICORN_PORT",
+        "GRANIAN_PORT",
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
 
@@ -46,7 +52,8 @@ def _bare_environment(monkeypatch, tmp_path):
         ("granian", {}, ["tcp://127.0.0.1:8000"]),
         ("granian", {"address": "0.0.0.0", "port": "80"}, ["tcp://0.0.0.0:80"]),
         ("granian", {"uds": "/run/a"}, ["unix:///run/a"]),
-        ("waitress", {}, ["tcp://0.0.0.0:8080"]),
+        ("waitress", {}, ["tcp://127.0.0.1:8000"]),
+        ("waitress", {"host": "a"}, ["tcp://a:8080"]),
         ("waitress", {"port": 80}, ["tcp://0.0.0.0:80"]),
         ("waitress", {"listen": "*:80"}, ["tcp://*:80"]),
         ("waitress", {"listen": ["a:1", "[::1]:2"]}, ["tcp://a:1", "tcp://[::1]:2"]),
@@ -64,8 +71,8 @@ def test_the_address_is_that_of_the_options(server, args, addresses):
         ("gunicorn", "PORT", "80", ["tcp://0.0.0.0:80"]),
         ("gunicorn", "GUNICORN_CMD_ARGS", "-b a:1", ["tcp://a:1"]),
         ("uvicorn", "UVICORN_PORT", "80", ["tcp://127.0.0.1:80"]),
+        ("uvicorn", "UVICORN_UDS", "/run/a", ["unix:///run/a"]),
         ("granian", "GRANIAN_PORT", "80", ["tcp://127.0.0.1:80"]),
-        ("waitress", "PORT", "80", ["tcp://0.0.0.0:8080"]),
     ],
 )
 def test_the_servers_own_variables_count(
@@ -74,6 +81,62 @@ def test_the_servers_own_variables_count(
     monkeypatch.setenv(variable, value)
     backend = SERVERS[server]()
     assert list(backend.addresses(backend.prep_server_args())) == addresses
+
+
+every = pytest.mark.parametrize("server", SERVERS)
+
+
+@every
+@pytest.mark.parametrize(
+    ("environment", "address"),
+    [
+        ({}, "tcp://127.0.0.1:8000"),
+        # Who sets PORT is a platform, whose router is not on the loopback.
+        ({"PORT": "80"}, "tcp://0.0.0.0:80"),
+        ({"PRODSERVER_HOST": "0.0.0.0"}, "tcp://0.0.0.0:8000"),
+        ({"PRODSERVER_HOST": "::", "PORT": "80"}, "tcp://[::]:80"),
+        ({"PRODSERVER_HOST": "10.0.0.1", "PORT": "80"}, "tcp://10.0.0.1:80"),
+    ],
+)
+def test_the_default_address_is_the_same_everywhere(
+    server, environment, address, monkeypatch
+):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    backend = SERVERS[server]()
+    assert backend.addresses(backend.prep_server_args()) == (address,)
+
+
+@every
+def test_an_address_in_args_is_stronger_than_the_environment(server, monkeypatch):
+    monkeypatch.setenv("PRODSERVER_HOST", "0.0.0.0")
+    monkeypatch.setenv("PORT", "80")
+    args = {"bind": "a:1"} if server == "gunicorn" else {"host": "a", "port": 1}
+    backend = SERVERS[server](ARGS=args)
+    assert backend.addresses(backend.prep_server_args()) == ("tcp://a:1",)
+    words = backend.command(backend.prep_server_args())
+    assert not [word for word in words if "0.0.0.0" in word or word.endswith("80")]
+
+
+@every
+def test_a_unix_socket_is_no_tcp_address_too(server, monkeypatch):
+    monkeypatch.setenv("PRODSERVER_HOST", "0.0.0.0")
+    monkeypatch.setenv("PORT", "80")
+    option = {"gunicorn": "bind", "waitress": "unix-socket"}.get(server, "uds")
+    path = "unix:/run/a" if server == "gunicorn" else "/run/a"
+    backend = SERVERS[server](ARGS={option: path})
+    assert backend.addresses(backend.prep_server_args()) == ("unix:///run/a",)
+    words = backend.command(backend.prep_server_args())
+    assert not [word for word in words if "0.0.0.0" in word or word.endswith("80")]
+
+
+@every
+@pytest.mark.parametrize("port", ["0", "65536", "tcp://10.0.0.1:80", "eighty", "-1"])
+def test_a_port_that_is_none_is_told_of(server, port, monkeypatch):
+    monkeypatch.setenv("PORT", port)
+    assert f"PORT is {port!r} in the environment, and no port." in [
+        fault.message for fault in SERVERS[server]().check()
+    ]
 
 
 def test_what_only_gunicorns_file_says_is_not_known(tmp_path):

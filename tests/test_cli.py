@@ -28,13 +28,20 @@ BACKENDS = "django_prodserver.backends"
 GUNICORN = f"{BACKENDS}.gunicorn.GunicornServer"
 WEB = {"BACKEND": GUNICORN, "ARGS": {"workers": 2, "threads": 4}}
 Q2 = {"BACKEND": f"{BACKENDS}.django_q2.DjangoQ2Worker"}
-REST = ["proj.wsgi:application", "--graceful-timeout=25", "--no-control-socket"]
+REST = [
+    "proj.wsgi:application",
+    "--graceful-timeout=25",
+    "--no-control-socket",
+    "--bind=127.0.0.1:8000",
+]
 
 
 @pytest.fixture(autouse=True)
 def _restored(monkeypatch):
     """Both entry points write to the environment and to the path, as they may."""
     monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "proj.settings")
+    monkeypatch.delenv("PORT", raising=False)
+    monkeypatch.delenv("PRODSERVER_HOST", raising=False)
     monkeypatch.delenv("PROCESS_NAME", raising=False)
     monkeypatch.delenv("GUNICORN_CMD_ARGS", raising=False)
     monkeypatch.setattr(sys, "path", list(sys.path))

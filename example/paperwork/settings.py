@@ -222,13 +222,10 @@ else:
 
 # The processes: "manage.py prodserver web", "manage.py prodserver worker", ...
 
-PORT = os.environ.get("PORT", "8000")
-
 PRODUCTION_PROCESSES: dict[str, dict[str, Any]] = {
     "web": {
         "BACKEND": "django_prodserver.backends.gunicorn.GunicornServer",
         "ARGS": {
-            "bind": f"127.0.0.1:{PORT}",
             "workers": 2,
             "threads": 4,
             "access-logfile": "-",

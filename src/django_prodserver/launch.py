@@ -123,7 +123,9 @@ def _tell_the_probe(plan: Plan, backend: Backend) -> None:
     # What cannot be told keeps nothing from starting: the probe says that it
     # cannot tell.
     with contextlib.suppress(OSError, ValueError):
-        state.write(told)
+        if file := state.write(told):
+            # For the process itself and its workers, however they are started.
+            os.environ[state.VARIABLE] = file
 
 
 def _warm(plan: Plan, backend: Backend) -> str:

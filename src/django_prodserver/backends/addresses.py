@@ -11,6 +11,15 @@ def tcp(host: str, port: object) -> str:
     return f"tcp://[{host}]:{port}" if ":" in host else f"tcp://{host}:{port}"
 
 
+def joined(host: str, port: str) -> str:
+    """Return ``host:port`` or ``[::1]:port``."""
+    return tcp(host, port).removeprefix("tcp://")
+
+
+def is_port(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and 0 < int(text) < 65536
+
+
 def unix(path: str) -> str:
     """Return ``unix:///run/web.sock``."""
     return f"unix://{path}"

@@ -82,7 +82,11 @@ class Backend(BaseServerBackend):
 
     def __init__(self, **config: Any) -> None:
         super().__init__(**config)
-        weaker = {k: v for k, v in self.defaults.items() if not self.given_elsewhere(k)}
+        weaker = {
+            option: value
+            for option, value in self.default_options().items()
+            if not self.given_elsewhere(option)
+        }
         for key, option in self.keys.items():
             if option and key in config:
                 weaker[option] = config[key]
@@ -91,6 +95,10 @@ class Backend(BaseServerBackend):
     @property
     def grammar(self) -> Grammar:  # type: ignore[override]
         return options.grammar(self.table, self.join)
+
+    def default_options(self) -> Mapping[str, object]:
+        """Return the options given where neither ARGS nor the environment does."""
+        return self.defaults
 
     @property
     def requirement(self) -> str:

@@ -22,6 +22,7 @@ class _GranianServer(WebBackend):
     package = "granian"
     extra = "granian"
     table = "granian"
+    sockets: ClassVar = ("uds",)
     keys: ClassVar = {"GRACEFUL_TIMEOUT": "workers-kill-timeout"}
     env_prefix = "GRANIAN_"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from django_prodserver.arguments import render, value_of, values_of
@@ -28,6 +28,7 @@ class GunicornServer(WebBackend):
     extra = "gunicorn"
     table = "gunicorn"
     interface = "wsgi"
+    sockets = ("bind",)
     defaults = {
         "graceful-timeout": GRACEFUL_TIMEOUT,
         # One file for all of a user's gunicorns, and an error line where the
@@ -39,6 +40,9 @@ class GunicornServer(WebBackend):
         worker = self._value("worker-class", args) or ""
         speaks_asgi = worker == "asgi" or "uvicorn" in worker or "gasgi" in worker
         return "asgi" if speaks_asgi else "wsgi"
+
+    def address_options(self, host: str, port: str) -> Mapping[str, object]:
+        return {"bind": addresses.joined(host, port)}
 
     def forks(self, args: Sequence[str]) -> bool:
         return True

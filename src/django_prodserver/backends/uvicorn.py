@@ -29,6 +29,7 @@ class UvicornServer(WebBackend):
     table = "uvicorn"
     interface: ClassVar[Interface] = "asgi"
     keys = {"GRACEFUL_TIMEOUT": "timeout-graceful-shutdown"}
+    sockets = ("uds", "fd")
     defaults = {
         # Django speaks no lifespan: "auto" is a failed attempt at each start.
         "lifespan": "off",

@@ -26,6 +26,7 @@ class WaitressServer(WebBackend):
     interface = "wsgi"
     # Lists that may not be repeated, of proxy headers, are split at spaces.
     join = " "
+    sockets = ("listen", "unix-socket")
     defaults = {"graceful-timeout": GRACEFUL_TIMEOUT}
 
     def addresses(self, args: Sequence[str]) -> tuple[str, ...]:

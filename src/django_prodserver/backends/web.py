@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from typing import ClassVar, Literal
 
 from django.conf import settings
 
 from django_prodserver import warming
-from django_prodserver.arguments import value_of
+from django_prodserver.arguments import render, value_of
+from django_prodserver.backends import addresses
 from django_prodserver.backends.base import Backend
 from django_prodserver.exceptions import ConfigurationError, Fault
+from django_prodserver.masking import short
 
 Interface = Literal["wsgi", "asgi"]
 
@@ -24,7 +26,37 @@ class WebBackend(Backend):
     interface: ClassVar[Interface]
     #: What to serve instead of the application, as ``module:attribute``.
     target = ""
+    #: The options that say the whole of an address, each by itself.
+    sockets: ClassVar[tuple[str, ...]] = ()
     keys = {"GRACEFUL_TIMEOUT": "graceful-timeout"}
+
+    def default_options(self) -> Mapping[str, object]:
+        return {**super().default_options(), **self._default_address()}
+
+    def address_options(self, host: str, port: str) -> Mapping[str, object]:
+        """Return the options for an address; either part may be missing."""
+        parts = {"host": host, "port": port}
+        return {name: value for name, value in parts.items() if value}
+
+    def _default_address(self) -> Mapping[str, object]:
+        """Return the options for ``PRODSERVER_HOST`` and ``PORT``, else our own."""
+        words = render(self.config.get("ARGS", {}), self.grammar)
+        if any(self._is_given(option, words) for option in self.sockets):
+            return {}
+        host = os.environ.get("PRODSERVER_HOST", "")
+        port = os.environ.get("PORT", "")
+        # What ARGS says in part is left to the server: its users know the rest.
+        if not any(self._is_given(option, words) for option in ("host", "port")):
+            # Who sets PORT (Heroku, Cloud Run) is not on the loopback.
+            host = host or ("0.0.0.0" if port else "127.0.0.1")  # noqa: S104
+            port = port or "8000"
+        return self.address_options(host, port)
+
+    def _is_given(self, option: str, words: Sequence[str]) -> bool:
+        if not self.grammar.knows(option):
+            return False
+        given = value_of(option, words, self.grammar) is not None
+        return given or self.given_elsewhere(option)
 
     def interface_for(self, args: Sequence[str]) -> Interface:
         return self.interface
@@ -96,6 +128,11 @@ class WebBackend(Backend):
 
     def check(self) -> Iterator[ConfigurationError]:
         yield from super().check()
+        port = os.environ.get("PORT", "")
+        if port and not addresses.is_port(port):
+            message = f"PORT is {short(port)} in the environment, and no port."
+            hint = "Set PORT to a number from 1 to 65535, or unset it."
+            yield ConfigurationError(Fault.BAD_VALUE, message, hint)
         try:
             self.application(self.args)
         except ConfigurationError as error:
