@@ -104,6 +104,8 @@ def test_the_environment_is_text():
         ("PRELOAD", False),
         ("GRACEFUL_TIMEOUT", 1),
         ("GRACEFUL_TIMEOUT", 25),
+        ("HEALTH", {}),
+        ("HEALTH", {"MAX_AGE": 0.5}),
     ],
 )
 def test_what_a_key_may_be(key, value):

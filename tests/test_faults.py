@@ -71,7 +71,7 @@ NAMES = "Names start with a letter or digit; then also '.', '_' and '-'."
 DICT = 'Write {"BACKEND": "dotted.path", ...}.'
 LIKE = f"Did you mean '{GUNICORN}'?"
 SUBCLASS = "Write a subclass with start_server()."
-KEYS = "It takes BACKEND, ARGS, APP, ENV, PREFIX, PRELOAD"
+KEYS = "It takes BACKEND, ARGS, APP, ENV, PREFIX, PRELOAD, HEALTH"
 OPTIONS = "Options take text and numbers, or lists of them."
 ENVIRONMENT = 'Write ENV as {"NAME": "value"}.'
 PREFIX = 'Write PREFIX as ["command", "argument"].'
@@ -325,6 +325,15 @@ CASES = {
             SECONDS,
         )
         for value in NO_SECONDS
+    },
+    **{
+        f"health-{value!r}": Case(
+            web(HEALTH=value),
+            F.BAD_VALUE,
+            f"{WEB}['HEALTH'] is {value!r}.",
+            'Write HEALTH as {"MAX_AGE": seconds}.',
+        )
+        for value in (5, {"AGE": 5}, {"MAX_AGE": 0}, {"MAX_AGE": "5"}, {1: 5})
     },
     "app-missing": Case(
         worker(), F.BAD_APP, f"{WORKER}: CeleryWorker has no APP, and needs", APP

@@ -470,7 +470,7 @@ def test_a_process_that_has_ended_is_neither(question, serve, runs):
 def test_workers_are_not_probed_yet(question, runs):
     """Never a false yes."""
     runs(name="worker", kind="worker")
-    line = "cannot tell: worker is a worker, and only web is probed as yet"
+    line = "cannot tell: worker is a worker that has no heartbeat"
     assert probe(question) == (2, line)
 
 
@@ -602,14 +602,15 @@ def test_it_imports_next_to_nothing(question, serve, runs):
     assert imported & set(FORBIDDEN) == set()
 
 
-def test_of_the_package_it_imports_only_the_state():
+def test_of_the_package_it_imports_only_what_it_reads():
     code = "import django_prodserver.health.probe, sys; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=20
     )
     ours = {name for name in done.stdout.split() if name.startswith("django")}
     health = "django_prodserver.health"
-    expected = {"django_prodserver", health, f"{health}.probe", f"{health}.state"}
+    modules = {f"{health}.{name}" for name in ("heartbeat", "probe", "state")}
+    expected = {"django_prodserver", health, *modules}
     assert ours == expected
 
 

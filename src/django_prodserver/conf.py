@@ -19,7 +19,7 @@ EXAMPLE = (
     '"django_prodserver.backends.gunicorn.GunicornServer"}}'
 )
 #: The keys of every process. APP is Celery's, and does nothing elsewhere.
-KEYS = ("BACKEND", "ARGS", "APP", "ENV", "PREFIX", "PRELOAD")
+KEYS = ("BACKEND", "ARGS", "APP", "ENV", "PREFIX", "PRELOAD", "HEALTH")
 # A name is typed in shells, and names files.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -52,6 +52,7 @@ class Process:
             "ENV": ('{"NAME": "value"}', _is_environment),
             "PREFIX": ('["command", "argument"]', _is_words),
             "PRELOAD": ("True or False", lambda value: isinstance(value, bool)),
+            "HEALTH": ('{"MAX_AGE": seconds}', _is_health),
             "GRACEFUL_TIMEOUT": ("a whole number of seconds, such as 25", _is_seconds),
         }
         for key, (form, is_right) in wanted.items():
@@ -159,6 +160,13 @@ def _is_environment(value: object) -> bool:
 
 def _is_words(value: object) -> bool:
     return isinstance(value, list | tuple) and all(isinstance(w, str) for w in value)
+
+
+def _is_health(value: object) -> bool:
+    if not isinstance(value, Mapping) or not set(value) <= {"MAX_AGE"}:
+        return False
+    age = value.get("MAX_AGE", 1)
+    return isinstance(age, int | float) and not isinstance(age, bool) and age > 0
 
 
 def _is_seconds(value: object) -> bool:

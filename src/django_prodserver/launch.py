@@ -19,7 +19,7 @@ from django_prodserver.backends.base import Backend, BaseServerBackend
 from django_prodserver.backends.web import WebBackend
 from django_prodserver.conf import Process
 from django_prodserver.exceptions import ConfigurationError, Fault
-from django_prodserver.health import state
+from django_prodserver.health import heartbeat, state
 
 # Set, to this process's id, by the exec that put ENV into the environment.
 _REEXECUTED = "_PRODSERVER_ENV_SET"
@@ -119,6 +119,7 @@ def _tell_the_probe(plan: Plan, backend: Backend) -> None:
         addresses=web.addresses(plan.args) if web else (),
         tls=bool(web and web.speaks_tls(plan.args)),
         host=host_header(),
+        max_age=_max_age(plan.process, backend),
     )
     # What cannot be told keeps nothing from starting: the probe says that it
     # cannot tell.
@@ -126,6 +127,13 @@ def _tell_the_probe(plan: Plan, backend: Backend) -> None:
         if file := state.write(told):
             # For the process itself and its workers, however they are started.
             os.environ[state.VARIABLE] = file
+            heartbeat.beat("starting")
+
+
+def _max_age(process: Process, backend: Backend) -> float:
+    # Nothing makes a heartbeat of none.
+    wanted: float = process.config.get("HEALTH", {}).get("MAX_AGE", backend.max_age)
+    return wanted if backend.max_age else 0
 
 
 def _warm(plan: Plan, backend: Backend) -> str:

@@ -77,6 +77,9 @@ class Backend(BaseServerBackend):
     keys: ClassVar[Mapping[str, str]] = {}
     #: Options given where neither ARGS nor the environment gives them.
     defaults: ClassVar[Mapping[str, object]] = {}
+    #: Seconds after which a heartbeat of the worker's loop no longer counts; 0 where
+    #: there is none. ``HEALTH`` has the last word.
+    max_age: ClassVar[float] = 0
     #: The prefix of the variables that the server reads its options from.
     env_prefix: ClassVar[str] = ""
 

@@ -27,9 +27,11 @@ except ImportError:
     import socket as _socket  # type: ignore[no-redef]
 
 if __package__:
+    from django_prodserver.health import heartbeat
     from django_prodserver.health import state as states
 else:  # run as a file, by a Python that need not see the package
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+    import heartbeat  # type: ignore[import-not-found, no-redef]
     import state as states  # type: ignore[import-not-found, no-redef]
 
     del sys.path[0]
@@ -107,10 +109,13 @@ def answer(state: states.State, options: Options) -> tuple[int, str]:
         return NO, f"{name} is not running: process {state.pid} has ended"
     if not options.live and state.draining():
         return NO, f"{name} is not ready: it is draining"
-    if state.kind != "web":
-        return UNKNOWN, f"{name} is a {state.kind}, and only web is probed as yet"
-    if options.live and condition == "stopped":
-        return NO, f"{name} is not alive: process {state.pid} is stopped"
+    if condition == "stopped" and (options.live or state.kind != "web"):
+        not_so = "alive" if options.live else "ready"
+        return NO, f"{name} is not {not_so}: process {state.pid} is stopped"
+    beat = heartbeat.read(state)
+    waits = beat and beat.condition == "starting" and beat.detail
+    if state.kind != "web" or waits:
+        return _by_heartbeat(state, beat, live=options.live)
     if not state.addresses:
         if options.live:
             return YES, f"{name} is alive: process {state.pid} runs"
@@ -118,6 +123,30 @@ def answer(state: states.State, options: Options) -> tuple[int, str]:
     where = state.addresses[0].removeprefix("tcp://")
     ask = _live if options.live else _ready
     return ask(state, where, options.timeout)
+
+
+def _by_heartbeat(
+    state: states.State, beat: heartbeat.Beat | None, *, live: bool
+) -> tuple[int, str]:
+    name = state.name
+    if state.kind != "web" and not state.max_age:
+        return UNKNOWN, f"{name} is a {state.kind} that has no heartbeat"
+    if not beat:
+        return UNKNOWN, f"{name} has no heartbeat in {state.folder}"
+    if beat.condition == "silent":
+        return UNKNOWN, f"{name} has no heartbeat: {beat.detail}"
+    # What has not come to its loop, or has left it, is judged by its process.
+    if beat.condition in ("ready", "busy"):
+        told = f"its last heartbeat is {beat.age:.1f} s old"
+        if beat.condition == "ready" and beat.age > state.max_age:
+            not_so = "alive" if live else "ready"
+            return NO, f"{name} is not {not_so}: {told}, of {state.max_age:g} s"
+        if not live:
+            return YES, f"{name} is ready: it is {beat.condition}, {told}"
+    why = f": {beat.detail}" if beat.detail else ""
+    if not live:
+        return NO, f"{name} is not ready: it is {beat.condition}{why}"
+    return YES, f"{name} is alive: it is {beat.condition}{why}"
 
 
 def _live(state: states.State, where: str, timeout: float) -> tuple[int, str]:
@@ -279,6 +308,13 @@ def _as_json(
         "milliseconds": round(took * 1000),
     }
     if state:
+        if beat := heartbeat.read(state):
+            found["heartbeat"] = {
+                "condition": beat.condition,
+                "detail": beat.detail,
+                "seconds": round(beat.age, 1),
+                "max_age": state.max_age,
+            }
         found |= {
             "name": state.name,
             "kind": state.kind,

@@ -37,8 +37,7 @@ class State:
         host: The Host header that the site answers to.
         path: What to ask for.
         headers: More headers, such as ``X-Forwarded-Proto: https``.
-        max_age: Seconds after which a heartbeat no longer counts; 0 is the
-            default of its kind.
+        max_age: Seconds after which a heartbeat no longer counts; 0 if it has none.
         pid: The process; this one by default.
         start: When that began, as the kernel counts; looked up by default.
         namespace: Where that pid means something; here by default.
@@ -106,6 +105,14 @@ class State:
                 return True
         return False
 
+    def identity(self) -> str:
+        """Return what no other process has, nor this one's pid another time."""
+        return f"{self.pid}/{self.start}/{self.namespace}"
+
+    def beside(self, suffix: str) -> bytes:
+        """Return what ``NAME.suffix`` beside the file holds; b"" if not to believe."""
+        return _read(f"{self.folder}/{self.name}.{suffix}")[0]
+
     def lines(self) -> list[tuple[str, str]]:
         """Return it as keys and values, the keys of lists as often as needed."""
         return [
@@ -159,18 +166,7 @@ def write(state: State) -> str | None:
 
 def read(file: str) -> State | None:
     """Return the state in a file; None if there is none, or none to believe."""
-    try:
-        # Neither through a link, nor waiting for somebody to write to a pipe.
-        opened = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        try:
-            status = os.fstat(opened)
-            content = os.read(opened, _LIMIT)
-        finally:
-            os.close(opened)
-    except OSError:
-        return None
-    if os.geteuid() and status.st_uid not in (os.geteuid(), 0):
-        return None
+    content, written = _read(file)
     found: dict[str, list[str]] = {}
     for line in content.decode(errors="replace").split("\n"):
         key, _, value = line.partition("=")
@@ -193,7 +189,7 @@ def read(file: str) -> State | None:
     except (KeyError, ValueError):
         return None
     state.folder, _, named = file.rpartition("/")
-    state.written = status.st_mtime_ns
+    state.written = written
     return state if named == f"{state.name}.state" else None
 
 
@@ -285,6 +281,23 @@ def _create(file: str, content: bytes) -> None:
         os.close(opened)
     if written < len(content):
         raise OSError(f"{file} does not fit on the device")
+
+
+def _read(file: str) -> tuple[bytes, int]:
+    """Return what a file of ours holds, and its date; nothing of one that is not."""
+    try:
+        # Neither through a link, nor waiting for somebody to write to a pipe.
+        opened = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            status = os.fstat(opened)
+            content = os.read(opened, _LIMIT)
+        finally:
+            os.close(opened)
+    except OSError:
+        return b"", 0
+    if os.geteuid() and status.st_uid not in (os.geteuid(), 0):
+        return b"", 0
+    return content, status.st_mtime_ns
 
 
 def _files(folder: str) -> list[str]:
