@@ -32,11 +32,7 @@ demo: venv ## Start the example, web and worker, and print its address.
 	@cd example && exec ../$(BIN)/python manage.py prodserver --all web worker
 
 test: venv lint ## Run all the tests, on every supported Python and Django.
-	scripts/need redis-server redis-server
-	scripts/need shellcheck shellcheck
-	$(BIN)/python -m pytest --numprocesses $(JOBS)
-	cd example && ../$(BIN)/python -W error manage.py test --verbosity 0
-	PATH="$$(scripts/find-python --all):$$PATH" $(BIN)/nox
+	JOBS=$(JOBS) scripts/test
 
 lint: venv ## Check style and types.
 	$(BIN)/ruff check

@@ -25,7 +25,7 @@ VERSIONS = [
 @nox.session
 @nox.parametrize(("python", "django"), VERSIONS)
 def tests(session: nox.Session, django: str) -> None:
-    """Run the tests that start no servers."""
+    """Run the tests that start no servers and no containers."""
     compat = ["django-tasks-db[compat]"] if django == "5.2" else []
     # Everything but Django as it is pinned.
     pins = Path("constraints.txt").read_text().splitlines(keepends=True)
@@ -33,7 +33,7 @@ def tests(session: nox.Session, django: str) -> None:
     constraints.write_text("".join(p for p in pins if not p.startswith("django==")))
     session.install(
         *(EXTRAS, f"django~={django}.0", *compat),
-        *("--group", "test", "--group", "process"),
+        *("--group", "test", "--group", "process", "--group", "container"),
         *("--constraint", str(constraints)),
     )
-    session.run("pytest", "-m", "not process", *session.posargs)
+    session.run("pytest", "-m", "not process and not container", *session.posargs)

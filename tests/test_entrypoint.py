@@ -386,6 +386,7 @@ def test_its_exit_status_is_the_server_s(entrypoint):
         "scripts/engine",
         "scripts/find-python",
         "scripts/need",
+        "scripts/test",
     ],
 )
 def test_shellcheck_has_nothing_to_say(script):

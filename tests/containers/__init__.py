@@ -1,0 +1,1 @@
+"""The image, tested in real containers; ``harness`` says how."""
