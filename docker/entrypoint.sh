@@ -41,12 +41,6 @@ is_command() (
     exit 1
 )
 
-mark_draining() { # where the probe looks for it
-    python -c "from django_prodserver.health import state
-open(state.runtime_folder() + '/draining', 'w').close()" 2>/dev/null ||
-        echo "entrypoint: the drain marker cannot be written; readiness stays" >&2
-}
-
 drain() { # at the first SIGTERM wait, at the second do not
     signalled=1
     if [ -n "$draining" ]; then
@@ -54,14 +48,17 @@ drain() { # at the first SIGTERM wait, at the second do not
         return
     fi
     draining=1
-    echo "entrypoint: draining for $DRAIN_DELAY s" >&2
-    mark_draining
-    (sleep "$DRAIN_DELAY" && kill -TERM "$child") >/dev/null 2>&1 &
+    # Whatever it says, the stop that was asked for comes.
+    (
+        prodserver-probe --drain "$DRAIN_DELAY" ${drained:+"$drained"} >&2 || :
+        kill -TERM "$child" 2>/dev/null
+    ) >/dev/null &
 }
 
 # Stays as the parent, which only DRAIN_DELAY makes it do.
 supervise() {
     draining=''
+    case ${2-} in -*) drained='' ;; *) drained=${2-} ;; esac
     exec 3<&0
     # A shell's background job gets no stdin, and ignores SIGINT and SIGQUIT.
     env --default-signal=INT,QUIT "$@" <&3 3<&- &

@@ -238,9 +238,13 @@ def test_it_becomes_what_it_starts(entrypoint, args):
 # DRAIN_DELAY
 
 
-# os.write and not print, which a signal's handler must not interrupt.
+# Tells the probe of itself, as the launcher does. os.write and not print, which a
+# signal's handler must not interrupt.
 SERVER = f"""#!{sys.executable}
 import os, signal, sys, time
+from django_prodserver.health import state
+
+state.write(state.State("web", "web"))
 
 def say(*words):
     os.write(1, (" ".join(words) + "\\n").encode())
@@ -261,9 +265,9 @@ while True:
 
 
 class Drained:
-    def __init__(self, entrypoint: Entrypoint, delay: str) -> None:
-        add(entrypoint.bin / "prodserver", SERVER)
-        self.marker = entrypoint.runtime / "draining"
+    def __init__(self, entrypoint: Entrypoint, delay: str, server: str) -> None:
+        add(entrypoint.bin / "prodserver", server)
+        self.marker = entrypoint.runtime / "web.draining"
         self.process = entrypoint.start("web", "a b", DRAIN_DELAY=delay)
         # Ends the reading of a line that never comes.
         self.timer = threading.Timer(DEADLINE, self.kill)
@@ -295,8 +299,8 @@ class Drained:
 def drained(entrypoint):
     started = []
 
-    def start(delay):
-        started.append(Drained(entrypoint, delay))
+    def start(delay, server=SERVER):
+        started.append(Drained(entrypoint, delay, server))
         return started[-1]
 
     yield start
@@ -338,7 +342,39 @@ def test_a_stop_marks_waits_and_passes_on(drained):
     assert server.line() == "SIGTERM"
     assert time.monotonic() - began >= 1
     assert server.process.wait(DEADLINE) == 5
-    assert server.process.stderr.read() == "entrypoint: draining for 1 s\n"
+    line = "web is draining: it is not ready, and serves on\n"
+    assert server.process.stderr.read() == line
+
+
+def test_a_stop_that_cannot_be_marked_waits_and_passes_on(drained):
+    server = drained("1", SERVER.replace("state.write", "id"))
+    began = time.monotonic()
+    server.process.terminate()
+    assert server.line() == "SIGTERM"
+    assert time.monotonic() - began >= 1
+    assert server.process.wait(DEADLINE) == 5
+    line = "cannot mark it as draining: web has not written its state; "
+    assert server.process.stderr.read().startswith(line)
+
+
+@pytest.mark.parametrize(
+    ("args", "asked"),
+    [(["web", "--x"], ["web"]), (["--x"], []), ([], [])],
+    ids=["name", "option", "nothing"],
+)
+def test_the_probe_is_asked_to_drain_what_was_started(
+    entrypoint, args, asked, tmp_path
+):
+    add(entrypoint.bin / "prodserver", "#!/bin/sh\necho started\nexec sleep 60\n")
+    record = tmp_path / "record"
+    recorder = f"#!/bin/sh\nprintf '%s\\n' \"$@\" >{record}\n"
+    add(entrypoint.bin / "prodserver-probe", recorder)
+    process = entrypoint.start(*args, DRAIN_DELAY="2.5")
+    assert process.stdout.readline() == "started\n"
+    process.terminate()
+    assert process.wait(DEADLINE) == 128 + signal.SIGTERM
+    process.communicate()
+    assert record.read_text().splitlines() == ["--drain", "2.5", *asked]
 
 
 def test_a_second_stop_does_not_wait(drained):

@@ -15,6 +15,7 @@ from django_prodserver import checks
 from django_prodserver.backends import loading
 from django_prodserver.backends.base import Backend, BaseServerBackend
 from django_prodserver.exceptions import Fault
+from django_prodserver.health import conf as health
 from tests.conftest import Starter
 from tests.harness import BIN, MANAGE, MODULE, PROJECT
 from tests.installed import backend, installed, skip_without_servers
@@ -76,6 +77,7 @@ OPTIONS = "Options take text and numbers, or lists of them."
 ENVIRONMENT = 'Write ENV as {"NAME": "value"}.'
 PREFIX = 'Write PREFIX as ["command", "argument"].'
 SECONDS = "Write GRACEFUL_TIMEOUT as a whole number of seconds, such as 25."
+FUNCTION = "Write the dotted path of a function without arguments."
 APP = 'Write "APP": "project.celery.app".'
 FIND_APP = 'Write the path of your Celery app: "APP": "project.celery.app".'
 WSGI = 'Write WSGI_APPLICATION = "project.wsgi.application" in the settings.'
@@ -414,11 +416,60 @@ CASES = {
         'Add "django_rq" to INSTALLED_APPS, then run: python manage.py migrate',
         {"INSTALLED_APPS": [], "TASKS": RQ},
     ),
+    **{
+        f"health-{name}": Case(
+            web(),
+            F.BAD_HEALTH,
+            f"PRODSERVER_HEALTH{message}",
+            hint,
+            {"PRODSERVER_HEALTH": value, "MIDDLEWARE": [health.MIDDLEWARE]},
+        )
+        for name, value, message, hint in (
+            ("list", [], " is [], not a dictionary.", '{"CHECKS": ["database"]}'),
+            ("key", {"CHECK": []}, " has the unknown key 'CHECK'.", "mean 'CHECKS'?"),
+            ("text", {"CHECKS": "database"}, "['CHECKS'] is 'database'.", "Write ["),
+            (
+                "typo",
+                {"CHECKS": ["databse"]},
+                "['CHECKS'] has 'databse'.",
+                "Did you mean 'database'? Write database, migrations, cache, or",
+            ),
+            (
+                "alias",
+                {"CHECKS": ["database", "cache:defualt"]},
+                "['CHECKS'] has 'cache:defualt', and CACHES no 'defualt'.",
+                "Did you mean 'default'? It has default.",
+            ),
+            (
+                "module",
+                {"CHECKS": ["shop.health.check"]},
+                "['CHECKS'] has 'shop.health.check', which cannot be imported:"
+                " no module 'shop'.",
+                FUNCTION,
+            ),
+            (
+                "function",
+                {"CHECKS": ["proj.settings.check"]},
+                "['CHECKS'] has 'proj.settings.check', which is no function:"
+                " proj.settings has no such.",
+                FUNCTION,
+            ),
+            ("zero", {"TIMEOUT": 0}, "['TIMEOUT'] is 0.", "number of seconds up to 60"),
+            ("true", {"MAX_AGE": True}, "['MAX_AGE'] is True.", "number of seconds"),
+            ("path", {"LIVE_PATH": "live"}, "['LIVE_PATH'] is 'live'.", '"/-/live"'),
+            (
+                "one-path",
+                {"LIVE_PATH": "/-/ready"},
+                " has '/-/ready' for both LIVE_PATH and READY_PATH.",
+                "write two paths",
+            ),
+        )
+    },
 }
 
 
 def found():
-    return checks.check_processes()
+    return [*checks.check_processes(), *checks.check_health()]
 
 
 @pytest.fixture
@@ -497,6 +548,30 @@ def test_all_faults_are_found_at_once(configured):
 def test_the_check_is_registered():
     registered: list[Any] = registry.registry.get_checks()
     assert checks.check_processes in registered
+    assert checks.check_health in registered
+
+
+@pytest.mark.parametrize(
+    ("middleware", "said"),
+    [
+        ([], ("prodserver.W020", "PRODSERVER_HEALTH is set, and nothing answers it.")),
+        (
+            ["django.middleware.common.CommonMiddleware", health.MIDDLEWARE],
+            (
+                "prodserver.W021",
+                "HealthMiddleware is behind"
+                " 'django.middleware.common.CommonMiddleware'.",
+            ),
+        ),
+        ([health.MIDDLEWARE, "django.middleware.common.CommonMiddleware"], None),
+    ],
+    ids=["missing", "second", "first"],
+)
+def test_where_the_health_middleware_belongs(middleware, said, configured):
+    configured(web(), MIDDLEWARE=middleware, PRODSERVER_HEALTH={"CHECKS": ["cache"]})
+    warnings = found()
+    assert [(one.id, one.msg) for one in warnings] == ([said] if said else [])
+    assert not any(one.is_serious() for one in warnings)
 
 
 def test_a_backend_of_somebody_elses_may_have_keys_of_its_own(configured):
@@ -593,6 +668,7 @@ def test_options_in_gunicorns_variable_are_gunicorns_to_refuse(configured, monke
 STARTED = (
     *("table-none", "name-space", "backend-module-typo", "key-typo"),
     *("args-value-none", "env-value-none", "wsgi-None", "app-nowhere"),
+    *("health-typo", "health-module"),
 )
 started = pytest.mark.parametrize("case", [CASES[key] for key in STARTED], ids=STARTED)
 both = pytest.mark.parametrize("via", [MANAGE, MODULE], ids=["manage", "-m"])

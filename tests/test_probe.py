@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -167,7 +168,7 @@ def test_a_server_that_answers_is_ready(via, serve, runs):
     assert probe("--ready", "web", via=via)[0] == 0
     code, line = probe("worker", via=via)
     assert (code, line[:44]) == (2, "cannot tell: worker has not written its stat")
-    (Path(os.environ["PRODSERVER_RUNTIME_DIR"]) / "draining").touch()
+    assert probe("--drain", "0", via=via)[0] == 0
     assert probe(via=via) == (1, "web is not ready: it is draining")
 
 
@@ -432,13 +433,79 @@ def test_a_queue_that_is_full_is_alive_and_not_ready(family, tmp_path, runs):
             client.close()
 
 
+# Drain
+
+
+DRAINING = "web is draining: it is not ready, and serves on"
+
+
 def test_draining_is_alive(folder, serve, runs):
     runs(serve(OK))
-    (folder / "web.draining").touch()
+    assert probe("--drain=0") == (0, DRAINING)
     assert probe() == (1, "web is not ready: it is draining")
     assert probe("--live")[0] == 0
     (folder / "web.draining").unlink()
     assert probe()[0] == 0
+
+
+def test_another_run_of_the_process_does_not_drain(serve, runs):
+    runs(serve(OK))
+    assert probe("--drain=0", "web")[0] == 0
+    runs(serve(OK))
+    assert probe()[0] == 0
+
+
+def test_a_drain_takes_its_time_and_readiness_fails_before(serve, runs):
+    runs(serve(OK))
+    began = time.monotonic()
+    draining = subprocess.Popen([*FILE, "--drain", "3"], stdout=subprocess.PIPE)
+    wait_for(lambda: probe()[0] == 1, "not ready")
+    assert draining.communicate(timeout=60)[0].decode() == f"{DRAINING}\n"
+    assert draining.returncode == 0
+    assert time.monotonic() - began >= 3
+
+
+def test_what_cannot_be_marked_is_waited_for_nevertheless(runs):
+    """Kubernetes takes it out of its Services by itself, and needs the time too."""
+    began = time.monotonic()
+    code, line = probe("--drain", "1", "web")
+    assert code == 2
+    assert line.startswith("cannot mark it as draining: web has not written its state")
+    runs(namespace="another")
+    code, line = probe("--drain", "1", "web")
+    assert code == 2
+    assert line.endswith("what is known of web is of another container or boot")
+    assert time.monotonic() - began >= 2
+
+
+def test_a_marker_that_cannot_be_written(folder, runs):
+    runs()
+    (folder / "web.draining").mkdir()
+    code, line = probe("--drain=0")
+    assert code == 2
+    assert line.startswith(f"cannot mark it as draining: {folder}/.web.draining.")
+    assert line.endswith(": Is a directory")
+
+
+def test_what_has_ended_is_not_waited_for(serve, runs):
+    server = serve(OK)
+    runs(server)
+    server.end()
+    line = f"web is not running: process {server.process.pid} has ended"
+    assert probe("--drain", "86400", "web") == (1, line)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_drain_that_is_ended_early_says_nothing(number, runs):
+    runs()
+    draining = subprocess.Popen(
+        [*FILE, "--drain=3600"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert draining.stdout
+    assert draining.stdout.readline().decode() == f"{DRAINING}\n"
+    draining.send_signal(number)
+    assert draining.communicate(timeout=60) == (b"", b"")
+    assert draining.returncode == -number
 
 
 @pytest.mark.parametrize("question", ["--live", "--ready"])
@@ -527,6 +594,10 @@ def test_which_of_several(serve, runs):
         (["--timeout=-1"], "--timeout is '-1', not a number of seconds"),
         (["--timeout=nan"], "--timeout is 'nan', not a number of seconds"),
         (["--timeout=inf"], "--timeout is 'inf', not a number of seconds"),
+        (["--drain"], "--drain is '', not a number of seconds"),
+        (["--drain=-1"], "--drain is '-1', not a number of seconds"),
+        (["--drain=86401"], "--drain is '86401', not a number of seconds"),
+        (["--drain", "--live"], "--drain is '--live', not a number of seconds"),
     ],
     ids=ascii,
 )

@@ -501,28 +501,48 @@ def test_a_folder_with_two_names_counts_once(machine, monkeypatch):
 # Draining
 
 
-@pytest.mark.parametrize("marker", ["draining", "web.draining"])
-def test_a_marker_says_that_it_drains(marker):
+def test_a_marker_says_that_it_drains():
     file = written()
     assert not read(file).draining()
-    (file.parent / marker).touch()
+    read(file).drain()
     assert read(file).draining()
-    (file.parent / marker).unlink()
+    assert (file.parent / "web.draining").stat().st_mode & 0o777 == 0o644
+    read(file).drain()
+    (file.parent / "web.draining").unlink()
     assert not read(file).draining()
+    assert list(file.parent.iterdir()) == [file]
 
 
 def test_the_marker_of_another_does_not():
     file = written()
-    (file.parent / "worker.draining").touch()
+    assert state.write(State("worker", "worker"))
+    read(file.parent / "worker.state").drain()
     assert not read(file).draining()
+    (file.parent / "worker.draining").rename(file.parent / "web.draining")
+    assert read(file).draining(), "of the same run, which is all that it says"
 
 
-def test_a_marker_that_is_older_was_for_an_earlier_process():
+@pytest.mark.parametrize("of", ["pid", "start", "namespace"])
+def test_the_marker_of_another_run_does_not(of):
+    """Whatever the clock says; the pid alone is soon another process's."""
     file = written()
-    marker = file.parent / "draining"
-    marker.touch()
-    date = file.stat().st_mtime_ns
-    os.utime(marker, ns=(date - 1, date - 1))
+    earlier = read(file)
+    setattr(earlier, of, 1 if of == "pid" else "1")
+    earlier.drain()
+    marker = file.parent / "web.draining"
+    os.utime(marker, (2**32, 2**32))
     assert not read(file).draining()
-    os.utime(marker, ns=(date, date))
-    assert read(file).draining()
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff", b"1"])
+def test_a_marker_that_says_nothing_does_not(content):
+    file = written()
+    (file.parent / "web.draining").write_bytes(content)
+    assert not read(file).draining()
+
+
+def test_a_marker_that_cannot_be_written():
+    found = read(written())
+    found.folder = "/nowhere"
+    with pytest.raises(OSError, match="No such file"):
+        found.drain()

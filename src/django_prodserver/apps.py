@@ -13,6 +13,7 @@ class DjangoProdserverConfig(AppConfig):
     verbose_name = "django-prodserver"
 
     def ready(self) -> None:
-        from django_prodserver.checks import TAG, check_processes
+        from django_prodserver.checks import TAG, check_health, check_processes
 
         register(check_processes, TAG)
+        register(check_health, TAG)

@@ -36,6 +36,7 @@ class Fault(enum.StrEnum):
     APP_NOT_INSTALLED = "prodserver.E014"
     #: No check can say it: there are no settings to check.
     NO_SETTINGS = "prodserver.E015"
+    BAD_HEALTH = "prodserver.E016"
 
 
 class ProdserverError(Exception):

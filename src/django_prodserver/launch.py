@@ -19,6 +19,7 @@ from django_prodserver.backends.base import Backend, BaseServerBackend
 from django_prodserver.backends.web import WebBackend
 from django_prodserver.conf import Process
 from django_prodserver.exceptions import ConfigurationError, Fault
+from django_prodserver.health import conf as health
 from django_prodserver.health import heartbeat, state
 
 # Set, to this process's id, by the exec that put ENV into the environment.
@@ -65,6 +66,8 @@ def plan(
         for fault in loading.faults(process):
             raise fault
     backend = loading.load(process)
+    if check and isinstance(backend, WebBackend) and health.is_installed():
+        health.load()
     args = merge(backend.prep_server_args(), overrides, backend.grammar)
     argv = None
     # A subclass of one of ours may have a start of its own.
@@ -120,6 +123,7 @@ def _tell_the_probe(plan: Plan, backend: Backend) -> None:
         tls=bool(web and web.speaks_tls(plan.args)),
         host=host_header(),
         max_age=_max_age(plan.process, backend),
+        path=health.load().ready_path if web and health.is_installed() else "/",
     )
     # What cannot be told keeps nothing from starting: the probe says that it
     # cannot tell.

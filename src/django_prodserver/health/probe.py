@@ -10,8 +10,13 @@ a redirect, a 401 and a 404 are the application's own word. A 400 is about the
 request, by its Host as a rule, and says nothing of others: it cannot tell.
 
 It is alive when it is the process that was started, is not stopped, and listens.
-An answer is not waited for: a server with more requests than it can serve would
-be restarted for having them. One that hangs is alive, and not ready.
+An answer is not waited for, not even of ``HealthMiddleware``: a server with more
+requests than it can serve would be restarted for having them. One that hangs is
+alive, and not ready.
+
+``--drain`` is for before a stop: from then on the process is not ready, it serves
+on, and the command ends after that many seconds. What only now learns of it, a
+proxy or a Service, has that time to look elsewhere.
 """
 
 # pathlib and contextlib would take longer to import than all of this.
@@ -37,11 +42,15 @@ else:  # run as a file, by a Python that need not see the package
     del sys.path[0]
 
 YES, NO, UNKNOWN = range(3)
-USAGE = "usage: prodserver-probe [--live|--ready] [--timeout SECONDS] [--json] [NAME]"
+USAGE = (
+    "usage: prodserver-probe [--live|--ready|--drain SECONDS]"
+    " [--timeout SECONDS] [--json] [NAME]"
+)
 # Where to ask what is bound to everything.
 _ANY = "0.0.0.0"  # noqa: S104
 _LOOPBACK = {"": "127.0.0.1", "*": "127.0.0.1", _ANY: "127.0.0.1", "::": "::1"}
 _MUCH = 65536
+_DAY = 86400
 
 
 class Options:
@@ -51,6 +60,8 @@ class Options:
     json = False
     help = False
     timeout = 1.0
+    #: Seconds to serve on; None if it is a question that is asked.
+    drain: float | None = None
     name = ""
 
     def __init__(self, argv: list[str]) -> None:
@@ -63,8 +74,9 @@ class Options:
                 self.json = True
             elif word in ("-h", "--help"):
                 self.help = True
-            elif option == "--timeout":
-                self.timeout = _seconds(value if equals else next(words, ""))
+            elif option in ("--timeout", "--drain"):
+                seconds = _seconds(option, value if equals else next(words, ""))
+                setattr(self, option[2:], seconds)
             elif word.startswith("-"):
                 raise ValueError(f"there is no option {word}")
             elif self.name or not states.is_name(word):
@@ -87,15 +99,24 @@ def main(argv: list[str] | None = None) -> int:
     state = None
     try:
         state, reason = states.find(options.name)
-        code, line = answer(state, options) if state else (UNKNOWN, reason)
+        if options.drain is not None:
+            _end_quietly()
+            code, line = _drain(state, reason)
+        elif state:
+            code, line = answer(state, options)
+        else:
+            code, line = UNKNOWN, reason
     except Exception as error:
         # A traceback would exit with 1, and that is an answer.
         code, line = UNKNOWN, f"{type(error).__name__}: {error}"
     if code == UNKNOWN:
-        line = f"cannot tell: {line}"
+        verb = "tell" if options.drain is None else "mark it as draining"
+        line = f"cannot {verb}: {line}"
     if options.json:
         line = _as_json(options, state, code, line, time.monotonic() - began)
     _print(line)
+    if options.drain and code != NO:
+        time.sleep(options.drain)
     return code
 
 
@@ -103,10 +124,8 @@ def answer(state: states.State, options: Options) -> tuple[int, str]:
     """Return the answer for that process, and the reason."""
     name = state.name
     condition = state.condition()
-    if condition == "elsewhere":
-        return UNKNOWN, f"what is known of {name} is of another container or boot"
-    if condition == "gone":
-        return NO, f"{name} is not running: process {state.pid} has ended"
+    if absent := _absence(state, condition):
+        return absent
     if not options.live and state.draining():
         return NO, f"{name} is not ready: it is draining"
     if condition == "stopped" and (options.live or state.kind != "web"):
@@ -147,6 +166,35 @@ def _by_heartbeat(
     if not live:
         return NO, f"{name} is not ready: it is {beat.condition}{why}"
     return YES, f"{name} is alive: it is {beat.condition}{why}"
+
+
+def _absence(state: states.State, condition: str) -> tuple[int, str] | None:
+    """Return the answer for a process that is not here; None if it is."""
+    if condition == "elsewhere":
+        return UNKNOWN, f"what is known of {state.name} is of another container or boot"
+    if condition == "gone":
+        return NO, f"{state.name} is not running: process {state.pid} has ended"
+    return None
+
+
+def _drain(state: states.State | None, reason: str) -> tuple[int, str]:
+    """Mark it; where that fails the seconds are spent nevertheless."""
+    if state is None:
+        return UNKNOWN, reason
+    if absent := _absence(state, state.condition()):
+        return absent
+    try:
+        state.drain()
+    except OSError as error:
+        return UNKNOWN, f"{error.filename}: {error.strerror}"
+    return YES, f"{state.name} is draining: it is not ready, and serves on"
+
+
+def _end_quietly() -> None:
+    """Let Ctrl-C end it as SIGTERM does, without a traceback."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _live(state: states.State, where: str, timeout: float) -> tuple[int, str]:
@@ -286,14 +334,14 @@ def _left(deadline: float) -> float:
     return left
 
 
-def _seconds(text: str) -> float:
+def _seconds(option: str, text: str) -> float:
     try:
         seconds = float(text)
     except ValueError:
-        seconds = 0
-    if 0 < seconds <= 3600:
+        seconds = -1
+    if 0 <= seconds <= _DAY and (seconds or option == "--drain"):
         return seconds
-    raise ValueError(f"--timeout is {text!r}, not a number of seconds")
+    raise ValueError(f"{option} is {text!r}, not a number of seconds")
 
 
 def _as_json(
@@ -301,8 +349,9 @@ def _as_json(
 ) -> str:
     import json
 
+    question = "live" if options.live else "ready"
     found: dict[str, object] = {
-        "question": "live" if options.live else "ready",
+        "question": question if options.drain is None else "drain",
         "answer": ("yes", "no", "unknown")[code],
         "reason": line,
         "milliseconds": round(took * 1000),

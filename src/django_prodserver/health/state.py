@@ -2,9 +2,9 @@
 The runtime folder, and the small file in it that tells the probe what runs.
 
 The launcher writes ``NAME.state`` as it becomes the process, and nobody writes it
-again: its date is the start's. What changes later, a heartbeat or a drain, is a
-file of its own beside it. It holds lines of ``key=value``, and nothing but os is
-imported here, because json alone takes half as long as a whole probe may.
+again. What changes later, a heartbeat or a drain, is a file of its own beside it.
+It holds lines of ``key=value``, and nothing but os is imported here, because json
+alone takes half as long as a whole probe may.
 """
 
 # ruff: noqa: PTH102, PTH104, PTH108, PTH116, PTH123, PTH208, SIM105
@@ -43,9 +43,8 @@ class State:
         namespace: Where that pid means something; here by default.
     """
 
-    #: Where it was read, and the date of the file.
+    #: Where it was read.
     folder = ""
-    written = 0
 
     def __init__(
         self,
@@ -94,16 +93,21 @@ class State:
         return self.condition() in ("running", "stopped")
 
     def draining(self) -> bool:
-        """Return whether ``draining`` or ``NAME.draining`` lies beside the file."""
-        for marker in ("draining", f"{self.name}.draining"):
-            try:
-                date = os.stat(f"{self.folder}/{marker}").st_mtime_ns
-            except OSError:
-                continue
-            # An older one was meant for an earlier process.
-            if date >= self.written:
-                return True
-        return False
+        """Return whether ``NAME.draining`` lies beside it, and is of this run."""
+        # Not by the date of the file: a clock may be set back between two runs.
+        return self.beside("draining") == self.identity().encode()
+
+    def drain(self) -> None:
+        """
+        Say, beside the file, that this very run of the process is draining.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        # Also for who may not read the state itself.
+        unfinished = f"{self.folder}/.{self.name}.draining.{os.getpid()}"
+        _create(unfinished, self.identity().encode(), mode=0o644)
+        os.rename(unfinished, f"{self.folder}/{self.name}.draining")
 
     def identity(self) -> str:
         """Return what no other process has, nor this one's pid another time."""
@@ -111,7 +115,7 @@ class State:
 
     def beside(self, suffix: str) -> bytes:
         """Return what ``NAME.suffix`` beside the file holds; b"" if not to believe."""
-        return _read(f"{self.folder}/{self.name}.{suffix}")[0]
+        return _read(f"{self.folder}/{self.name}.{suffix}")
 
     def lines(self) -> list[tuple[str, str]]:
         """Return it as keys and values, the keys of lists as often as needed."""
@@ -166,7 +170,7 @@ def write(state: State) -> str | None:
 
 def read(file: str) -> State | None:
     """Return the state in a file; None if there is none, or none to believe."""
-    content, written = _read(file)
+    content = _read(file)
     found: dict[str, list[str]] = {}
     for line in content.decode(errors="replace").split("\n"):
         key, _, value = line.partition("=")
@@ -189,7 +193,6 @@ def read(file: str) -> State | None:
     except (KeyError, ValueError):
         return None
     state.folder, _, named = file.rpartition("/")
-    state.written = written
     return state if named == f"{state.name}.state" else None
 
 
@@ -269,12 +272,12 @@ def _own_name() -> str:
     return f"prodserver-{os.geteuid()}" + (f"-{inode}" if inode else "")
 
 
-def _create(file: str, content: bytes) -> None:
+def _create(file: str, content: bytes, mode: int = 0o600) -> None:
     try:
         os.unlink(file)  # of a start that was cut short
     except OSError:
         pass
-    opened = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    opened = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
         written = os.write(opened, content)
     finally:
@@ -283,8 +286,8 @@ def _create(file: str, content: bytes) -> None:
         raise OSError(f"{file} does not fit on the device")
 
 
-def _read(file: str) -> tuple[bytes, int]:
-    """Return what a file of ours holds, and its date; nothing of one that is not."""
+def _read(file: str) -> bytes:
+    """Return what a file of ours holds; nothing of one that is not."""
     try:
         # Neither through a link, nor waiting for somebody to write to a pipe.
         opened = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -294,10 +297,10 @@ def _read(file: str) -> tuple[bytes, int]:
         finally:
             os.close(opened)
     except OSError:
-        return b"", 0
+        return b""
     if os.geteuid() and status.st_uid not in (os.geteuid(), 0):
-        return b"", 0
-    return content, status.st_mtime_ns
+        return b""
+    return content
 
 
 def _files(folder: str) -> list[str]:

@@ -1,0 +1,146 @@
+"""
+``PRODSERVER_HEALTH``: what ``HealthMiddleware`` answers, and where.
+
+A setting of the project and no key of a process: the middleware is the project's
+too, the same in all that serve it, and it has no process to look up where the
+server was started by hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+
+from django_prodserver.conf import did_you_mean
+from django_prodserver.exceptions import ConfigurationError, Fault
+from django_prodserver.masking import short
+
+MIDDLEWARE = "django_prodserver.health.middleware.HealthMiddleware"
+#: The checks that have a name, each with the setting that its aliases are of.
+NAMED = {"database": "DATABASES", "migrations": "DATABASES", "cache": "CACHES"}
+_KEYS = ("CHECKS", "TIMEOUT", "MAX_AGE", "LIVE_PATH", "READY_PATH")
+
+
+@dataclass(frozen=True)
+class Health:
+    """
+    The setting, with its defaults.
+
+    Attributes:
+        checks: What must work for the process to be ready: ``database``,
+            ``migrations``, ``cache``, each with ``:alias`` for another than
+            ``default``, and dotted paths of functions without arguments.
+        timeout: Seconds that each may take. They run at the same time, so it is
+            that of the answer too, and stays below the second that Kubernetes
+            and the probe wait.
+        max_age: Seconds that a result counts for everyone who asks.
+        live_path: Where liveness is answered.
+        ready_path: Where readiness is answered.
+    """
+
+    checks: tuple[str, ...] = ()
+    timeout: float = 0.5
+    max_age: float = 1
+    live_path: str = "/-/live"
+    ready_path: str = "/-/ready"
+
+
+def is_installed() -> bool:
+    return MIDDLEWARE in settings.MIDDLEWARE
+
+
+def load() -> Health:
+    """
+    Return what the setting says.
+
+    Raises:
+        ConfigurationError: The first of its faults.
+    """
+    for fault in faults():
+        raise fault
+    given = {key.lower(): value for key, value in _given().items()}
+    # A name twice is asked once.
+    given["checks"] = tuple(dict.fromkeys(given.get("checks", ())))
+    return Health(**given)
+
+
+def faults() -> Iterator[ConfigurationError]:
+    """Yield all that is wrong with the setting, as far as it imports nothing."""
+    given = _given()
+    if not isinstance(given, Mapping):
+        hint = 'For example: PRODSERVER_HEALTH = {"CHECKS": ["database"]}'
+        yield fault(f" is {short(given)}, not a dictionary.", hint)
+        return
+    wanted = {
+        "CHECKS": ('["database", "project.health.check"]', _is_words),
+        "TIMEOUT": ("a number of seconds up to 60, such as 0.5", _is_timeout),
+        "MAX_AGE": ("a number of seconds, such as 1", _is_age),
+        "LIVE_PATH": ('a path, such as "/-/live"', _is_path),
+        "READY_PATH": ('a path, such as "/-/ready"', _is_path),
+    }
+    for key, value in given.items():
+        if key not in wanted:
+            hint = f"{did_you_mean(str(key), _KEYS)} It takes {', '.join(_KEYS)}."
+            yield fault(f" has the unknown key {short(key)}.", hint.strip())
+        elif not wanted[key][1](value):
+            yield fault(f"[{key!r}] is {short(value)}.", f"Write {wanted[key][0]}.")
+        elif key == "CHECKS":
+            yield from filter(None, map(_fault_of, value))
+    live = given.get("LIVE_PATH", Health.live_path)
+    if live == given.get("READY_PATH", Health.ready_path):
+        message = f" has {short(live)} for both LIVE_PATH and READY_PATH."
+        yield fault(message, "They are two questions: write two paths.")
+
+
+def fault(message: str, hint: str) -> ConfigurationError:
+    return ConfigurationError(Fault.BAD_HEALTH, f"PRODSERVER_HEALTH{message}", hint)
+
+
+def _given() -> Any:
+    return getattr(settings, "PRODSERVER_HEALTH", {})
+
+
+def _fault_of(check: str) -> ConfigurationError | None:
+    name, colon, alias = check.partition(":")
+    if name in NAMED:
+        known = list(getattr(settings, NAMED[name]))
+        alias = alias if colon else "default"
+        if alias in known:
+            return None
+        message = f"['CHECKS'] has {short(check)}, and {NAMED[name]} no {alias!r}."
+        guess = did_you_mean(alias, known)
+        return fault(message, f"{guess} It has {', '.join(known) or 'none'}.".strip())
+    parts = check.split(".")
+    if len(parts) > 1 and all(part.isidentifier() for part in parts):
+        return None
+    hint = f"{did_you_mean(name, NAMED)} Write {', '.join(NAMED)}, or a dotted path."
+    return fault(f"['CHECKS'] has {short(check)}.", hint.strip())
+
+
+def _is_words(value: object) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(w, str) for w in value)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_timeout(value: Any) -> bool:
+    return _is_number(value) and 0 < value <= 60
+
+
+def _is_age(value: Any) -> bool:
+    return _is_number(value) and 0 <= value <= 3600
+
+
+def _is_path(value: object) -> bool:
+    return (
+        isinstance(value, str)
+        and value.startswith("/")
+        and value.isascii()
+        and value.isprintable()
+        and not set(value) & set(" ?#%")
+    )
