@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -167,7 +168,7 @@ def test_a_failing_check_is_named_and_its_message_is_in_the_log(
         (lambda: True, ""),
         (lambda: 0, ""),
         (lambda: False, "it returned False"),
-        (lambda: exit(0), "SystemExit: 0"),
+        (lambda: sys.exit(0), "SystemExit: 0"),
     ],
     ids=["None", "True", "0", "False", "exit"],
 )
