@@ -7,13 +7,15 @@ from django.core.checks import register
 
 
 class DjangoProdserverConfig(AppConfig):
-    """Register the checks."""
+    """Register the checks, and join the worker's loop where this is one."""
 
     name = "django_prodserver"
     verbose_name = "django-prodserver"
 
     def ready(self) -> None:
+        from django_prodserver.backends.loading import join_own_loop
         from django_prodserver.checks import TAG, check_health, check_processes
 
         register(check_processes, TAG)
         register(check_health, TAG)
+        join_own_loop()

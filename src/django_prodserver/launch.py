@@ -107,8 +107,13 @@ def start(plan: Plan) -> NoReturn:
     if preload and not prefix and not backend.must_exec(plan.args):
         reason = _warm(plan, backend) or backend.prepare(plan.args)
         if not reason:
+            loading.join_own_loop()
             _run_in_place(script, plan.argv)
         print(f"prodserver: not preloading, because {reason}", file=sys.stderr)
+    if backend.max_age(plan.args) and not _is_installed():
+        # Nothing of ours runs in the process that this one becomes.
+        hint = 'add "django_prodserver" to INSTALLED_APPS'
+        heartbeat.beat("silent", f"what is not preloaded is joined by its app: {hint}")
     _exec([*prefix, script, *plan.argv[len(prefix) + 1 :]])
 
 
@@ -122,7 +127,7 @@ def _tell_the_probe(plan: Plan, backend: Backend) -> None:
         addresses=web.addresses(plan.args) if web else (),
         tls=bool(web and web.speaks_tls(plan.args)),
         host=host_header(),
-        max_age=_max_age(plan.process, backend),
+        max_age=_max_age(plan, backend),
         path=health.load().ready_path if web and health.is_installed() else "/",
     )
     # What cannot be told keeps nothing from starting: the probe says that it
@@ -134,10 +139,19 @@ def _tell_the_probe(plan: Plan, backend: Backend) -> None:
             heartbeat.beat("starting")
 
 
-def _max_age(process: Process, backend: Backend) -> float:
-    # Nothing makes a heartbeat of none.
-    wanted: float = process.config.get("HEALTH", {}).get("MAX_AGE", backend.max_age)
-    return wanted if backend.max_age else 0
+def _is_installed() -> bool:
+    from django.conf import settings
+
+    # "django_prodserver", or the path of its AppConfig, which may be the user's.
+    ours = "django_prodserver"
+    return any(app.partition(".")[0] == ours for app in settings.INSTALLED_APPS)
+
+
+def _max_age(plan: Plan, backend: Backend) -> float:
+    if not (default := backend.max_age(plan.args)):
+        return 0  # nothing makes a heartbeat of none
+    wanted: float = plan.process.config.get("HEALTH", {}).get("MAX_AGE", default)
+    return wanted
 
 
 def _warm(plan: Plan, backend: Backend) -> str:

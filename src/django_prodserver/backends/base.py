@@ -77,9 +77,6 @@ class Backend(BaseServerBackend):
     keys: ClassVar[Mapping[str, str]] = {}
     #: Options given where neither ARGS nor the environment gives them.
     defaults: ClassVar[Mapping[str, object]] = {}
-    #: Seconds after which a heartbeat of the worker's loop no longer counts; 0 where
-    #: there is none. ``HEALTH`` has the last word.
-    max_age: ClassVar[float] = 0
     #: The prefix of the variables that the server reads its options from.
     env_prefix: ClassVar[str] = ""
 
@@ -136,6 +133,23 @@ class Backend(BaseServerBackend):
 
     def load(self, args: Sequence[str]) -> None:
         """Import what the server will ask for; Django is set up by then."""
+
+    def max_age(self, args: Sequence[str]) -> float:
+        """
+        Return the seconds after which a heartbeat of its loop no longer counts.
+
+        It fits the loop, and is a default: ``HEALTH`` has the last word. 0, as a
+        rule, where there is no heartbeat.
+        """
+        return 0
+
+    def join_loop(self) -> None:
+        """
+        Have the worker's own loop call ``health.heartbeat.beat``, each second or so.
+
+        Called once, in the process that the worker is, before it starts and with
+        Django set up; only where ``max_age`` says that there is a heartbeat.
+        """
 
     def prepare(self, args: Sequence[str]) -> str:
         """

@@ -85,6 +85,16 @@ class CeleryWorker(_CeleryBackend):
         pool = pool or os.environ.get("CELERY_WORKER_POOL", "")
         return "gevent" in pool or "eventlet" in pool
 
+    def max_age(self, args: Sequence[str]) -> float:
+        # It goes round each second or two. What may hold it up is what it tells a
+        # slow broker, and tasks of gevent that do not yield.
+        return 30
+
+    def join_loop(self) -> None:
+        from django_prodserver.loops import celery_worker
+
+        celery_worker.join()
+
     def prepare(self, args: Sequence[str]) -> str:
         """
         Give the stop an end: a cold shutdown when the grace is over.
@@ -116,6 +126,15 @@ class CeleryBeat(_CeleryBackend):
     table = "celery_beat"
     subcommand = "beat"
     env_prefix = "CELERY_BEAT_"
+
+    def max_age(self, args: Sequence[str]) -> float:
+        # It goes round each second. What may hold it up is the schedule's database.
+        return 30
+
+    def join_loop(self) -> None:
+        from django_prodserver.loops import celery_beat
+
+        celery_beat.join()
 
 
 class CeleryFlower(_CeleryBackend):

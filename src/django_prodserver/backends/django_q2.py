@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from django_prodserver.backends.commands import ManagementBackend
 
 
@@ -12,3 +14,13 @@ class DjangoQ2Worker(ManagementBackend):
     extra = "django-q2"
     table = "qcluster"
     management_command = "qcluster"
+
+    def max_age(self, args: Sequence[str]) -> float:
+        # It goes round twice a second. What may hold it up is the schedule, which
+        # it looks at each half minute, in the database.
+        return 30
+
+    def join_loop(self) -> None:
+        from django_prodserver.loops import qcluster
+
+        qcluster.join()

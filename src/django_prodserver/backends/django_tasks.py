@@ -7,6 +7,7 @@ from typing import Any
 
 from django.conf import settings
 
+from django_prodserver.arguments import value_of
 from django_prodserver.backends.commands import ManagementBackend
 
 
@@ -52,6 +53,26 @@ class DjangoTasksWorker(ManagementBackend):
 
     def given_elsewhere(self, option: str) -> bool:
         return self.on_rq
+
+    def max_age(self, args: Sequence[str]) -> float:
+        if self.on_rq:
+            return 30  # it goes round each 5 s
+        # It polls as often as --interval says, each second by default. What may
+        # hold it up is the database.
+        try:
+            return 30 + float(value_of("interval", args, self.grammar) or 0)
+        except ValueError:
+            return 30  # and it does not start
+
+    def join_loop(self) -> None:
+        if self.on_rq:
+            from django_prodserver.loops import rqworker
+
+            rqworker.join()
+        else:
+            from django_prodserver.loops import db_worker
+
+            db_worker.join()
 
     def command(self, args: Sequence[str]) -> list[str]:
         if not self.on_rq:

@@ -12,6 +12,7 @@ from django_prodserver.arguments import ArgumentError
 from django_prodserver.backends.base import Backend, BaseServerBackend
 from django_prodserver.conf import Process, did_you_mean
 from django_prodserver.exceptions import ConfigurationError, Fault
+from django_prodserver.health import heartbeat
 from django_prodserver.masking import short
 
 _MISSING = object()
@@ -83,6 +84,26 @@ def _load_faults(process: Process) -> Iterator[ConfigurationError]:
             backend.check_loaded()
         except ConfigurationError as error:
             yield process.fault(error.fault, f": {error.message}", error.hint)
+
+
+def join_own_loop() -> None:
+    """
+    Make this process's loop beat, if our launcher started it as a worker.
+
+    Twice does no harm: a warm start sets up Django, and so does an exec'd command.
+    """
+    heart = heartbeat.own()
+    if not heart or heart.joined:
+        return
+    try:
+        backend = load(conf.entry(heart.name))
+        if isinstance(backend, Backend) and backend.max_age(backend.args):
+            backend.join_loop()
+            heart.joined = True
+    except Exception as error:
+        # The worker works without.
+        reason = f"{type(error).__name__}: {error}"
+        heart.beat("silent", f"its loop cannot be joined: {reason}")
 
 
 def known_backends() -> list[str]:

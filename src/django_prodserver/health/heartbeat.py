@@ -61,6 +61,9 @@ class Heart:
     """The heartbeat of one process, which can be written by another."""
 
     def __init__(self, state: "State") -> None:
+        self.name = state.name
+        #: Whether the loop is one that beats.
+        self.joined = False
         self._file = f"{state.folder}/{state.name}.heartbeat"
         self._owner = state.identity()
         self._last = ("", "", 0.0)
