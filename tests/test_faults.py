@@ -15,6 +15,7 @@ from django_prodserver import checks
 from django_prodserver.backends import loading
 from django_prodserver.backends.base import Backend, BaseServerBackend
 from django_prodserver.exceptions import Fault
+from django_prodserver.needs import FORM
 from django_prodserver.health import conf as health
 from tests.conftest import Starter
 from tests.harness import BIN, MANAGE, MODULE, PROJECT
@@ -26,6 +27,7 @@ UVICORN = f"{BACKENDS}.uvicorn.UvicornServer"
 CELERY = f"{BACKENDS}.celery.CeleryWorker"
 TASKS = f"{BACKENDS}.django_tasks.DjangoTasksWorker"
 Q2 = f"{BACKENDS}.django_q2.DjangoQ2Worker"
+RELEASE = f"{BACKENDS}.management.ManagementCommands"
 RQ = {"default": {"BACKEND": "django_tasks_rq.RQBackend"}}
 SECRET = "hunter2"
 
@@ -83,6 +85,8 @@ FIND_APP = 'Write the path of your Celery app: "APP": "project.celery.app".'
 WSGI = 'Write WSGI_APPLICATION = "project.wsgi.application" in the settings.'
 ASGI = 'Write ASGI_APPLICATION = "project.asgi.application" in the settings.'
 
+WAITS = f"Write WAIT_FOR as {FORM}."
+COMMANDS = 'Write COMMANDS as ["migrate --noinput", ["command", "argument"]].'
 NO_SECONDS: list[Any] = [0, -1, "25", None, True, {}]
 F = Fault
 CASES = {
@@ -327,6 +331,59 @@ CASES = {
             SECONDS,
         )
         for value in NO_SECONDS
+    },
+    **{
+        f"wait-for-{value!r}": Case(
+            web(WAIT_FOR=value), F.BAD_VALUE, f"{WEB}['WAIT_FOR'] is {said}.", WAITS
+        )
+        for value, said in [
+            (5, "5"),
+            ("databse", "'databse'"),
+            (["tcp://db"], "['tcp://db']"),
+            (f"tcp://u:{SECRET}@db:1", "'tcp://u:***@db:1'"),
+        ]
+    },
+    "wait-for-no-broker": Case(
+        web(WAIT_FOR=["broker"]),
+        F.BAD_VALUE,
+        f"{WEB}['WAIT_FOR'] has the broker, and GunicornServer has none.",
+        'If it is Celery\'s, write "APP": "project.celery.app" too.',
+    ),
+    **{
+        f"commands-{label}": Case(
+            web(BACKEND=RELEASE, **config), F.BAD_VALUE, f"{WEB}: {said}", hint
+        )
+        for label, config, said, hint in [
+            ("none", {}, "ManagementCommands has no COMMANDS, and ne", COMMANDS),
+            ("text", {"COMMANDS": "check"}, "ManagementCommands has the", COMMANDS),
+            ("empty", {"COMMANDS": []}, "ManagementCommands has the COMMA", COMMANDS),
+            ("number", {"COMMANDS": [5]}, "COMMANDS has 5, which is no", COMMANDS),
+            ("blank", {"COMMANDS": [" "]}, "COMMANDS has ' ', which is n", COMMANDS),
+            (
+                "quotation",
+                {"COMMANDS": ["a 'b"]},
+                'COMMANDS has "a \'b", which a shell cannot split: No closing',
+                COMMANDS,
+            ),
+            (
+                "unknown",
+                {"COMMANDS": ["migrat"]},
+                "COMMANDS has 'migrat', and no app has that command.",
+                "Did you mean 'migrate'?",
+            ),
+            (
+                "args",
+                {"COMMANDS": ["check"], "ARGS": {}},
+                "ManagementCommands makes nothing of ARGS.",
+                "Write options in COMMANDS, each with its command.",
+            ),
+            (
+                "lock",
+                {"COMMANDS": ["check"], "LOCK": "yes"},
+                "LOCK is 'yes'.",
+                "Write LOCK as True or False.",
+            ),
+        ]
     },
     **{
         f"health-{value!r}": Case(

@@ -11,6 +11,7 @@ from typing import Any
 
 from django.conf import settings
 
+from django_prodserver import needs
 from django_prodserver.exceptions import ConfigurationError, Fault, UnknownProcess
 from django_prodserver.masking import short
 
@@ -19,7 +20,7 @@ EXAMPLE = (
     '"django_prodserver.backends.gunicorn.GunicornServer"}}'
 )
 #: The keys of every process. APP is Celery's, and does nothing elsewhere.
-KEYS = ("BACKEND", "ARGS", "APP", "ENV", "PREFIX", "PRELOAD", "HEALTH")
+KEYS = ("BACKEND", "ARGS", "APP", "ENV", "PREFIX", "PRELOAD", "HEALTH", "WAIT_FOR")
 # A name is typed in shells, and names files.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -41,6 +42,11 @@ class Process:
         """``ENV``, as the text that an environment holds."""
         return {name: str(value) for name, value in self.config.get("ENV", {}).items()}
 
+    @property
+    def waits(self) -> list[str]:
+        """``WAIT_FOR``, as a list."""
+        return needs.listed(self.config.get("WAIT_FOR", ()))
+
     def without(self, keys: Iterable[object]) -> Process:
         """Return it without some keys."""
         left = {key: self.config[key] for key in self.config if key not in set(keys)}
@@ -53,6 +59,7 @@ class Process:
             "PREFIX": ('["command", "argument"]', _is_words),
             "PRELOAD": ("True or False", lambda value: isinstance(value, bool)),
             "HEALTH": ('{"MAX_AGE": seconds}', _is_health),
+            "WAIT_FOR": (needs.FORM, needs.is_right),
             "GRACEFUL_TIMEOUT": ("a whole number of seconds, such as 25", _is_seconds),
         }
         for key, (form, is_right) in wanted.items():

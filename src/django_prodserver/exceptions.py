@@ -73,5 +73,11 @@ class ConfigurationError(ProdserverError):
         self.fault = fault
 
 
+class UnavailableError(ProdserverError):
+    """What was waited for has not come, or is gone."""
+
+    returncode = ExitCode.UNAVAILABLE
+
+
 class UnknownProcess(ProdserverError):
     """No process has the name that was asked for."""

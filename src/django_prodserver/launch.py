@@ -15,7 +15,11 @@ from django_prodserver import scripts, sharing
 from django_prodserver.arguments import merge
 from django_prodserver.backends import loading
 from django_prodserver.backends.addresses import host_header
-from django_prodserver.backends.base import Backend, BaseServerBackend
+from django_prodserver.backends.base import (
+    Backend,
+    BaseServerBackend,
+    KnownBackend,
+)
 from django_prodserver.backends.web import WebBackend
 from django_prodserver.conf import Process
 from django_prodserver.exceptions import ConfigurationError, Fault
@@ -96,11 +100,16 @@ def start(plan: Plan) -> NoReturn:
     backend = plan.backend
     if isinstance(backend, Backend) and backend.env_prefix:
         _drop_service_links(backend.env_prefix)
-    if not isinstance(backend, Backend) or plan.argv is None:
+    if isinstance(backend, KnownBackend):
+        _tell_the_probe(plan, backend)
+    if plan.process.waits:
+        # A start that waits for nothing need not load it.
+        from django_prodserver import waiting
+
         _set_up_django()
-        backend.start_server(*plan.args)
-        sys.exit(0)
-    _tell_the_probe(plan, backend)
+        waiting.wait(plan.process.waits, backend)
+    if not isinstance(backend, Backend) or plan.argv is None:
+        _start_by_itself(plan)
     script = scripts.find(backend.script)
     prefix = plan.process.config.get("PREFIX", ())
     preload = plan.process.config.get("PRELOAD", True)
@@ -117,12 +126,25 @@ def start(plan: Plan) -> NoReturn:
     _exec([*prefix, script, *plan.argv[len(prefix) + 1 :]])
 
 
-def _tell_the_probe(plan: Plan, backend: Backend) -> None:
+def _start_by_itself(plan: Plan) -> NoReturn:
+    """Start what has a start of its own."""
+    _set_up_django()
+    if isinstance(plan.backend, KnownBackend):
+        try:
+            plan.backend.check_loaded()
+        except ConfigurationError as error:
+            message = f": {error.message}"
+            raise plan.process.fault(error.fault, message, error.hint) from None
+    plan.backend.start_server(*plan.args)
+    sys.exit(0)
+
+
+def _tell_the_probe(plan: Plan, backend: KnownBackend) -> None:
     """Write the small file that ``prodserver-probe`` reads, where one can be."""
     web = backend if isinstance(backend, WebBackend) else None
     told = state.State(
         plan.process.name,
-        "web" if web else "worker",
+        "web" if web else backend.kind,
         backend=plan.process.config["BACKEND"],
         addresses=web.addresses(plan.args) if web else (),
         tls=bool(web and web.speaks_tls(plan.args)),
@@ -147,7 +169,7 @@ def _is_installed() -> bool:
     return any(app.partition(".")[0] == ours for app in settings.INSTALLED_APPS)
 
 
-def _max_age(plan: Plan, backend: Backend) -> float:
+def _max_age(plan: Plan, backend: KnownBackend) -> float:
     if not (default := backend.max_age(plan.args)):
         return 0  # nothing makes a heartbeat of none
     wanted: float = plan.process.config.get("HEALTH", {}).get("MAX_AGE", default)

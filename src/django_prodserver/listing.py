@@ -8,24 +8,27 @@ import shlex
 import shutil
 
 from django_prodserver import conf, launch, scripts
+from django_prodserver.backends.base import KnownBackend
 from django_prodserver.exceptions import ProdserverError
 from django_prodserver.launch import Plan
 from django_prodserver.masking import mask, mask_words, short
 
 
 def command_line(plan: Plan, show_secrets: bool = False) -> str:
-    """Return the native command as one line that a shell runs."""
-    if plan.argv is None:
+    """Return the native command, or commands, as one line that a shell runs."""
+    commands = _native(plan)
+    if not commands:
         path, args = plan.process.config["BACKEND"], plan.args
         words = args if show_secrets else mask_words(args)
         return f"# {path} has no native command; it is called with: {shlex.join(words)}"
     environment = plan.environment
-    words = with_path(plan)
+    commands = [_with_path(words, plan) for words in commands]
     if not show_secrets:
         environment = {name: mask(text, name) for name, text in environment.items()}
-        words = mask_words(words)
+        commands = [mask_words(words) for words in commands]
     settings = [f"{name}={shlex.quote(text)}" for name, text in environment.items()]
-    return " ".join([*settings, shlex.join(words)])
+    lines = [" ".join([*settings, shlex.join(words)]) for words in commands]
+    return " && ".join(lines)
 
 
 def as_text(show_secrets: bool = False) -> str:
@@ -51,8 +54,9 @@ def as_json(show_secrets: bool = False) -> str:
     Return the processes as a JSON list.
 
     Each is an object with ``name``, ``backend``, ``argv`` (the command's words,
-    or null), ``command`` (the same for a shell), ``default`` (whether it is the
-    one that starts without a name) and ``error`` (why it cannot start, or null).
+    or null where it is not one command), ``command`` (the same for a shell),
+    ``default`` (whether it is the one that starts without a name) and ``error``
+    (why it cannot start, or null).
     """
     return json.dumps(_rows(show_secrets), indent=2)
 
@@ -77,10 +81,12 @@ def _rows(show_secrets: bool) -> list[dict[str, object]]:
             # Faults do not hide the command: it can be listed where the server
             # is not installed.
             plan = launch.plan(process, check=False)
-            row["command"] = "start_server()"
+            commands = _native(plan)
+            if not show_secrets:
+                commands = [mask_words(words) for words in commands]
             if plan.argv:
-                argv = plan.argv if show_secrets else mask_words(plan.argv)
-                row |= {"argv": argv, "command": shlex.join(argv)}
+                row["argv"] = commands[0]
+            row["command"] = " && ".join(map(shlex.join, commands)) or "start_server()"
             launch.plan(process)
         except ProdserverError as error:
             row["error"] = error.message
@@ -96,7 +102,19 @@ def _line(value: object) -> str:
 
 def with_path(plan: Plan) -> list[str]:
     """Return the command's words, with the script's whole path if PATH needs it."""
-    words = list(plan.argv or ())
+    return _with_path(plan.argv or [], plan)
+
+
+def _native(plan: Plan) -> list[list[str]]:
+    """Return what can be typed instead; nothing where that is no command."""
+    if plan.argv:
+        return [plan.argv]
+    backend = plan.backend
+    return backend.native(plan.args) if isinstance(backend, KnownBackend) else []
+
+
+def _with_path(argv: list[str], plan: Plan) -> list[str]:
+    words = list(argv)
     index = len(plan.process.config.get("PREFIX", ()))
     path = scripts.find(words[index])
     found = shutil.which(words[index])

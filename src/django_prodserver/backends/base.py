@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any, ClassVar
 
@@ -53,7 +53,54 @@ class BaseWorkerBackend(BaseServerBackend):
 BaseProcessBackend = BaseServerBackend
 
 
-class Backend(BaseServerBackend):
+class KnownBackend(BaseServerBackend):
+    """A backend whose keys we know, and that can be asked before it is started."""
+
+    #: What it is for the probe.
+    kind: ClassVar[str] = "worker"
+    #: Neutral keys, and the option that each is for this server; "" where the
+    #: backend does it by itself.
+    keys: ClassVar[Mapping[str, str]] = {}
+
+    def native(self, args: Sequence[str]) -> list[list[str]]:
+        """
+        Return the native commands that do the same, one after the other, if any.
+
+        Raises:
+            ProdserverError: These options cannot be had.
+        """
+        return []
+
+    def check(self) -> Iterator[ConfigurationError]:
+        """Yield what the settings lack for this backend."""
+        yield from ()
+
+    def check_loaded(self) -> None:
+        """Raise for what can only be seen in a process where Django is set up."""
+
+    def max_age(self, args: Sequence[str]) -> float:
+        """
+        Return the seconds after which a heartbeat of its loop no longer counts.
+
+        It fits the loop, and is a default: ``HEALTH`` has the last word. 0, as a
+        rule, where there is no heartbeat.
+        """
+        return 0
+
+    @property
+    def has_broker(self) -> bool:
+        """Whether it is known what the broker is that ``WAIT_FOR`` may name."""
+        # A web process that sends tasks can say so.
+        return "APP" in self.config
+
+    def broker(self) -> Callable[[], object]:
+        """Return what raises if the broker does not answer; Django is set up."""
+        from django_prodserver.backends.celery import broker_of
+
+        return broker_of(str(self.config["APP"]))
+
+
+class Backend(KnownBackend):
     """
     A backend that says which command to run, and leaves the running to us.
 
@@ -72,9 +119,6 @@ class Backend(BaseServerBackend):
     table: ClassVar[str]
     #: What the server wants between list items of an option it takes once.
     join: ClassVar[str] = ","
-    #: Neutral keys, and the option that each is for this server; "" where the
-    #: backend does it by itself.
-    keys: ClassVar[Mapping[str, str]] = {}
     #: Options given where neither ARGS nor the environment gives them.
     defaults: ClassVar[Mapping[str, object]] = {}
     #: The prefix of the variables that the server reads its options from.
@@ -134,15 +178,6 @@ class Backend(BaseServerBackend):
     def load(self, args: Sequence[str]) -> None:
         """Import what the server will ask for; Django is set up by then."""
 
-    def max_age(self, args: Sequence[str]) -> float:
-        """
-        Return the seconds after which a heartbeat of its loop no longer counts.
-
-        It fits the loop, and is a default: ``HEALTH`` has the last word. 0, as a
-        rule, where there is no heartbeat.
-        """
-        return 0
-
     def join_loop(self) -> None:
         """
         Have the worker's own loop call ``health.heartbeat.beat``, each second or so.
@@ -165,13 +200,9 @@ class Backend(BaseServerBackend):
         return {}
 
     def check(self) -> Iterator[ConfigurationError]:
-        """Yield what the settings lack for this backend."""
         for package in (self.package, *self.needs):
             if find_spec(package) is None:
                 yield self.not_installed(package)
-
-    def check_loaded(self) -> None:
-        """Raise for what can only be seen in a process where Django is set up."""
 
     def not_installed(self, package: str) -> ConfigurationError:
         return ConfigurationError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
 
 from django_prodserver.arguments import value_of
@@ -63,6 +63,10 @@ class _CeleryBackend(Backend):
             _ = self.app
         except ConfigurationError as error:
             yield error
+
+    @property
+    def has_broker(self) -> bool:
+        return True
 
 
 class CeleryWorker(_CeleryBackend):
@@ -145,6 +149,16 @@ class CeleryFlower(_CeleryBackend):
     table = "celery_flower"
     subcommand = "flower"
     env_prefix = "FLOWER_"
+
+
+def broker_of(app: str) -> Callable[[], object]:
+    """Return what raises if the broker of a Celery app does not answer."""
+    from celery.app.utils import find_app
+
+    connection = find_app(app).connection_for_write(connect_timeout=5)
+    _ = connection.transport  # imports it
+    connect: Callable[[], object] = connection.connect
+    return connect
 
 
 def _is_inside(app: str, error: AttributeError | ModuleNotFoundError) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from django_prodserver.backends.commands import ManagementBackend
 
@@ -24,3 +24,17 @@ class DjangoQ2Worker(ManagementBackend):
         from django_prodserver.loops import qcluster
 
         qcluster.join()
+
+    @property
+    def has_broker(self) -> bool:
+        return True
+
+    def broker(self) -> Callable[[], object]:
+        from django_q.brokers import get_broker
+        from django_q.brokers.orm import ORM
+
+        broker = get_broker()
+        # Of the database, ping() says nothing.
+        look: Callable[[], object]
+        look = broker.queue_size if isinstance(broker, ORM) else broker.ping
+        return look

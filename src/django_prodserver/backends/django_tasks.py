@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.conf import settings
@@ -80,5 +80,19 @@ class DjangoTasksWorker(ManagementBackend):
         # Tasks are jobs of a class of their own, on the queues of the entry.
         job = "--job-class=django_tasks_rq.backend.Job"
         rest = [word for word in args if not word.startswith("--backend=")]
-        queues = self.entry.get("QUEUES") or getattr(settings, "RQ_QUEUES", None) or ()
-        return [*super().command([job, *rest]), *queues]
+        return [*super().command([job, *rest]), *self._queues()]
+
+    @property
+    def has_broker(self) -> bool:
+        return self.on_rq
+
+    def broker(self) -> Callable[[], object]:
+        from django_rq import get_connection
+
+        queues = self._queues() or ("default",)
+        connections = [get_connection(queue) for queue in queues]
+        return lambda: [connection.ping() for connection in connections]
+
+    def _queues(self) -> Sequence[str]:
+        found = self.entry.get("QUEUES") or getattr(settings, "RQ_QUEUES", None) or ()
+        return tuple(found)

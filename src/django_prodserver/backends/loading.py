@@ -7,9 +7,13 @@ import pkgutil
 from collections.abc import Iterator
 from importlib import import_module
 
-from django_prodserver import backends, conf
+from django_prodserver import backends, conf, patience
 from django_prodserver.arguments import ArgumentError
-from django_prodserver.backends.base import Backend, BaseServerBackend
+from django_prodserver.backends.base import (
+    Backend,
+    BaseServerBackend,
+    KnownBackend,
+)
 from django_prodserver.conf import Process, did_you_mean
 from django_prodserver.exceptions import ConfigurationError, Fault
 from django_prodserver.health import heartbeat
@@ -47,7 +51,17 @@ def faults(process: Process) -> Iterator[ConfigurationError]:
     except ConfigurationError as error:
         yield error
         return
-    if not isinstance(backend, Backend):
+    waits = process.waits
+    has_broker = isinstance(backend, KnownBackend) and backend.has_broker
+    if "broker" in waits and not has_broker:
+        message = f"['WAIT_FOR'] has the broker, and {type(backend).__name__} has none."
+        hint = 'If it is Celery\'s, write "APP": "project.celery.app" too.'
+        yield process.fault(Fault.BAD_VALUE, message, hint)
+    try:
+        patience.timeout() if waits else None
+    except ConfigurationError as error:
+        yield process.fault(error.fault, f": {error.message}", error.hint)
+    if not isinstance(backend, KnownBackend):
         return  # somebody else's, whose keys are its own affair
     known = (*conf.KEYS, *backend.keys)
     for key in process.config:
@@ -79,7 +93,7 @@ def all_faults() -> Iterator[ConfigurationError]:
 
 def _load_faults(process: Process) -> Iterator[ConfigurationError]:
     backend = load(process)
-    if isinstance(backend, Backend):
+    if isinstance(backend, KnownBackend):
         try:
             backend.check_loaded()
         except ConfigurationError as error:

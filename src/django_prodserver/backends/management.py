@@ -1,0 +1,195 @@
+"""Management commands as a process: what a release runs before all the others."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from types import FrameType
+from typing import NoReturn
+
+from django_prodserver import locking
+from django_prodserver.backends.base import KnownBackend
+from django_prodserver.exceptions import (
+    ConfigurationError,
+    Fault,
+    UnavailableError,
+    UsageError,
+)
+from django_prodserver.health import heartbeat
+from django_prodserver.masking import mask_words, short
+from django_prodserver.patience import Patience, reason, timeout
+
+_FORM = 'Write COMMANDS as ["migrate --noinput", ["command", "argument"]].'
+#: What a command that was stopped in the middle exits with. Not 143, which is a
+#: clean stop for tini in the image, and so for who waits for the release.
+STOPPED = 1
+
+
+class ManagementCommands(KnownBackend):
+    """
+    Run the management commands of ``COMMANDS``, one after the other.
+
+    The first that fails ends it, with its own exit code. Meanwhile a lock of the
+    database is held (``"LOCK": False`` does without), so of several that are
+    started at once each waits for the one before it: the first migrates, and the
+    others find nothing to do.
+    """
+
+    kind = "release"
+    keys = {"COMMANDS": "", "LOCK": ""}
+
+    def max_age(self, args: Sequence[str]) -> float:
+        # It has no loop that could tick: it is busy, which has no age.
+        return 1
+
+    def commands(self) -> list[list[str]]:
+        """
+        Return the commands, each as words.
+
+        Raises:
+            ConfigurationError: They are not of that form.
+        """
+        found = self.config.get("COMMANDS")
+        if not isinstance(found, list | tuple) or not found:
+            said = "has no COMMANDS"
+            if found is not None:
+                said = f"has the COMMANDS {short(found)}"
+            message = f"{type(self).__name__} {said}, and needs a list of them."
+            raise ConfigurationError(Fault.BAD_VALUE, message, _FORM)
+        return [_words(command) for command in found]
+
+    def native(self, args: Sequence[str]) -> list[list[str]]:
+        if args:
+            message = f"{type(self).__name__} takes no options: {shlex.join(args)}."
+            raise UsageError(message, "Write them in COMMANDS, each with its command.")
+        return [["django-admin", *words] for words in self.commands()]
+
+    def check(self) -> Iterator[ConfigurationError]:
+        for key in {"ARGS", "PREFIX", "PRELOAD"} & set(self.config):
+            message = f"{type(self).__name__} makes nothing of {key}."
+            hint = "Write options in COMMANDS, each with its command."
+            yield ConfigurationError(Fault.BAD_VALUE, message, hint)
+        if not isinstance(lock := self.config.get("LOCK", True), bool):
+            message = f"LOCK is {short(lock)}."
+            hint = "Write LOCK as True or False."
+            yield ConfigurationError(Fault.BAD_VALUE, message, hint)
+        try:
+            self.commands()
+            timeout()
+        except ConfigurationError as error:
+            yield error
+
+    def check_loaded(self) -> None:
+        from django.core.management import get_commands
+        from django.db import connection
+
+        from django_prodserver.conf import did_you_mean
+
+        known = get_commands()
+        for name, *_ in self.commands():
+            if name not in known:
+                message = f"COMMANDS has {short(name)}, and no app has that command."
+                hint = did_you_mean(name, known) or "Is its app in INSTALLED_APPS?"
+                raise ConfigurationError(Fault.BAD_VALUE, message, hint)
+        if self.config.get("LOCK") is True and not locking.of(connection):
+            message = f"LOCK is True, and {connection.vendor} here keeps no such lock."
+            hint = "Write LOCK as False, and start one release at a time."
+            raise ConfigurationError(Fault.BAD_VALUE, message, hint)
+
+    def start_server(self, *args: str) -> None:
+        """Run them, and exit."""
+        from django.db import connection
+
+        self.native(args)  # for its errors
+        commands = self.commands()
+        stop = _Stop()
+        wanted = self.config.get("LOCK", True)
+        lock = locking.of(connection) if wanted else None
+        if lock:
+            _take(lock)
+        for number, words in enumerate(commands):
+            said = stop.during = shlex.join(mask_words(words))
+            heartbeat.beat("busy", f"running {said}")
+            _say(f"running {said}")
+            code = _run(words)
+            left = "; ".join(shlex.join(mask_words(w)) for w in commands[number + 1 :])
+            left = f", not running: {left}" if left else ""
+            if code:
+                _say(f"{said} has failed with {code}{left}")
+                sys.exit(code)
+            if lock and not lock.is_held():
+                message = f"The lock of the database was lost during {said}{left}."
+                hint = "Another release may have run at once; run this one again."
+                raise UnavailableError(message, hint)
+        if lock:
+            lock.free()
+        sys.exit(0)
+
+
+class _Stop:
+    """SIGTERM ends it at once, as it ends a management command."""
+
+    during = "the wait for the lock"
+
+    def __init__(self) -> None:
+        signal.signal(signal.SIGTERM, self)
+
+    def __call__(self, signum: int, frame: FrameType | None) -> NoReturn:
+        os.write(2, f"prodserver: SIGTERM during {self.during}\n".encode())
+        os._exit(STOPPED)
+
+
+def _take(lock: locking.Lock) -> None:
+    from django.db import Error
+
+    patience = Patience("the lock of the database")
+    try:
+        while not lock.take():
+            heartbeat.beat("starting", f"waiting for {patience.what}")
+            patience.pause("another release holds it")
+    except (Error, OSError) as error:
+        message = f"The lock of the database cannot be taken: {reason(error)}."
+        hint = 'To wait for the database: "WAIT_FOR": ["database"].'
+        raise UnavailableError(message, hint) from None
+    patience.over()
+
+
+def _run(words: list[str]) -> int:
+    """Run a command as ``django-admin`` does, and return what it would exit with."""
+    from django.core.management import execute_from_command_line
+
+    sys.argv = ["django-admin", *words]
+    try:
+        execute_from_command_line(sys.argv)
+    except SystemExit as end:
+        if end.code is None or isinstance(end.code, int):
+            return end.code or 0
+        _say(str(end.code))
+        return 1
+    finally:
+        sys.stdout.flush()
+    return 0
+
+
+def _words(command: object) -> list[str]:
+    words = command
+    if isinstance(command, str):
+        try:
+            words = shlex.split(command)
+        except ValueError as error:
+            message = f"COMMANDS has {short(command)}, which a shell cannot split:"
+            message = f"{message} {error}."
+            raise ConfigurationError(Fault.BAD_VALUE, message, _FORM) from error
+    if isinstance(words, list | tuple) and words:
+        text = [word for word in words if isinstance(word, str) and word]
+        if len(text) == len(words):
+            return text
+    message = f"COMMANDS has {short(command)}, which is no command."
+    raise ConfigurationError(Fault.BAD_VALUE, message, _FORM)
+
+
+def _say(text: str) -> None:
+    print(f"prodserver: {text}", file=sys.stderr, flush=True)

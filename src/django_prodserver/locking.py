@@ -1,0 +1,148 @@
+"""A lock that the database keeps, and that ends with the process that holds it."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+from abc import ABC, abstractmethod
+from typing import Any
+
+from django.db import Error
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+_NAME = "django-prodserver release"
+# Seconds; for connections that say nothing of it.
+_CONNECT, _KEEP_ALIVE = 10, 30
+
+
+class Lock(ABC):
+    """A lock that one process in all replicas can hold."""
+
+    @abstractmethod
+    def take(self) -> bool:
+        """Try to take it, without waiting; return whether it is held now."""
+
+    @abstractmethod
+    def is_held(self) -> bool:
+        """Return whether it still is."""
+
+    @abstractmethod
+    def free(self) -> None: ...
+
+
+def of(connection: BaseDatabaseWrapper) -> Lock | None:
+    """Return the lock that a database keeps; None if it keeps none."""
+    kind: type[_FileLock | _ConnectionLock] | None = _KINDS.get(connection.vendor)
+    if kind is _FileLock and connection.is_in_memory_db():  # type: ignore[attr-defined]
+        return None
+    return kind(connection) if kind else None
+
+
+class _ConnectionLock(Lock):
+    """
+    A lock that belongs to a connection of its own.
+
+    The commands close theirs, and one that they use would be freed with it.
+    """
+
+    options: dict[str, object] = {}
+
+    def __init__(self, connection: BaseDatabaseWrapper) -> None:
+        self._connection = connection.copy()
+        options = self._connection.settings_dict["OPTIONS"]
+        options.pop("pool", None)
+        for name, value in self.options.items():
+            options.setdefault(name, value)
+
+    def is_held(self) -> bool:
+        try:
+            return bool(self._ask(*self.still))
+        except Error:
+            return False
+
+    def free(self) -> None:
+        self._connection.close()
+
+    def _ask(self, sql: str, *parameters: str | int) -> Any:
+        with self._connection.cursor() as cursor:
+            cursor.execute(sql, parameters)
+            return cursor.fetchone()[0]
+
+    still: tuple[Any, ...]
+
+
+class _PostgreSQLLock(_ConnectionLock):
+    """
+    An advisory lock of a transaction, and not of a session.
+
+    A pooler such as PgBouncer gives each transaction a session, and the next one
+    another. Nobody waits in the database for it: a statement that waits has a
+    snapshot, and CREATE INDEX CONCURRENTLY waits for those.
+    """
+
+    options = {"connect_timeout": _CONNECT, "keepalives_idle": _KEEP_ALIVE}
+    still = ("SELECT 1",)
+    # Of this database only; 63 bits of the name.
+    _key = int.from_bytes(hashlib.sha256(_NAME.encode()).digest()[:8]) >> 1
+
+    def take(self) -> bool:
+        self._connection.set_autocommit(False)
+        with self._connection.cursor() as cursor:
+            # Without a snapshot between two statements.
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+            cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+            if self._connection.pg_version >= 170000:  # type: ignore[attr-defined]
+                cursor.execute("SET LOCAL transaction_timeout = 0")
+        taken = bool(self._ask("SELECT pg_try_advisory_xact_lock(%s)", self._key))
+        if not taken:
+            self._connection.rollback()
+        return taken
+
+
+class _MySQLLock(_ConnectionLock):
+    def __init__(self, connection: BaseDatabaseWrapper) -> None:
+        super().__init__(connection)
+        # All of a server's databases share the names, of 64 characters at most.
+        database = str(connection.settings_dict["NAME"])
+        self._name = hashlib.sha256(f"{_NAME} {database}".encode()).hexdigest()[:40]
+        self.still = ("SELECT IS_USED_LOCK(%s) = CONNECTION_ID()", self._name)
+
+    def take(self) -> bool:
+        return bool(self._ask("SELECT GET_LOCK(%s, 0)", self._name))
+
+
+class _FileLock(Lock):
+    """
+    For SQLite: a file beside the database's, whose own locks are the commands'.
+
+    It stays: who removes it may remove the one that another has just locked.
+    """
+
+    def __init__(self, connection: BaseDatabaseWrapper) -> None:
+        self._path = f"{connection.settings_dict['NAME']}.release-lock"
+        self._file = -1
+
+    def take(self) -> bool:
+        if self._file < 0:
+            # For every user who may write to the database's folder.
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+        try:
+            # The process's, and not its children's, who may outlive it.
+            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def is_held(self) -> bool:
+        return True
+
+    def free(self) -> None:
+        os.close(self._file)
+
+
+_KINDS: dict[str, type[_FileLock | _ConnectionLock]] = {
+    "postgresql": _PostgreSQLLock,
+    "mysql": _MySQLLock,
+    "sqlite": _FileLock,
+}

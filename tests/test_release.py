@@ -1,0 +1,285 @@
+"""The release, for real: its commands, their ends, and the lock of the database."""
+
+from __future__ import annotations
+
+import subprocess
+import uuid
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from tests import postgres
+from tests.conftest import Starter
+from tests.harness import MANAGE, MODULE, Running, lines, running
+from tests.postgres import Postgres
+from tests.servers import BACKENDS
+
+pytestmark = pytest.mark.process
+
+HELD = "waiting for the lock of the database"
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    with postgres.started(tmp_path_factory.mktemp("postgres") / "log") as server:
+        yield server
+
+
+@pytest.fixture
+def on_postgres(server: Postgres) -> dict[str, Any]:
+    """Settings with an empty database on PostgreSQL."""
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    return {"DATABASES": {"default": server.database(name)}}
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def settings_of(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Settings with an empty database, of each kind."""
+    if request.param == "sqlite":
+        return {}
+    found: dict[str, Any] = request.getfixturevalue("on_postgres")
+    return found
+
+
+class Release:
+    """The project, whose releases are started and looked at."""
+
+    def __init__(self, start: Starter) -> None:
+        self.start = start
+        self.settings: Mapping[str, Any] = {}
+
+    def environment(self, *commands: Any, **keys: Any) -> dict[str, str]:
+        extra = {k: keys.pop(k) for k in list(keys) if k.startswith(("PROD", "TEST"))}
+        entry = {
+            "BACKEND": f"{BACKENDS}.management.ManagementCommands",
+            "COMMANDS": commands,
+            **keys,
+        }
+        return self.start.environment({"release": entry}, self.settings, **extra)
+
+    def begin(self, *commands: Any, via: Any = MANAGE, **keys: Any) -> Running:
+        env = self.environment(*commands, **keys)
+        started: Running = self.start.process([*via, "release"], env)
+        return started
+
+    def run(
+        self, *commands: Any, via: Any = MANAGE, **keys: Any
+    ) -> subprocess.CompletedProcess[str]:
+        return running([*via, "release"], env=self.environment(*commands, **keys))
+
+    @property
+    def steps(self) -> list[str]:
+        return lines(self.start.data / "steps")
+
+
+@pytest.fixture
+def release(start: Starter) -> Release:
+    return Release(start)
+
+
+class TestCommands:
+    @pytest.mark.parametrize("via", [MANAGE, MODULE])
+    def test_they_run_in_order_in_one_process(self, release: Release, via: Any) -> None:
+        apps = '["proj.recorded.RecordedConfig"]'
+        done = release.run(
+            "step 'a b'", ["step", "c", "--seconds=0.1"], via=via, TEST_APPS=apps
+        )
+        assert done.returncode == 0, done.stderr
+        assert release.steps == ["a b began", "a b ended", "c began", "c ended"]
+        said = [line for line in done.stderr.splitlines() if "prodserver" in line]
+        assert said == [
+            "prodserver: running step 'a b'",
+            "prodserver: running step c --seconds=0.1",
+        ]
+        assert len(lines(release.start.data / "ready")) == 1
+
+    @pytest.mark.parametrize(
+        ("how", "code", "says"),
+        [
+            ("error", 3, "CommandError: it went wrong"),
+            ("exit", 4, "prodserver: step a --fail=exit has failed with 4, not"),
+            ("text", 1, "some words"),
+            ("bug", 1, "RuntimeError: a bug of the user's"),
+        ],
+    )
+    def test_the_first_that_fails_ends_it(
+        self, release: Release, how: str, code: int, says: str
+    ) -> None:
+        done = release.run(["step", "a", f"--fail={how}"], "step b")
+        assert done.returncode == code
+        assert says in done.stderr
+        assert release.steps == ["a began"]
+
+    def test_an_option_that_is_none_is_told_as_natively(self, release: Release) -> None:
+        done = release.run("step a --nosuch", "step b")
+        assert done.returncode == 2
+        assert "unrecognized arguments: --nosuch" in done.stderr
+        assert release.steps == []
+
+    def test_dry_run_prints_a_line_that_a_shell_runs(self, release: Release) -> None:
+        env = release.environment("step 'a b'", "step c --fail=exit", "step d")
+        printed = running([*MANAGE, "release", "--dry-run"], env=env).stdout
+        assert printed.count("django-admin step") == 3
+        bare = {k: env[k] for k in env if k != "DJANGO_SETTINGS_MODULE"}
+        done = subprocess.run(["sh", "-c", printed], env=bare, timeout=60, check=False)
+        assert done.returncode == 4
+        assert release.steps == ["a b began", "a b ended", "c began"]
+
+    def test_the_probe_says_what_runs(self, release: Release) -> None:
+        running = release.begin("step long --seconds=60")
+        running.until(lambda: release.steps, "the step begun")
+        for question in ("--live", "--ready"):
+            answer = release.start.probe(question)
+            assert answer.returncode == 0, answer.stdout
+        assert "running step long --seconds=60" in release.start.probe("--json").stdout
+
+    @pytest.mark.parametrize("via", [MANAGE, MODULE])
+    def test_a_stop_is_obeyed_at_once_and_no_success(
+        self, release: Release, via: Any
+    ) -> None:
+        running = release.begin("step long --seconds=60", "step b", via=via)
+        running.until(lambda: release.steps, "the step begun")
+        assert running.stop(seconds=20) == 1
+        assert "SIGTERM during step long --seconds=60" in running.output
+        assert release.steps == ["long began"]
+
+
+class TestLock:
+    def test_one_at_a_time(self, release: Release, settings_of: dict[str, Any]) -> None:
+        """And each of them once, in any order."""
+        release.settings = settings_of
+        started = [
+            release.begin(f"step {name} --seconds=0.5", via=MODULE) for name in "abc"
+        ]
+        assert [each.exits(60) for each in started] == [0, 0, 0]
+        steps = release.steps
+        assert sorted(steps) == [
+            f"{n} {what}" for n in "abc" for what in ("began", "ended")
+        ]
+        for began, ended in zip(steps[::2], steps[1::2], strict=True):
+            assert began.split() == [ended.split()[0], "began"]
+
+    def test_they_need_not(self, release: Release) -> None:
+        first = release.begin("step first --seconds=60")
+        first.until(lambda: release.steps, "the first one's step")
+        assert release.run("step second", LOCK=False).returncode == 0
+        assert release.steps == ["first began", "second began", "second ended"]
+
+    def test_killing_the_holder_frees_it(
+        self, release: Release, settings_of: dict[str, Any]
+    ) -> None:
+        release.settings = settings_of
+        first = release.begin("step first --seconds=120")
+        first.until(lambda: release.steps, "the first one's step")
+        second = release.begin("step second")
+        second.says(f"{HELD} (0 s of 300): another release holds it")
+        assert release.steps == ["first began"]
+        first.process.kill()
+        assert second.exits(60) == 0
+        assert "the lock of the database is there after" in second.output
+        assert release.steps == ["first began", "second began", "second ended"]
+
+    def test_it_is_not_waited_for_for_ever(
+        self, release: Release, settings_of: dict[str, Any]
+    ) -> None:
+        release.settings = settings_of
+        first = release.begin("step first --seconds=120")
+        first.until(lambda: release.steps, "the first one's step")
+        done = release.run("step second", PRODSERVER_WAIT_TIMEOUT="0.5")
+        assert done.returncode == 69
+        assert "the lock of the database was not there within 0.5 s" in done.stderr
+        assert release.steps == ["first began"]
+
+    def test_a_stop_while_it_is_waited_for(self, release: Release) -> None:
+        first = release.begin("step first --seconds=120")
+        first.until(lambda: release.steps, "the first one's step")
+        second = release.begin("step second")
+        second.says(HELD)
+        assert second.stop(seconds=20) == 1
+        assert "SIGTERM during the wait for the lock" in second.output
+        assert release.steps == ["first began"]
+
+    def test_one_that_was_lost_is_noticed(
+        self, release: Release, on_postgres: dict[str, Any], server: Postgres
+    ) -> None:
+        release.settings = on_postgres
+        started = release.begin("step a --until=go", "step b")
+        started.until(lambda: release.steps, "the step begun")
+        database = on_postgres["DATABASES"]["default"]["NAME"]
+        with server.connect() as connection:
+            ended = connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = %s",
+                [database],
+            ).fetchall()
+        assert ended == [(True,)]
+        (release.start.data / "go").touch()
+        assert started.exits(60) == 69
+        assert "was lost during step a --until=go, not running: step b" in (
+            started.output
+        )
+        assert "Traceback" not in started.output
+        assert release.steps == ["a began", "a ended"]
+
+    def test_a_database_that_is_not_there(self, release: Release, port: int) -> None:
+        entry = {
+            "ENGINE": "django.db.backends.postgresql",
+            "HOST": "127.0.0.1",
+            "PORT": port,
+            "NAME": "nosuch",
+            "PASSWORD": "hunter2",
+        }
+        release.settings = {"DATABASES": {"default": entry}}
+        done = release.run("step a")
+        assert done.returncode == 69
+        assert "The lock of the database cannot be taken: OperationalError" in (
+            done.stderr
+        )
+        assert '"WAIT_FOR": ["database"]' in done.stderr
+        assert "hunter2" not in done.stderr
+        assert "Traceback" not in done.stderr
+
+    def test_an_index_can_be_made_concurrently(
+        self, release: Release, on_postgres: dict[str, Any], server: Postgres
+    ) -> None:
+        """It waits for every snapshot there is: those who wait must have none."""
+        release.settings = on_postgres
+        first = release.begin("step hold --seconds=120")
+        first.until(lambda: release.steps, "the step begun")
+        second = release.begin("step second")
+        second.says(HELD)
+        database = on_postgres["DATABASES"]["default"]["NAME"]
+        with server.connect(database) as connection:
+            connection.execute("SET statement_timeout = '20s'")
+            connection.execute("CREATE TABLE things (id int)")
+            connection.execute("CREATE INDEX CONCURRENTLY ON things (id)")
+        assert release.steps == ["hold began"]
+        first.process.kill()
+        assert second.exits(60) == 0
+
+
+@pytest.mark.parametrize("count", [5])
+def test_replicas_that_start_at_once_migrate_once(
+    release: Release, settings_of: dict[str, Any], count: int
+) -> None:
+    """On an empty database: each migration is applied once, and all are ready."""
+    release.settings = settings_of
+    commands = ["migrate --noinput", "check"]
+    started = [
+        release.begin(*commands, via=MODULE, WAIT_FOR=["database"])
+        for _ in range(count)
+    ]
+    codes = [each.exits(120) for each in started]
+    outputs = [each.output for each in started]
+    assert codes == [0] * count, "\n".join(outputs)
+    applied = [
+        line.partition("Applying ")[2].partition("...")[0]
+        for output in outputs
+        for line in output.splitlines()
+        if "Applying " in line
+    ]
+    assert len(applied) == len(set(applied))
+    assert "auth.0001_initial" in applied
+    assert sum("Applying" in output for output in outputs) == 1
+    assert sum("No migrations to apply" in output for output in outputs) == count - 1
