@@ -15,8 +15,8 @@ from django_prodserver import checks
 from django_prodserver.backends import loading
 from django_prodserver.backends.base import Backend, BaseServerBackend
 from django_prodserver.exceptions import Fault
-from django_prodserver.needs import FORM
 from django_prodserver.health import conf as health
+from django_prodserver.needs import FORM
 from tests.conftest import Starter
 from tests.harness import BIN, MANAGE, MODULE, PROJECT
 from tests.installed import backend, installed, skip_without_servers
@@ -87,6 +87,37 @@ ASGI = 'Write ASGI_APPLICATION = "project.asgi.application" in the settings.'
 
 WAITS = f"Write WAIT_FOR as {FORM}."
 COMMANDS = 'Write COMMANDS as ["migrate --noinput", ["command", "argument"]].'
+RELEASES: list[tuple[str, dict[str, Any], str, str]] = [
+    ("none", {}, "ManagementCommands has no COMMANDS, and ne", COMMANDS),
+    ("text", {"COMMANDS": "check"}, "ManagementCommands has the", COMMANDS),
+    ("empty", {"COMMANDS": []}, "ManagementCommands has the COMMA", COMMANDS),
+    ("number", {"COMMANDS": [5]}, "COMMANDS has 5, which is no", COMMANDS),
+    ("blank", {"COMMANDS": [" "]}, "COMMANDS has ' ', which is n", COMMANDS),
+    (
+        "quotation",
+        {"COMMANDS": ["a 'b"]},
+        'COMMANDS has "a \'b", which a shell cannot split: No closing',
+        COMMANDS,
+    ),
+    (
+        "unknown",
+        {"COMMANDS": ["migrat"]},
+        "COMMANDS has 'migrat', and no app has that command.",
+        "Did you mean 'migrate'?",
+    ),
+    (
+        "args",
+        {"COMMANDS": ["check"], "ARGS": {}},
+        "ManagementCommands makes nothing of ARGS.",
+        "Write options in COMMANDS, each with its command.",
+    ),
+    (
+        "lock",
+        {"COMMANDS": ["check"], "LOCK": "yes"},
+        "LOCK is 'yes'.",
+        "Write LOCK as True or False.",
+    ),
+]
 NO_SECONDS: list[Any] = [0, -1, "25", None, True, {}]
 F = Fault
 CASES = {
@@ -353,37 +384,7 @@ CASES = {
         f"commands-{label}": Case(
             web(BACKEND=RELEASE, **config), F.BAD_VALUE, f"{WEB}: {said}", hint
         )
-        for label, config, said, hint in [
-            ("none", {}, "ManagementCommands has no COMMANDS, and ne", COMMANDS),
-            ("text", {"COMMANDS": "check"}, "ManagementCommands has the", COMMANDS),
-            ("empty", {"COMMANDS": []}, "ManagementCommands has the COMMA", COMMANDS),
-            ("number", {"COMMANDS": [5]}, "COMMANDS has 5, which is no", COMMANDS),
-            ("blank", {"COMMANDS": [" "]}, "COMMANDS has ' ', which is n", COMMANDS),
-            (
-                "quotation",
-                {"COMMANDS": ["a 'b"]},
-                'COMMANDS has "a \'b", which a shell cannot split: No closing',
-                COMMANDS,
-            ),
-            (
-                "unknown",
-                {"COMMANDS": ["migrat"]},
-                "COMMANDS has 'migrat', and no app has that command.",
-                "Did you mean 'migrate'?",
-            ),
-            (
-                "args",
-                {"COMMANDS": ["check"], "ARGS": {}},
-                "ManagementCommands makes nothing of ARGS.",
-                "Write options in COMMANDS, each with its command.",
-            ),
-            (
-                "lock",
-                {"COMMANDS": ["check"], "LOCK": "yes"},
-                "LOCK is 'yes'.",
-                "Write LOCK as True or False.",
-            ),
-        ]
+        for label, config, said, hint in RELEASES
     },
     **{
         f"health-{value!r}": Case(

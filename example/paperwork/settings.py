@@ -232,6 +232,12 @@ PRODUCTION_PROCESSES: dict[str, dict[str, Any]] = {
         },
     },
     "worker": {"BACKEND": "django_prodserver.backends.django_tasks.DjangoTasksWorker"},
+    # Once, before the others start; more at once wait for each other.
+    "release": {
+        "BACKEND": "django_prodserver.backends.management.ManagementCommands",
+        "COMMANDS": ["migrate --noinput"],
+        "WAIT_FOR": ["database"],
+    },
 }
 if HAS_CELERY:
     PRODUCTION_PROCESSES["celery"] = {
