@@ -6,9 +6,9 @@ import os
 import shlex
 import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from types import FrameType
-from typing import NoReturn
 
 from django_prodserver import locking
 from django_prodserver.backends.base import KnownBackend
@@ -130,16 +130,39 @@ class ManagementCommands(KnownBackend):
 
 
 class _Stop:
-    """SIGTERM ends it at once, as it ends a management command."""
+    """
+    SIGTERM ends it at once, as it ends a management command.
+
+    A thread does: a handler in Python would wait for what runs in C to return, and
+    misses a sleep that begins at that moment.
+    """
 
     during = "the wait for the lock"
 
     def __init__(self) -> None:
-        signal.signal(signal.SIGTERM, self)
+        self._reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        signal.signal(signal.SIGTERM, _nothing)
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        os.register_at_fork(after_in_child=_stop_as_others)
+        threading.Thread(target=self._listen, name="stop", daemon=True).start()
 
-    def __call__(self, signum: int, frame: FrameType | None) -> NoReturn:
+    def _listen(self) -> None:
+        while os.read(self._reader, 1) != bytes([signal.SIGTERM]):
+            pass  # SIGINT is Python's own affair
         os.write(2, f"prodserver: SIGTERM during {self.during}\n".encode())
         os._exit(STOPPED)
+
+
+def _nothing(signum: int, frame: FrameType | None) -> None:
+    """Be there, so that the signal is written to the pipe."""
+
+
+def _stop_as_others() -> None:
+    """Undo it in a child of a command's, whose signals are its own."""
+    signal.set_wakeup_fd(-1)
+    if signal.getsignal(signal.SIGTERM) is _nothing:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _take(lock: locking.Lock) -> None:
