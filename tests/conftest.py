@@ -5,9 +5,9 @@ from __future__ import annotations
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
@@ -170,20 +170,44 @@ def port() -> int:
     return harness.free_port()
 
 
+#: The title of a table that two modules fill.
+STOPS = "SIGTERM with a 3 s request or task in flight"
+
+
+class Row(Protocol):
+    """What the fixture ``row`` is."""
+
+    def __call__(self, table: str, **cells: object) -> None: ...
+
+
+@pytest.fixture
+def row(record_property: Callable[[str, object], None]) -> Row:
+    """Adds a row to a table that is printed at the end of the run."""
+
+    def add(table: str, **cells: object) -> None:
+        shown = {
+            column: f"{value:.2f}" if isinstance(value, float) else str(value)
+            for column, value in cells.items()
+        }
+        record_property("row", (table, shown))
+
+    return add
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print what the matrix of servers and workers saw, as a table."""
-    rows = [
-        (report.nodeid.partition("[")[2].rstrip("]"), *value)
-        for report in terminalreporter.getreports("passed")
-        for name, value in getattr(report, "user_properties", ())
-        if name == "row" and report.when == "call"
-    ]
-    if not rows:
-        return
-    terminalreporter.section("SIGTERM with a 3 s request or task in flight")
-    line = "{:20} {:>9} {:>11} {:>5} {:>8}"
-    columns = ("backend", "first (s)", "in flight", "exit", "stop (s)")
-    terminalreporter.write_line(line.format(*columns))
-    for backend, first, seen, code, took in sorted(rows):
-        cells = (backend, f"{first:.2f}", seen, code, f"{took:.2f}")
-        terminalreporter.write_line(line.format(*map(str, cells)))
+    """Print what the matrices saw, as tables."""
+    tables: dict[str, list[dict[str, str]]] = {}
+    for report in terminalreporter.getreports("passed"):
+        for name, value in getattr(report, "user_properties", ()):
+            if name == "row" and report.when == "call":
+                tables.setdefault(value[0], []).append(value[1])
+    for title, rows in sorted(tables.items()):
+        terminalreporter.section(title)
+        columns = list(rows[0])
+        cells = [columns, *sorted([list(row.values()) for row in rows])]
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        for line in cells:
+            padded = [
+                word.ljust(width) for word, width in zip(line, widths, strict=True)
+            ]
+            terminalreporter.write_line("  ".join(padded).rstrip())

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.conftest import Starter
+from tests.conftest import STOPS, Row, Starter
 from tests.harness import MANAGE, MODULE, PROJECT, SCRIPT, Web
 
 pytestmark = pytest.mark.process
@@ -85,12 +85,19 @@ VARIANTS = {
     "waitress": Variant("waitress.WaitressServer", {}, _listen),
 }
 every = pytest.mark.parametrize("variant", VARIANTS.values(), ids=list(VARIANTS))
+
+
+@pytest.fixture
+def name(variant: Variant) -> str:
+    return next(name for name, known in VARIANTS.items() if known is variant)
+
+
 DRY_RUN = (*MANAGE, "web", "--dry-run")
 
 
 @every
 def test_sigterm_finishes_the_request(
-    variant: Variant, start: Starter, port: int, record_property: Any
+    variant: Variant, start: Starter, port: int, row: Row, name: str
 ) -> None:
     """A request in flight is answered, then it exits, and nothing is left."""
     server = start.web(variant.config(port), port=port)
@@ -102,7 +109,11 @@ def test_sigterm_finishes_the_request(
     assert request.result() == "slow done"
     assert code == variant.on_term
     assert took < 10
-    record_property("row", (server.ready_after, "completed", code, took))
+    row(
+        STOPS,
+        **{"backend": name, "first (s)": server.ready_after},
+        **{"in flight": "completed", "exit": code, "stop (s)": took},
+    )
 
 
 @every

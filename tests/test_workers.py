@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.conftest import Starter
+from tests.conftest import STOPS, Row, Starter
 from tests.harness import MANAGE, MODULE, PROJECT, Running, running, wait_for
 
 pytestmark = pytest.mark.process
@@ -92,6 +92,7 @@ class Site:
     def __init__(self, start: Starter, redis_url: str, queue: Queue) -> None:
         self.start = start
         self.queue = queue
+        self.name = next(name for name, known in WORKERS.items() if known is queue)
         self.env: dict[str, Any] = {
             "TEST_REDIS_URL": redis_url,
             "settings": {"TASKS": {"default": {"BACKEND": queue.tasks}}},
@@ -122,7 +123,7 @@ def site(start: Starter, redis_url: str, queue: Queue) -> Site:
     return Site(start, redis_url, queue)
 
 
-def test_sigterm_finishes_the_task(site: Site, record_property: Any) -> None:
+def test_sigterm_finishes_the_task(site: Site, row: Row) -> None:
     """The task in progress is finished, one behind it not lost, the exit clean."""
     begun = time.monotonic()
     worker = site.worker()
@@ -145,7 +146,11 @@ def test_sigterm_finishes_the_task(site: Site, record_property: Any) -> None:
     assert again.stop() == 0
     assert site.start.marks("behind") == (1, 1)
     assert site.start.marks("long") == (1, 1)
-    record_property("row", (ready_after, "completed", code, took))
+    row(
+        STOPS,
+        **{"backend": site.name, "first (s)": ready_after},
+        **{"in flight": "completed", "exit": code, "stop (s)": took},
+    )
 
 
 def test_sigint_finishes_the_task(site: Site) -> None:
