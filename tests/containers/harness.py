@@ -357,33 +357,34 @@ class Containers:
         container.until(container.answers, "the first answer")
         return container
 
-    def redis(self) -> tuple[Container, str]:
-        """Start a Redis that survives a restart; return it and its URL."""
-        alias = _unique("redis")
+    def redis(self, alias: str = "") -> Container:
+        """Start a Redis that keeps what it has when it is restarted."""
         options = ("--appendonly", "yes")
         server = self.start(*options, image=self.images.redis, alias=alias)
         server.says("Ready to accept connections")
-        return server, f"redis://{alias}:6379/0"
+        return server
 
-    def postgres(self) -> tuple[Container, str]:
-        """Start a PostgreSQL; return it and its host. User, password: postgres."""
-        alias = _unique("postgres")
+    def postgres(self, alias: str = "") -> Container:
+        """Start a PostgreSQL; its user and its password are postgres."""
         env = {"POSTGRES_PASSWORD": "postgres"}
         server = self.start(image=self.images.postgres, alias=alias, env=env)
         ready = ("pg_isready", "--quiet", "--host=127.0.0.1", "--username=postgres")
         server.until(lambda: server.exec(*ready).code == 0, "PostgreSQL ready")
-        return server, alias
+        return server
 
     def site(self, env: Mapping[str, str] | None = None) -> Site:
         """
         Return the project with a Redis and a migrated database of its own.
 
+        By their addresses: the names that a busy engine serves get lost at times.
+
         Args:
             env: More variables, or others, for all its containers.
         """
-        redis, url = self.redis()
-        database = self._databases().create()
-        return Site(self, redis, {"TEST_REDIS_URL": url, **database, **(env or {})})
+        redis = self.redis()
+        services = {"TEST_REDIS_URL": f"redis://{redis.address}:6379/0"}
+        services |= self._databases().create()
+        return Site(self, redis, {**services, **(env or {})})
 
     def remove(self) -> None:
         while self.started:
@@ -393,8 +394,9 @@ class Containers:
 class Databases:
     """One PostgreSQL for many tests, each with a copy of a migrated database."""
 
-    def __init__(self, containers: Containers) -> None:
-        self.server, self.host = containers.postgres()
+    def __init__(self, containers: Containers, alias: str = "") -> None:
+        self.server = containers.postgres(alias)
+        self.host = alias or self.server.address
         self._psql("CREATE DATABASE migrated")
         env = self._variables("migrated")
         done = containers.run("python", "manage.py", "migrate", "-v0", env=env)
@@ -402,7 +404,7 @@ class Databases:
 
     def create(self) -> dict[str, str]:
         """Return the variables of a new database."""
-        name = _unique("proj").replace("-", "_")
+        name = f"proj_{uuid.uuid4().hex[:8]}"
         self._psql(f"CREATE DATABASE {name} TEMPLATE migrated")
         return self._variables(name)
 
@@ -425,7 +427,9 @@ class Site:
         self.redis = redis
         self.env = dict(env)
         # For commands: starting a container for each would take seconds.
-        self.shell = containers.start("sleep", "infinity", env=self.env)
+        self.shell = containers.start(
+            "sleep", "infinity", env=self.env, healthcheck={"test": ["NONE"]}
+        )
 
     def start(self, name: str, *args: str, **options: Any) -> Container:
         """Start a process of ``proj/image.py`` with the site's services."""
@@ -447,7 +451,3 @@ class Site:
         marks = self.containers.folder / "marks"
         began, ended = (marks / f"{name}.{what}" for what in ("began", "ended"))
         return len(harness.lines(began)), len(harness.lines(ended))
-
-
-def _unique(name: str) -> str:
-    return f"{name}-{uuid.uuid4().hex[:8]}"

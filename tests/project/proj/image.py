@@ -8,6 +8,7 @@ from proj.settings import *  # noqa: F403
 _BACKENDS = "django_prodserver.backends"
 _CELERY = {"APP": "proj.celery.app"}
 
+ROOT_URLCONF = "proj.image_urls"
 PRODUCTION_PROCESSES = {
     "gunicorn": {"BACKEND": f"{_BACKENDS}.gunicorn.GunicornServer"},
     "uvicorn-asgi": {"BACKEND": f"{_BACKENDS}.uvicorn.UvicornServer"},
