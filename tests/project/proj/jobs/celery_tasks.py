@@ -1,4 +1,8 @@
+import time
+from typing import Any
+
 from celery import shared_task
+from celery.worker.control import control_command
 
 from proj.jobs import work
 
@@ -11,3 +15,9 @@ def mark(name: str, seconds: float = 0) -> str:
 @shared_task(acks_late=True)
 def mark_late(name: str, seconds: float = 0) -> str:
     return work.mark(name, seconds)
+
+
+@control_command(args=[("seconds", float)])
+def hang(state: Any, seconds: float) -> None:
+    """Keep the worker's own loop, and none of its tasks."""
+    time.sleep(seconds)

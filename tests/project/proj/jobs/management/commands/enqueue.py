@@ -26,6 +26,10 @@ def _enqueue(queue: str, name: str, seconds: float) -> None:
         late = queue == "celery-late"
         task = celery_tasks.mark_late if late else celery_tasks.mark
         task.delay(name, seconds)
+    elif queue == "celery-loop":
+        from proj.celery import app
+
+        app.control.broadcast("hang", arguments={"seconds": seconds})
     elif queue == "q2":
         from django_q.tasks import async_task
 
