@@ -117,6 +117,7 @@ def start(plan: Plan) -> NoReturn:
         reason = _warm(plan, backend) or backend.prepare(plan.args)
         if not reason:
             loading.join_own_loop()
+            loading.bound_stop(backend)
             _run_in_place(script, plan.argv)
         print(f"prodserver: not preloading, because {reason}", file=sys.stderr)
     if backend.max_age(plan.args) and not _is_installed():

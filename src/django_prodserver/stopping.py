@@ -24,6 +24,10 @@ class Stop:
             signal.signal(signum, self._on_signal)
 
     def _on_signal(self, signum: int, frame: FrameType | None) -> None:
+        self.note()
+
+    def note(self) -> None:
+        """Take note of a signal, where somebody else has the handler."""
         now = time.monotonic()
         if not self.asked:
             self.asked, self._since = True, now

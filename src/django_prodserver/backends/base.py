@@ -186,6 +186,14 @@ class Backend(KnownBackend):
         Django set up; only where ``max_age`` says that there is a heartbeat.
         """
 
+    def bound_stop(self, seconds: float) -> None:
+        """
+        Have the worker end within so many seconds of a stop, or with exit code 1.
+
+        Called once, in the process that the worker is, before it starts and with
+        Django set up. Web servers have an option for it.
+        """
+
     def prepare(self, args: Sequence[str]) -> str:
         """
         Put right, in this process, what the native command gets wrong.

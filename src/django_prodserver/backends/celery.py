@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import signal
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from django_prodserver.arguments import value_of
-from django_prodserver.backends.base import GRACEFUL_TIMEOUT, Backend
+from django_prodserver.backends.base import Backend
 from django_prodserver.exceptions import ConfigurationError, Fault
 
 
@@ -99,26 +97,10 @@ class CeleryWorker(_CeleryBackend):
 
         celery_worker.join()
 
-    def prepare(self, args: Sequence[str]) -> str:
-        """
-        Give the stop an end: a cold shutdown when the grace is over.
+    def bound_stop(self, seconds: float) -> None:
+        from django_prodserver.stops import celery_worker
 
-        Celery's own ``worker_soft_shutdown_timeout`` always sleeps for all of
-        it; this waits no longer than the tasks do.
-        """
-        from celery.signals import worker_shutting_down
-
-        grace = float(self.config.get("GRACEFUL_TIMEOUT", GRACEFUL_TIMEOUT))
-
-        def end(how: str = "", **kwargs: Any) -> None:
-            if how == "Warm":
-                args = (os.getpid(), signal.SIGQUIT)
-                timer = threading.Timer(grace, os.kill, args)
-                timer.daemon = True
-                timer.start()
-
-        worker_shutting_down.connect(end, weak=False)
-        return ""
+        celery_worker.bound(seconds)
 
     def solo(self) -> dict[str, object]:
         return {"concurrency": 1}
@@ -129,7 +111,13 @@ class CeleryBeat(_CeleryBackend):
 
     table = "celery_beat"
     subcommand = "beat"
+    keys = {"GRACEFUL_TIMEOUT": ""}
     env_prefix = "CELERY_BEAT_"
+
+    def bound_stop(self, seconds: float) -> None:
+        from django_prodserver.stops import celery_beat
+
+        celery_beat.bound(seconds)
 
     def max_age(self, args: Sequence[str]) -> float:
         # It goes round each second. What may hold it up is the schedule's database.

@@ -14,6 +14,12 @@ class DjangoQ2Worker(ManagementBackend):
     extra = "django-q2"
     table = "qcluster"
     management_command = "qcluster"
+    keys = {"GRACEFUL_TIMEOUT": ""}
+
+    def bound_stop(self, seconds: float) -> None:
+        from django_prodserver.stops import qcluster
+
+        qcluster.bound(seconds)
 
     def max_age(self, args: Sequence[str]) -> float:
         # It goes round twice a second. What may hold it up is the schedule, which

@@ -20,6 +20,7 @@ class DjangoTasksWorker(ManagementBackend):
     """
 
     extra = "django-tasks"
+    keys = {"GRACEFUL_TIMEOUT": ""}
     # Natively it reloads by itself while DEBUG is on, in a process of its own
     # that no stop waits for; "devserver" is for that.
     defaults = {"no-reload": True}
@@ -81,6 +82,16 @@ class DjangoTasksWorker(ManagementBackend):
         job = "--job-class=django_tasks_rq.backend.Job"
         rest = [word for word in args if not word.startswith("--backend=")]
         return [*super().command([job, *rest]), *self._queues()]
+
+    def bound_stop(self, seconds: float) -> None:
+        if self.on_rq:
+            from django_prodserver.stops import rqworker
+
+            rqworker.bound(seconds)
+        else:
+            from django_prodserver.stops import db_worker
+
+            db_worker.bound(seconds)
 
     @property
     def has_broker(self) -> bool:

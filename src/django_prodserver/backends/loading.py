@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import difflib
 import pkgutil
+import sys
 from collections.abc import Iterator
 from importlib import import_module
 
 from django_prodserver import backends, conf, patience
 from django_prodserver.arguments import ArgumentError
 from django_prodserver.backends.base import (
+    GRACEFUL_TIMEOUT,
     Backend,
     BaseServerBackend,
     KnownBackend,
@@ -20,6 +22,7 @@ from django_prodserver.health import heartbeat
 from django_prodserver.masking import short
 
 _MISSING = object()
+_is_bounded = False
 
 
 def load(process: Process) -> BaseServerBackend:
@@ -111,6 +114,8 @@ def join_own_loop() -> None:
         return
     try:
         backend = load(conf.entry(heart.name))
+        if isinstance(backend, Backend):
+            bound_stop(backend)
         if isinstance(backend, Backend) and backend.max_age(backend.args):
             backend.join_loop()
             heart.joined = True
@@ -118,6 +123,21 @@ def join_own_loop() -> None:
         # The worker works without.
         reason = f"{type(error).__name__}: {error}"
         heart.beat("silent", f"its loop cannot be joined: {reason}")
+
+
+def bound_stop(backend: Backend) -> None:
+    """Have this process, a worker, end in time; the second time does nothing."""
+    global _is_bounded
+    if _is_bounded:
+        return
+    _is_bounded = True
+    seconds = float(backend.config.get("GRACEFUL_TIMEOUT", GRACEFUL_TIMEOUT))
+    try:
+        backend.bound_stop(seconds)
+    except (AttributeError, ImportError) as error:
+        # A release that works in another way.
+        text = f"prodserver: GRACEFUL_TIMEOUT does nothing here: {error}"
+        print(text, file=sys.stderr)
 
 
 def known_backends() -> list[str]:
