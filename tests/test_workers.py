@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.conftest import STOPS, Row, Starter
-from tests.harness import MANAGE, MODULE, PROJECT, Running, running, wait_for
+from tests.harness import MANAGE, MODULE, PROJECT, Running, running
 
 pytestmark = pytest.mark.process
 
@@ -180,18 +180,6 @@ class TestCelery:
     @pytest.fixture
     def site(self, start: Starter, redis_url: str) -> Site:
         return Site(start, redis_url, self.queue)
-
-    def test_a_late_ack_task_goes_back_when_the_grace_is_over(self, site: Site) -> None:
-        """It is ended, and the next worker begins it again."""
-        worker = site.worker(config={"GRACEFUL_TIMEOUT": 1})
-        site.start.enqueue("celery-late", "late", seconds=8, **site.env)
-        worker.until(lambda: site.start.marks("late")[0], "the task begun")
-        signalled = time.monotonic()
-        assert worker.stop() == 0
-        assert time.monotonic() - signalled < 6
-        assert site.start.marks("late") == (1, 0)
-        site.worker()
-        wait_for(lambda: site.start.marks("late") == (2, 1), "the task done again")
 
     def test_a_broker_that_cannot_be_reached_is_no_success(
         self, start: Starter
