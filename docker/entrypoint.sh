@@ -96,7 +96,14 @@ case ${1-} in
         exec "$@"
         ;;
     "" | -*) ;;
-    *) ! is_command "$1" || exec "$@" ;;
+    *)
+        ! is_command "$1" || exec "$@"
+        # A process takes options only; what has a word more was meant as a command.
+        case ${2--} in
+            -*) ;;
+            *) echo "entrypoint: '$1' is no command of this image; is it a process?" >&2 ;;
+        esac
+        ;;
 esac
 
 case ${DRAIN_DELAY:-0} in

@@ -19,7 +19,7 @@ from django.core.management import (
     execute_from_command_line,
 )
 
-from django_prodserver import cli
+from django_prodserver import __main__, cli, reason
 from django_prodserver.backends.base import BaseServerBackend
 from django_prodserver.exceptions import UnknownProcess
 from tests.installed import installed, skip_without_servers
@@ -415,7 +415,30 @@ def test_help_says_whose_options_are_whose(prodserver):
 
 def test_the_console_script_is_the_same_main():
     [script] = metadata.entry_points(group="console_scripts", name="prodserver")
-    assert script.load() is cli.main
+    assert script.load() is __main__.main
+
+
+def test_the_first_of_several_words_is_what_is_unknown(configured, prodserver):
+    """A misspelled command, as a rule, and no second process."""
+    configured(web=WEB)
+    done = prodserver("pyhton", "manage.py", "migrate")
+    assert done.code == 78
+    assert "No process named 'pyhton'." in done.err
+    assert "One process at a time" not in done.err
+
+
+def test_the_reason_is_left_where_kubernetes_looks(
+    configured, prodserver, tmp_path, monkeypatch
+):
+    configured(web=WEB)
+    file = tmp_path / "termination-log"
+    monkeypatch.setattr(reason, "PATH", str(file))
+    prodserver("wbe")
+    assert not file.exists()
+    file.write_text("something longer than what comes now " * 10)
+    prodserver("wbe")
+    hint = "Did you mean 'web'? Configured: web."
+    assert file.read_text() == f"prodserver: No process named 'wbe'.\n{hint}\n"
 
 
 def test_the_settings_can_be_named_on_the_command_line(capsys, monkeypatch):

@@ -199,6 +199,14 @@ def test_what_is_started(entrypoint, args, started):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_a_misspelled_command_is_said_to_be_none(entrypoint):
+    done = entrypoint("pyhton", "manage.py")
+    assert done.stdout == "prodserver\npyhton\nmanage.py\n"
+    assert done.stderr == (
+        "entrypoint: 'pyhton' is no command of this image; is it a process?\n"
+    )
+
+
 def test_a_path_is_a_command(entrypoint, tmp_path):
     elsewhere = add(tmp_path / "elsewhere", RECORDER)
     assert entrypoint(str(elsewhere), "a b").stdout == "elsewhere\na b\n"
@@ -268,7 +276,7 @@ class Drained:
     def __init__(self, entrypoint: Entrypoint, delay: str, server: str) -> None:
         add(entrypoint.bin / "prodserver", server)
         self.marker = entrypoint.runtime / "web.draining"
-        self.process = entrypoint.start("web", "a b", DRAIN_DELAY=delay)
+        self.process = entrypoint.start("web", "--a b", DRAIN_DELAY=delay)
         # Ends the reading of a line that never comes.
         self.timer = threading.Timer(DEADLINE, self.kill)
         self.timer.start()
@@ -276,7 +284,7 @@ class Drained:
         self.process.stdin.write("input\n")
         self.process.stdin.flush()
         self.pid = int(self.line())
-        assert [self.line(), self.line()] == ["True", "input ['web', 'a b']"]
+        assert [self.line(), self.line()] == ["True", "input ['web', '--a b']"]
 
     def kill(self) -> None:
         # The whole session: the server would outlive a parent that is killed.

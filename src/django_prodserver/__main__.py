@@ -1,6 +1,31 @@
 """``python -m django_prodserver NAME``: the console command ``prodserver``."""
 
-from django_prodserver.cli import main
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+from django_prodserver import reason
+from django_prodserver.exceptions import ExitCode
+
+
+def main() -> NoReturn:
+    """Run ``prodserver``, where there is a Django to run it with."""
+    try:
+        from django_prodserver import cli
+    except ModuleNotFoundError as error:
+        if error.name != "django":
+            raise
+        # Only in an image: elsewhere Django was installed with this.
+        message = (
+            f"prodserver: Django is not installed in {sys.prefix}.\n"
+            'Install your project there: pip install "django-prodserver[gunicorn]"'
+        )
+        print(message, file=sys.stderr)
+        reason.leave(message)
+        sys.exit(ExitCode.CONFIGURATION)
+    cli.main()
+
 
 if __name__ == "__main__":
     main()

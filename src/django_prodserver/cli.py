@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from importlib import metadata
 from typing import Any, NoReturn
 
-from django_prodserver import conf, launch, listing
+from django_prodserver import conf, launch, listing, reason
 from django_prodserver.exceptions import (
     ConfigurationError,
     Fault,
@@ -126,7 +126,8 @@ def run(
 
 def only(names: Sequence[str]) -> str | None:
     """Return the one name, or None where there is none."""
-    if len(names) > 1:
+    # Of several words the first may be none, such as a command that is misspelled.
+    if len(names) > 1 and names[0] in conf.table():
         message = f"One process at a time, not {' '.join(names)}."
         raise UsageError(message, f"For several: prodserver --all {' '.join(names)}")
     return names[0] if names else None
@@ -175,6 +176,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         if options["traceback"]:
             raise
         print(f"prodserver: {error}", file=sys.stderr)
+        reason.leave(f"prodserver: {error}")
         sys.exit(error.returncode)
 
 

@@ -35,7 +35,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 import docker.errors
 from testcontainers.core.container import DockerContainer
@@ -116,6 +116,9 @@ print(json.dumps(found))
 class Container:
     """A container that was started."""
 
+    #: The one whose network it has, if it has not its own.
+    pod: Container | None = None
+
     def __init__(self, container: DockerContainer) -> None:
         self.testcontainer = container
         self.started = time.monotonic()
@@ -144,6 +147,8 @@ class Container:
     @property
     def address(self) -> str:
         """Its address on its (last) network."""
+        if self.pod:
+            return self.pod.address
         self.docker.reload()
         networks = self.docker.attrs["NetworkSettings"]["Networks"].values()
         return str([network["IPAddress"] for network in networks][-1])
@@ -207,6 +212,11 @@ class Container:
         self.until(lambda: self.health == "healthy", "healthy", seconds)
         return time.monotonic() - self.started
 
+    def ready(self, *command: str) -> Self:
+        """Wait until a command in it succeeds."""
+        self.until(lambda: self.exec(*command).code == 0, " ".join(command))
+        return self
+
     def exits(self, seconds: float = PATIENCE) -> int:
         """Wait for its end and return its exit code."""
         ended = ("exited", "dead")
@@ -263,10 +273,11 @@ class Container:
         self.docker.stop(timeout=seconds)
         return Stopped(int(self.state["ExitCode"]), time.monotonic() - began)
 
-    def restart(self) -> None:
+    def restart(self) -> Self:
         """Stop it, and start it again with the disk that it has."""
         self.docker.stop(timeout=PATIENCE)
         self.docker.start()
+        return self
 
     def remove(self) -> None:
         self.testcontainer.stop()
@@ -308,6 +319,7 @@ class Containers:
         env: Mapping[str, str] | None = None,
         alias: str = "",
         ports: Sequence[int] = (),
+        mounts: Mapping[str, Path] | None = None,
         hardened: bool = False,
         **options: Any,
     ) -> Container:
@@ -320,13 +332,15 @@ class Containers:
             env: Its variables.
             alias: The name that others on the network know it by.
             ports: What to publish; ``Container.url`` knows where.
+            mounts: Files and folders of this machine, by their paths in it.
             hardened: With ``HARDENED``.
             options: Keywords of docker-py's ``containers.create``.
         """
         container = DockerContainer(image or self.images.test)
         container.with_envs(TEST_DATA="/data", **(env or {}))
         container.with_exposed_ports(*ports)
-        container.with_volume_mapping(self.folder, "/data", "rw")
+        for path, source in {"/data": self.folder, **(mounts or {})}.items():
+            container.with_volume_mapping(source, path, "rw")
         options = {**(HARDENED if hardened else {}), **options}
         # testcontainers has words of its own for these.
         for path, size in options.pop("tmpfs", {}).items():
@@ -357,26 +371,36 @@ class Containers:
         container.until(container.answers, "the first answer")
         return container
 
-    def redis(self, alias: str = "") -> Container:
-        """Start a Redis that keeps what it has when it is restarted."""
-        options = ("--appendonly", "yes")
-        server = self.start(*options, image=self.images.redis, alias=alias)
-        server.says("Ready to accept connections")
+    def redis(self) -> Container:
+        """Start a Redis that keeps its data and its address when it is restarted."""
+        server = self._service("--appendonly", "yes", image=self.images.redis)
+        return server.ready("redis-cli", "ping")
+
+    def postgres(self) -> Container:
+        """Start a PostgreSQL, as Redis; its user and its password are postgres."""
+        env = {"POSTGRES_PASSWORD": "postgres"}
+        server = self._service(image=self.images.postgres, env=env)
+        return server.ready("pg_isready", "--quiet", "--host=127.0.0.1")
+
+    def _service(self, *command: str, **options: Any) -> Container:
+        # A container that is restarted gets another address, and the names that a
+        # busy engine serves get lost at times. So its network is that of another
+        # container, which stays, as in a pod.
+        pod = self.idle()
+        server = self.start(
+            *command, network_mode=f"container:{pod.docker.id}", **options
+        )
+        server.pod = pod
         return server
 
-    def postgres(self, alias: str = "") -> Container:
-        """Start a PostgreSQL; its user and its password are postgres."""
-        env = {"POSTGRES_PASSWORD": "postgres"}
-        server = self.start(image=self.images.postgres, alias=alias, env=env)
-        ready = ("pg_isready", "--quiet", "--host=127.0.0.1", "--username=postgres")
-        server.until(lambda: server.exec(*ready).code == 0, "PostgreSQL ready")
-        return server
+    def idle(self, **options: Any) -> Container:
+        """Start a container of the test image that does nothing."""
+        none = {"test": ["NONE"]}
+        return self.start("sleep", "infinity", healthcheck=none, **options)
 
     def site(self, env: Mapping[str, str] | None = None) -> Site:
         """
         Return the project with a Redis and a migrated database of its own.
-
-        By their addresses: the names that a busy engine serves get lost at times.
 
         Args:
             env: More variables, or others, for all its containers.
@@ -394,9 +418,8 @@ class Containers:
 class Databases:
     """One PostgreSQL for many tests, each with a copy of a migrated database."""
 
-    def __init__(self, containers: Containers, alias: str = "") -> None:
-        self.server = containers.postgres(alias)
-        self.host = alias or self.server.address
+    def __init__(self, containers: Containers) -> None:
+        self.server = containers.postgres()
         self._psql("CREATE DATABASE migrated")
         env = self._variables("migrated")
         done = containers.run("python", "manage.py", "migrate", "-v0", env=env)
@@ -409,7 +432,7 @@ class Databases:
         return self._variables(name)
 
     def _variables(self, name: str) -> dict[str, str]:
-        return {"TEST_DATABASE_HOST": self.host, "TEST_DATABASE": name}
+        return {"TEST_DATABASE_HOST": self.server.address, "TEST_DATABASE": name}
 
     def _psql(self, statement: str) -> None:
         url = "postgresql://postgres:postgres@127.0.0.1/postgres"
@@ -427,9 +450,7 @@ class Site:
         self.redis = redis
         self.env = dict(env)
         # For commands: starting a container for each would take seconds.
-        self.shell = containers.start(
-            "sleep", "infinity", env=self.env, healthcheck={"test": ["NONE"]}
-        )
+        self.shell = containers.idle(env=self.env)
 
     def start(self, name: str, *args: str, **options: Any) -> Container:
         """Start a process of ``proj/image.py`` with the site's services."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from proj.image_urls import ORPHANS
 
 from tests.conftest import Row
 from tests.containers.harness import WEB, WORKERS, Container, Containers, Site
@@ -17,31 +18,6 @@ OFTEN = {"interval": 2_000_000_000}
 #: Seconds; the work itself takes 3, and a stop that hangs ends after 25.
 STOP = 20
 hardenings = pytest.mark.parametrize("hardened", [False, True], ids=["plain", "hard"])
-
-# Each child of it forks once more and ends, so that 200 processes are left to PID 1,
-# and says by whom it was adopted.
-_ORPHANS = """
-import os, time
-read, write = os.pipe()
-for _ in range(200):
-    child = os.fork()
-    if child:
-        os.waitpid(child, 0)
-        continue
-    parent = os.getpid()
-    if os.fork():
-        os._exit(0)
-    while os.getppid() == parent:
-        time.sleep(0.001)
-    os.write(write, b"%d " % os.getppid())
-    os._exit(0)
-os.close(write)
-words = b""
-while more := os.read(read, 4096):
-    words += more
-adopted = [int(word) for word in words.split()]
-print(len(adopted), *sorted(set(adopted)))
-"""
 
 
 def _is_one_server_below_tini(container: Container) -> None:
@@ -61,7 +37,7 @@ def _probes_say_yes(container: Container) -> None:
 def _orphans_are_reaped(container: Container) -> int:
     """Return how many zombies there are, once 200 orphans have ended."""
     before = len(container.processes())
-    done = container.exec("python", "-c", _ORPHANS)
+    done = container.exec("python", "-c", ORPHANS)
     assert done.output.split() == ["200", "1"], done.output
     container.until(lambda: len(container.processes()) <= before, "orphans reaped")
     return sum(process.state == "Z" for process in container.processes())

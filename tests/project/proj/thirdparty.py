@@ -1,5 +1,6 @@
 """A backend as others write one: it has start_server and nothing else."""
 
+import json
 from wsgiref.simple_server import WSGIServer, make_server
 
 from django.apps import apps
@@ -28,3 +29,10 @@ class ScriptBackend(BaseServerBackend):
 
     def start_server(self, *args: str) -> None:
         exec(args[0], {})  # noqa: S102
+
+
+class EchoServer(BaseServerBackend):
+    """Print what it is started with."""
+
+    def start_server(self, *args: str) -> None:
+        print(json.dumps(args), flush=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from django_prodserver import cli
+from django_prodserver import cli, reason
 from django_prodserver.exceptions import ProdserverError
 
 
@@ -41,6 +41,7 @@ class Command(BaseCommand):
         try:
             code = self.start(**options)
         except ProdserverError as error:
+            reason.leave(f"prodserver: {error}")
             raise CommandError(str(error), returncode=error.returncode) from error
         if code:
             sys.exit(code)
