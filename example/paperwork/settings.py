@@ -71,6 +71,7 @@ if HAS_Q2:
     INSTALLED_APPS.append("django_q")
 
 MIDDLEWARE = [
+    "django_prodserver.health.middleware.HealthMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -80,7 +81,10 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 if installed("whitenoise"):
-    MIDDLEWARE.insert(1, "whitenoise.middleware.WhiteNoiseMiddleware")
+    MIDDLEWARE.insert(2, "whitenoise.middleware.WhiteNoiseMiddleware")
+
+# What /-/ready looks at: a page without the database is none.
+PRODSERVER_HEALTH = {"CHECKS": ["database", "migrations"]}
 
 ROOT_URLCONF = "paperwork.urls"
 WSGI_APPLICATION = "paperwork.wsgi.application"
