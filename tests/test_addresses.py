@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from django_prodserver.backends.addresses import host_header
+from django_prodserver.backends.celery import CeleryFlower
 from django_prodserver.backends.granian import GranianWSGIServer
 from django_prodserver.backends.gunicorn import GunicornServer
 from django_prodserver.backends.uvicorn import UvicornServer
@@ -174,3 +175,23 @@ def test_tls_is_where_there_is_a_certificate(server, args, tls):
 def test_the_host_is_one_the_site_answers_to(allowed, host, settings):
     settings.ALLOWED_HOSTS = allowed
     assert host_header() == host
+
+
+@pytest.mark.parametrize(
+    ("args", "addresses", "path"),
+    [
+        ({}, ["tcp://:5555"], "/healthcheck"),
+        ({"address": "::1", "port": 80}, ["tcp://[::1]:80"], "/healthcheck"),
+        ({"unix_socket": "/run/a"}, ["unix:///run/a"], "/healthcheck"),
+        ({"url-prefix": "/a/b/"}, ["tcp://:5555"], "/a/b/healthcheck"),
+        ({"conf": __file__}, [], "/healthcheck"),
+    ],
+)
+def test_flower_is_asked_where_it_is(args, addresses, path):
+    """It has an address of its own, and a page for probes."""
+    backend = CeleryFlower(ARGS=args)
+    words = backend.prep_server_args()
+    assert list(backend.addresses(words)) == addresses
+    assert (backend.kind, backend.path(words)) == ("web", path)
+    assert not backend.speaks_tls(words)
+    assert CeleryFlower(ARGS={"certfile": "a"}).speaks_tls(["--certfile=a"])

@@ -254,7 +254,7 @@ def test_flower_answers_and_stops(start: Starter, redis_url: str, port: int) -> 
             "web": {
                 "BACKEND": f"{BACKENDS}.celery.CeleryFlower",
                 "APP": "proj.celery.app",
-                "ARGS": {"port": port, "address": "127.0.0.1"},
+                "ARGS": {"port": port, "address": "127.0.0.1", "url-prefix": "f"},
             }
         },
         TEST_REDIS_URL=redis_url,
@@ -262,11 +262,15 @@ def test_flower_answers_and_stops(start: Starter, redis_url: str, port: int) -> 
     server: Web = start.process([*MANAGE], environment, kind=Web, cwd=PROJECT)
     server.port = port
     server.until(lambda: _answers(server), "the first answer")
+    # The probe asks what Flower has for that.
+    ready, live = start.probe("--ready"), start.probe("--live")
+    assert (ready.returncode, live.returncode) == (0, 0)
+    assert f"200 from 127.0.0.1:{port}" in ready.stdout
     assert server.stop() == 0
 
 
 def _answers(server: Any) -> bool:
     try:
-        return str(server.get("/healthcheck")) == "OK"
+        return str(server.get("/f/healthcheck")) == "OK"
     except OSError:
         return False

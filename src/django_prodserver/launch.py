@@ -142,16 +142,15 @@ def _start_by_itself(plan: Plan) -> NoReturn:
 
 def _tell_the_probe(plan: Plan, backend: KnownBackend) -> None:
     """Write the small file that ``prodserver-probe`` reads, where one can be."""
-    web = backend if isinstance(backend, WebBackend) else None
     told = state.State(
         plan.process.name,
-        "web" if web else backend.kind,
+        backend.kind,
         backend=plan.process.config["BACKEND"],
-        addresses=web.addresses(plan.args) if web else (),
-        tls=bool(web and web.speaks_tls(plan.args)),
+        addresses=backend.addresses(plan.args),
+        tls=backend.speaks_tls(plan.args),
         host=host_header(),
         max_age=_max_age(plan, backend),
-        path=health.load().ready_path if web and health.is_installed() else "/",
+        path=backend.path(plan.args),
     )
     # What cannot be told keeps nothing from starting: the probe says that it
     # cannot tell.

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from typing import Any, ClassVar
 
 from django_prodserver import options, scripts
-from django_prodserver.arguments import Grammar, merge, render
+from django_prodserver.arguments import Grammar, merge, render, value_of
 from django_prodserver.exceptions import ConfigurationError, Fault
 
 #: Seconds a stop may take: within the 30 that Kubernetes and ECS give.
@@ -56,7 +56,7 @@ BaseProcessBackend = BaseServerBackend
 class KnownBackend(BaseServerBackend):
     """A backend whose keys we know, and that can be asked before it is started."""
 
-    #: What it is for the probe.
+    #: What it is for the probe: "web" is asked over HTTP.
     kind: ClassVar[str] = "worker"
     #: Neutral keys, and the option that each is for this server; "" where the
     #: backend does it by itself.
@@ -77,6 +77,22 @@ class KnownBackend(BaseServerBackend):
 
     def check_loaded(self) -> None:
         """Raise for what can only be seen in a process where Django is set up."""
+
+    def addresses(self, args: Sequence[str]) -> tuple[str, ...]:
+        """
+        Return where it listens: ``tcp://host:port`` or ``unix://path``, each.
+
+        None where only the server itself knows (a socket it is handed down, a
+        configuration file).
+        """
+        return ()
+
+    def speaks_tls(self, args: Sequence[str]) -> bool:
+        return False
+
+    def path(self, args: Sequence[str]) -> str:
+        """Return what the probe asks for."""
+        return "/"
 
     def max_age(self, args: Sequence[str]) -> float:
         """
@@ -218,6 +234,14 @@ class Backend(KnownBackend):
             f"{package} is not installed.",
             f'Install it: python -m pip install "{self.requirement}"',
         )
+
+    def option(self, name: str, args: Sequence[str]) -> str:
+        """Return an option's value: of the command, else of the environment."""
+        given = value_of(name, args, self.grammar)
+        variable = self.env_prefix + name.replace("-", "_").upper()
+        if given is None and self.env_prefix:
+            given = os.environ.get(variable)
+        return given or ""
 
     def given_elsewhere(self, option: str) -> bool:
         """Tell whether the server's own environment sets it: a default yields."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import ClassVar
 
 from django_prodserver.arguments import value_of
+from django_prodserver.backends import addresses
 from django_prodserver.backends.base import Backend
 from django_prodserver.exceptions import ConfigurationError, Fault
 
@@ -137,6 +139,23 @@ class CeleryFlower(_CeleryBackend):
     table = "celery_flower"
     subcommand = "flower"
     env_prefix = "FLOWER_"
+    # It serves pages, and has one for probes.
+    kind = "web"
+
+    def addresses(self, args: Sequence[str]) -> tuple[str, ...]:
+        if Path(self.option("conf", args) or "flowerconfig.py").exists():
+            return ()
+        if socket := self.option("unix-socket", args):
+            return (addresses.unix(socket),)
+        host = self.option("address", args)
+        return (addresses.tcp(host, self.option("port", args) or 5555),)
+
+    def speaks_tls(self, args: Sequence[str]) -> bool:
+        return bool(self.option("certfile", args))
+
+    def path(self, args: Sequence[str]) -> str:
+        prefix = self.option("url-prefix", args).strip("/")
+        return f"/{prefix}/healthcheck" if prefix else "/healthcheck"
 
 
 def broker_of(app: str) -> Callable[[], object]:

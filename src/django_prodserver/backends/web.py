@@ -14,6 +14,7 @@ from django_prodserver.arguments import render, value_of
 from django_prodserver.backends import addresses
 from django_prodserver.backends.base import Backend
 from django_prodserver.exceptions import ConfigurationError, Fault
+from django_prodserver.health import conf as health
 from django_prodserver.masking import short
 
 Interface = Literal["wsgi", "asgi"]
@@ -22,6 +23,7 @@ Interface = Literal["wsgi", "asgi"]
 class WebBackend(Backend):
     """A backend that serves ``WSGI_APPLICATION`` or ``ASGI_APPLICATION``."""
 
+    kind = "web"
     #: Which of the two; a property where the options decide.
     interface: ClassVar[Interface]
     #: What to serve instead of the application, as ``module:attribute``.
@@ -95,25 +97,8 @@ class WebBackend(Backend):
         # (gunicorn's --proxy-protocol) would take it for its value.
         return [self.script, self.application(args), *args]
 
-    def addresses(self, args: Sequence[str]) -> tuple[str, ...]:
-        """
-        Return where it listens: ``tcp://host:port`` or ``unix://path``, each.
-
-        None where only the server itself knows (a socket it is handed down, a
-        configuration file).
-        """
-        return ()
-
-    def speaks_tls(self, args: Sequence[str]) -> bool:
-        return False
-
-    def option(self, name: str, args: Sequence[str]) -> str:
-        """Return an option's value: of the command, else of the environment."""
-        given = value_of(name, args, self.grammar)
-        variable = self.env_prefix + name.replace("-", "_").upper()
-        if given is None and self.env_prefix:
-            given = os.environ.get(variable)
-        return given or ""
+    def path(self, args: Sequence[str]) -> str:
+        return health.load().ready_path if health.is_installed() else "/"
 
     def load(self, args: Sequence[str]) -> None:
         """Import the application and its URLs, so that forked workers share them."""
