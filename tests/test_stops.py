@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import Starter
 from tests.harness import Running
-from tests.servers import BACKENDS
+from tests.servers import BACKENDS, config
 
 pytestmark = pytest.mark.process
 
@@ -109,7 +109,7 @@ def test_what_is_not_finished_is_ended_and_put_back(site: Site) -> None:
     site.in_progress(worker, "long")
     signalled = time.monotonic()
     assert worker.stop(seconds=60) == 1
-    assert GRACE <= time.monotonic() - signalled < 30
+    assert GRACE - 0.5 < time.monotonic() - signalled < 30
     assert f"not finished within {GRACE} s (GRACEFUL_TIMEOUT)" in worker.output
     assert site.start.marks("long") == (1, 0)
     again = site.worker(60)
@@ -183,6 +183,30 @@ def test_a_task_that_celery_has_acknowledged_is_lost(site: Site) -> None:
     site.start.enqueue("celery", "after", **site.env)
     site.done(again, "after")
     assert site.start.marks("early") == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("server", "args", "code"),
+    [
+        ("gunicorn-2", {"threads": 2}, 0),
+        ("uvicorn", {}, -signal.SIGTERM),
+        ("uvicorn-2", {}, 0),
+        ("granian-asgi", {}, 0),
+        ("granian-wsgi-2", {}, 0),
+        ("waitress", {}, 1),
+    ],
+)
+def test_a_request_that_is_not_finished_is_cut(
+    start: Starter, port: int, server: str, args: dict[str, Any], code: int
+) -> None:
+    """The exit code is the server's own."""
+    web = start.web(config(server, port, args, GRACEFUL_TIMEOUT=GRACE), port=port)
+    request = web.in_flight("/slow?s=120")
+    signalled = time.monotonic()
+    assert web.stop(seconds=60) == code
+    assert GRACE - 0.5 < time.monotonic() - signalled < 30
+    with pytest.raises(OSError, match=r"closed connection|reset"):
+        request.result(30)
 
 
 @pytest.mark.parametrize("site", ["celery"], indirect=True)

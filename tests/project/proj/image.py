@@ -28,6 +28,11 @@ PRODUCTION_PROCESSES = {
     },
     "db_worker": {"BACKEND": f"{_BACKENDS}.django_tasks.DjangoTasksWorker"},
     "qcluster": {"BACKEND": f"{_BACKENDS}.django_q2.DjangoQ2Worker"},
+    "release": {
+        "BACKEND": f"{_BACKENDS}.management.ManagementCommands",
+        "COMMANDS": ["migrate --noinput", "check"],
+        "WAIT_FOR": ["database"],
+    },
 }
 if database := os.environ.get("TEST_DATABASE"):
     DATABASES = {
