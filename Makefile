@@ -57,8 +57,9 @@ image: ## Build the images prodserver-base and prodserver-base:builder.
 			--target $$target --tag $$tag .; \
 	done
 
-bench: venv ## Measure the warm start against the native commands.
+bench: venv ## Measure warm starts and the probe against the native commands.
 	$(BIN)/python -m benchmarks.warm_start
+	$(BIN)/python -m benchmarks.probe
 
 clean: ## Remove what the other targets made.
 	rm -rf $(VENV) .nox .mypy_cache .pytest_cache .ruff_cache example/.data example/static-root

@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import statistics
 import sys
 import tempfile
@@ -76,11 +77,16 @@ def main() -> None:
         try:
             databases.append(Databases(containers))
             site = containers.site()
+            python = site.shell.exec("python", "--version").output.split()[1]
             found = {name: compare(site, name, options.runs) for name in PROCESSES}
         finally:
             containers.remove()
-    result = {"machine": machine(), "options": vars(options), "processes": found}
-    RESULTS.write_text(json.dumps(result, indent=2) + "\n")
+    here = {**machine(), "python": python}
+    result = {"machine": here, "options": vars(options), "processes": found}
+    text = json.dumps(result, indent=2)
+    # A run is a line.
+    text = re.sub(r"\[\s+([\d.]+),\s+([\d.]+),\s+([\d.]+)\s+\]", r"[\1, \2, \3]", text)
+    RESULTS.write_text(f"{text}\n")
     print_table(found)
 
 
