@@ -788,8 +788,9 @@ def test_wrong_usage_is_2(args, said, via, start: Starter):
         ("", "DJANGO_SETTINGS_MODULE is not set"),
         ("shop.settings", "The settings 'shop.settings' are not there: no module"),
         ("proj.nosuch", "are not there: no module 'proj.nosuch'."),
+        ("proj.refusing", "'proj.refusing' cannot be used: Set SHOP_KEY."),
     ],
-    ids=["unset", "no-package", "no-module"],
+    ids=["unset", "no-package", "no-module", "refusing"],
 )
 def test_no_settings_are_a_fault_too(module, said, start: Starter):
     done = start.command("web", via=MODULE, DJANGO_SETTINGS_MODULE=module)

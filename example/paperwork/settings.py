@@ -17,6 +17,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import django
 from django.core.exceptions import ImproperlyConfigured
 
+from paperwork.environment import secret
+
 
 def installed(module: str) -> bool:
     return find_spec(module) is not None
@@ -42,7 +44,7 @@ HAS_TASKS_DB = installed("django_tasks_db") and (
 # Security
 
 DEBUG = os.environ.get("DJANGO_DEBUG", "true").lower() in {"1", "true", "yes", "on"}
-SECRET_KEY = os.environ.get("DJANGO_SECRET_KEY", "")
+SECRET_KEY = secret("DJANGO_SECRET_KEY")
 if not SECRET_KEY:
     if not DEBUG:
         raise ImproperlyConfigured("Set DJANGO_SECRET_KEY when DJANGO_DEBUG is false.")
@@ -118,7 +120,7 @@ def postgresql(url: str) -> dict[str, Any]:
         "ENGINE": "django.db.backends.postgresql",
         "NAME": unquote(parts.path.removeprefix("/")),
         "USER": unquote(parts.username or ""),
-        "PASSWORD": unquote(parts.password or ""),
+        "PASSWORD": unquote(parts.password or "") or secret("DATABASE_PASSWORD"),
         "HOST": unquote(parts.hostname or ""),
         "PORT": str(parts.port or ""),
         "OPTIONS": dict(parse_qsl(parts.query)),

@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from importlib import metadata
 from typing import Any, NoReturn
 
+from django.core.exceptions import ImproperlyConfigured
+
 from django_prodserver import conf, launch, listing, reason
 from django_prodserver.exceptions import (
     ConfigurationError,
@@ -185,7 +187,8 @@ def _load_settings() -> None:
     Load the settings module.
 
     Raises:
-        ConfigurationError: None is named, or it is not there.
+        ConfigurationError: None is named, it is not there, or it says that it
+            cannot be used.
     """
     name = os.environ.get("DJANGO_SETTINGS_MODULE", "")
     hint = "For example: DJANGO_SETTINGS_MODULE=project.settings prodserver web"
@@ -202,3 +205,8 @@ def _load_settings() -> None:
         message = f"The settings {name!r} are not there: no module {error.name!r}."
         hint = f"Run it in the project's folder; this is {os.getcwd()}."  # noqa: PTH109
         raise ConfigurationError(Fault.NO_SETTINGS, message, hint) from None
+    except ImproperlyConfigured as error:
+        # The project's own words for what is missing.
+        message = f"The settings {name!r} cannot be used: {error}"
+        hint = f"{name} raises it as it is loaded; --traceback says where."
+        raise ConfigurationError(Fault.NO_SETTINGS, message, hint) from error

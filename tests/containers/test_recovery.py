@@ -1,0 +1,49 @@
+"""A service is restarted under a worker: it goes on, and no task is lost."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.containers.harness import WORKERS, Containers, Databases, Site
+
+pytestmark = pytest.mark.container
+
+#: As compose has it: a worker that ends is started again.
+RESTART = {"restart_policy": {"Name": "always"}}
+#: What a worker has taken and not acknowledged is another's after that time. It is an
+#: hour by default, and has to be longer than the longest task.
+VISIBILITY = {"CELERY_BROKER_TRANSPORT_OPTIONS": {"visibility_timeout": 20}}
+#: Celery's: kombu looks for such tasks when it has connected, and then each 100 s.
+RECOVERY = 300
+BEFORE = [f"before-{number}" for number in range(6)]
+AFTER = ["after-0", "after-1"]
+
+
+def _all_done(site: Site, *names: str) -> bool:
+    return all(site.marks(name)[1] for name in names)
+
+
+@pytest.mark.parametrize("name", ["worker", "qcluster"])
+def test_redis_is_restarted(name: str, containers: Containers) -> None:
+    site = containers.site({"TEST_SETTINGS": json.dumps(VISIBILITY)})
+    worker = site.start(name, **RESTART)
+    site.enqueue(WORKERS[name], *BEFORE, seconds=1)
+    worker.until(lambda: site.marks(BEFORE[0])[0], "the first task begun")
+    site.redis.restart().ready("redis-cli", "ping")
+    site.enqueue(WORKERS[name], *AFTER)
+    worker.until(lambda: _all_done(site, *BEFORE, *AFTER), "every task done", RECOVERY)
+    assert worker.stop().code == 0
+
+
+def test_postgres_is_restarted(containers: Containers) -> None:
+    databases = Databases(containers)
+    site = containers.site(databases.create())
+    worker = site.start("db_worker", **RESTART)
+    site.enqueue("tasks", *BEFORE, seconds=1)
+    worker.until(lambda: site.marks(BEFORE[0])[0], "the first task begun")
+    databases.server.restart().ready("pg_isready", "--quiet", "--host=127.0.0.1")
+    site.enqueue("tasks", *AFTER)
+    worker.until(lambda: _all_done(site, *BEFORE, *AFTER), "every task done", RECOVERY)
+    assert worker.stop().code == 0
