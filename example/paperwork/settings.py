@@ -86,7 +86,7 @@ if installed("whitenoise"):
     MIDDLEWARE.insert(2, "whitenoise.middleware.WhiteNoiseMiddleware")
 
 # What /-/ready looks at: a page without the database is none.
-PRODSERVER_HEALTH = {"CHECKS": ["database", "migrations"]}
+PRODSERVER_HEALTH = {"CHECKS": ["database", "migrations"], "TIMEOUT": 3}
 
 ROOT_URLCONF = "paperwork.urls"
 WSGI_APPLICATION = "paperwork.wsgi.application"
