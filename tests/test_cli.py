@@ -28,12 +28,15 @@ BACKENDS = "django_prodserver.backends"
 GUNICORN = f"{BACKENDS}.gunicorn.GunicornServer"
 WEB = {"BACKEND": GUNICORN, "ARGS": {"workers": 2, "threads": 4}}
 Q2 = {"BACKEND": f"{BACKENDS}.django_q2.DjangoQ2Worker"}
-REST = [
-    "proj.wsgi:application",
-    "--graceful-timeout=25",
+# The options that nobody has written.
+DEFAULTS = [
     "--no-control-socket",
     "--bind=127.0.0.1:8000",
+    "--worker-tmp-dir=/dev/shm",
+    "--graceful-timeout=25",
+    "--keep-alive=65",
 ]
+REST = ["proj.wsgi:application", *DEFAULTS]
 
 
 @pytest.fixture(autouse=True)

@@ -14,8 +14,14 @@ class DjangoProdserverConfig(AppConfig):
 
     def ready(self) -> None:
         from django_prodserver.backends.loading import join_own_loop
-        from django_prodserver.checks import TAG, check_health, check_processes
+        from django_prodserver.checks import (
+            TAG,
+            check_deployment,
+            check_health,
+            check_processes,
+        )
 
         register(check_processes, TAG)
         register(check_health, TAG)
+        register(check_deployment, TAG, deploy=True)
         join_own_loop()

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from django_prodserver.arguments import value_of
 from django_prodserver.backends import addresses
 from django_prodserver.backends.base import Backend
 from django_prodserver.exceptions import ConfigurationError, Fault
+from django_prodserver.health import state
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+#: Where Celery's scheduler remembers when it sent what, if nobody says where.
+SCHEDULE = "celerybeat-schedule"
 
 
 class _CeleryBackend(Backend):
@@ -36,10 +42,18 @@ class _CeleryBackend(Backend):
         return str(app)
 
     def load(self, args: Sequence[str]) -> None:
-        self.check_loaded()
+        self.loaded_app()
 
     def check_loaded(self) -> None:
-        """Import the Celery app, for a clear word where it is not there."""
+        self.loaded_app()
+
+    def loaded_app(self) -> Celery:
+        """
+        Import the Celery app.
+
+        Raises:
+            ConfigurationError: It is not there, in clear words.
+        """
         from celery import Celery
         from celery.app.utils import find_app
 
@@ -52,7 +66,7 @@ class _CeleryBackend(Backend):
             problem = f"cannot be imported: {error}"
         else:
             if isinstance(found, Celery):
-                return
+                return found
             problem = f"is a {type(found).__name__}, and no Celery app"
         hint = 'Write the path of your Celery app: "APP": "project.celery.app".'
         raise ConfigurationError(Fault.BAD_APP, f"APP {app!r} {problem}.", hint)
@@ -80,13 +94,27 @@ class CeleryWorker(_CeleryBackend):
 
     table = "celery_worker"
     subcommand = "worker"
-    keys = {"GRACEFUL_TIMEOUT": ""}
+    keys = {
+        "GRACEFUL_TIMEOUT": "",
+        "CONCURRENCY": lambda backend, value: backend.concurrency_options(value),
+        "QUEUES": "queues",
+        "MAX_TASKS": "max-tasks-per-child",
+    }
     env_prefix = "CELERY_WORKER_"
+
+    def concurrency_options(self, number: int) -> Mapping[str, object]:
+        """Return the option, if CONCURRENCY is written: the app's own is next."""
+        return {"concurrency": number} if "CONCURRENCY" in self.config else {}
+
+    def at_a_time(self, args: Sequence[str]) -> int | None:
+        if self.option("pool", args) not in ("threads", "gevent", "eventlet"):
+            return 1
+        number = self.option("concurrency", args)
+        return int(number) if number.isdecimal() else self.said("CONCURRENCY").value
 
     def must_exec(self, args: Sequence[str]) -> bool:
         """Tell whether celery must patch the standard library before all else."""
-        pool = value_of("pool", args, self.grammar)
-        pool = pool or os.environ.get("CELERY_WORKER_POOL", "")
+        pool = self.option("pool", args)
         return "gevent" in pool or "eventlet" in pool
 
     def max_age(self, args: Sequence[str]) -> float:
@@ -103,6 +131,14 @@ class CeleryWorker(_CeleryBackend):
         from django_prodserver.stops import celery_worker
 
         celery_worker.bound(seconds)
+
+    def prepare(self, args: Sequence[str]) -> str:
+        """Go by what the container has, where nobody says how many."""
+        conf = self.loaded_app().conf
+        given = self.option("concurrency", args)
+        if not (given or self.option("autoscale", args) or conf.worker_concurrency):
+            conf.worker_concurrency = self.said("CONCURRENCY").value
+        return ""
 
     def solo(self) -> dict[str, object]:
         return {"concurrency": 1}
@@ -129,6 +165,17 @@ class CeleryBeat(_CeleryBackend):
         from django_prodserver.loops import celery_beat
 
         celery_beat.join()
+
+    def prepare(self, args: Sequence[str]) -> str:
+        """Put the schedule's file where it can be written, if nobody says where."""
+        conf = self.loaded_app().conf
+        is_said = self.option("schedule", args) or (
+            conf.beat_schedule_filename != SCHEDULE
+        )
+        folder = state.runtime_folder()
+        if folder and not is_said and not os.access(Path.cwd(), os.W_OK):
+            conf.beat_schedule_filename = str(Path(folder, SCHEDULE))
+        return ""
 
 
 class CeleryFlower(_CeleryBackend):
