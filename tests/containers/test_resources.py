@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import Any
 
@@ -52,3 +53,17 @@ def test_the_start_says_it_and_there_are_so_many(containers: Containers) -> None
     [server] = [process.pid for process in processes if process.ppid == 1]
     assert len([process for process in processes if process.ppid == server]) == 2
     assert web.stop().code == 0
+
+
+def test_beat_needs_no_disk(containers: Containers) -> None:
+    """Where its folder cannot be written, its schedule is where the probe's file is."""
+    beat = {
+        "BACKEND": "django_prodserver.backends.celery.CeleryBeat",
+        "APP": "proj.celery.app",
+        "ARGS": {"loglevel": "INFO"},
+    }
+    settings = {"PRODUCTION_PROCESSES": {"beat": beat}}
+    env = {"TEST_SETTINGS": json.dumps(settings), "TEST_BROKER_URL": "memory://"}
+    container = containers.process("beat", hardened=True, env=env)
+    container.says("Sending due task tick")
+    assert container.stop().code == 0

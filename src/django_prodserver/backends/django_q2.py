@@ -46,6 +46,7 @@ class DjangoQ2Worker(ManagementBackend):
         from django_prodserver.loops import qcluster
 
         qcluster.join()
+        self._configure()
 
     @property
     def has_broker(self) -> bool:
@@ -70,6 +71,10 @@ class DjangoQ2Worker(ManagementBackend):
         return int(self.said("CONCURRENCY").value)
 
     def prepare(self, args: Sequence[str]) -> str:
+        self._configure()
+        return ""
+
+    def _configure(self) -> None:
         """Set what Django-Q2 takes from nowhere but the settings."""
         from django_q.conf import Conf
 
@@ -79,4 +84,3 @@ class DjangoQ2Worker(ManagementBackend):
         Conf.QUEUE_LIMIT = Conf.conf.get("queue_limit", Conf.WORKERS)
         if recycle := self.said("MAX_TASKS").value:
             Conf.RECYCLE = recycle
-        return ""
