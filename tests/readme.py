@@ -32,7 +32,12 @@ WORKERS = {
     "Django-Q2": ["django_q2.DjangoQ2Worker"],
 }
 #: A value of each key whose options a function makes.
-EXAMPLES: Mapping[str, Any] = {"BIND": "127.0.0.1:8000", "QUEUES": ["a"]}
+EXAMPLES: Mapping[str, Any] = {
+    "BIND": "127.0.0.1:8000",
+    "QUEUES": ["a"],
+    "TRUSTED_PROXIES": ["10.0.0.0/8"],
+    "LOG_LEVEL": "info",
+}
 
 
 def tables() -> str:

@@ -34,6 +34,8 @@ DEFAULTS = [
     "--bind=127.0.0.1:8000",
     "--worker-tmp-dir=/dev/shm",
     "--graceful-timeout=25",
+    "--log-level=info",
+    "--logger-class=django_prodserver.logs.gunicorn.Logger",
     "--keep-alive=65",
 ]
 REST = ["proj.wsgi:application", *DEFAULTS]
@@ -47,6 +49,7 @@ def _restored(monkeypatch):
     monkeypatch.delenv("PRODSERVER_HOST", raising=False)
     monkeypatch.delenv("PROCESS_NAME", raising=False)
     monkeypatch.delenv("GUNICORN_CMD_ARGS", raising=False)
+    monkeypatch.delenv("PRODSERVER_LOG_FORMAT", raising=False)
     monkeypatch.setattr(sys, "path", list(sys.path))
 
 

@@ -20,7 +20,14 @@ class DjangoProdserverConfig(AppConfig):
             check_health,
             check_processes,
         )
+        from django_prodserver.logs.options import for_this_process
+        from django_prodserver.logs.setting_up import apply
+        from django_prodserver.servers.proxied import install
 
+        # In the native command; where the launcher runs it, it has done it.
+        if found := for_this_process():
+            apply(found)
+            install()
         register(check_processes, TAG)
         register(check_health, TAG)
         register(check_deployment, TAG, deploy=True)

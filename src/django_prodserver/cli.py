@@ -18,6 +18,7 @@ from django_prodserver.exceptions import (
     UsageError,
 )
 from django_prodserver.launch import Plan
+from django_prodserver.logs import setting_up
 
 USAGE = "%(prog)s [options] [NAME] [the server's own options] [-- more of them]"
 EPILOG = (
@@ -132,7 +133,10 @@ def run(
         from django_prodserver import together
 
         return together.run(names)
-    plan = launch.plan(conf.process(only(names)), native)
+    process = conf.process(only(names))
+    if not (options.get("explain") or options.get("dry_run")):
+        setting_up.announce(process.name, process.config.get("LOG_FORMAT"))
+    plan = launch.plan(process, native)
     if options.get("explain"):
         explain(plan, write, **options)
         return 0
@@ -202,7 +206,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     except ProdserverError as error:
         if options["traceback"]:
             raise
-        print(f"prodserver: {error}", file=sys.stderr)
+        if not setting_up.tell_fatal(str(error)):
+            print(f"prodserver: {error}", file=sys.stderr)
         reason.leave(f"prodserver: {error}")
         sys.exit(error.returncode)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import logging
 import os
 import runpy
 import sys
@@ -25,6 +26,9 @@ from django_prodserver.conf import Process
 from django_prodserver.exceptions import ConfigurationError, Fault
 from django_prodserver.health import conf as health
 from django_prodserver.health import heartbeat, state
+from django_prodserver.logs import options, setting_up
+from django_prodserver.logs.setting_up import say
+from django_prodserver.servers import proxied
 
 # Set, to this process's id, by the exec that put ENV into the environment.
 _REEXECUTED = "_PRODSERVER_ENV_SET"
@@ -102,6 +106,8 @@ def plan(
     environment = _environment(process)
     if isinstance(backend, Backend):
         environment = backend.environment() | environment
+    if isinstance(backend, KnownBackend):
+        environment[options.VARIABLE] = backend.logs(args, process.name).encoded()
     return Plan(process, backend, args, list(overrides), given, argv, environment)
 
 
@@ -114,13 +120,16 @@ def start(plan: Plan) -> NoReturn:
         SystemExit: The server's own exit.
     """
     _put_environment(plan)
+    for name in (options.VARIABLE, proxied.VARIABLE):
+        os.environ.pop(name, None)  # of another process, that starts this one
     os.environ.update(plan.environment)
+    setting_up.begin()
     backend = plan.backend
     if isinstance(backend, Backend):
         for key, why in backend.useless().items():
-            print(f"prodserver: {key} does nothing here: {why}", file=sys.stderr)
+            say(f"{key} does nothing here: {why}", logging.WARNING)
     for note in explaining.notes(plan):
-        print(f"prodserver: {note}", file=sys.stderr)
+        say(note)
     if isinstance(backend, Backend) and backend.env_prefix:
         _drop_service_links(backend.env_prefix)
     if isinstance(backend, KnownBackend):
@@ -145,7 +154,7 @@ def start(plan: Plan) -> NoReturn:
             loading.join_own_loop()
             loading.bound_stop(backend)
             _run_in_place(script, plan.argv)
-        print(f"prodserver: not preloading, because {reason}", file=sys.stderr)
+        say(f"not preloading, because {reason}", logging.WARNING)
     if backend.max_age(plan.args) and not _is_installed():
         # Nothing of ours runs in the process that this one becomes.
         hint = 'add "django_prodserver" to INSTALLED_APPS'
@@ -235,6 +244,8 @@ def _set_up_django() -> None:
         import django
 
         django.setup()
+    setting_up.apply()
+    proxied.install()
 
 
 def _run_in_place(script: str, argv: Sequence[str]) -> NoReturn:
@@ -285,7 +296,7 @@ def _drop_service_links(prefix: str) -> None:
     for name, value in list(os.environ.items()):
         if name.startswith(prefix) and value.startswith("tcp://"):
             del os.environ[name]
-            print(f"prodserver: ignoring {name}={value}", file=sys.stderr)
+            say(f"ignoring {name}={value}", logging.WARNING)
 
 
 def _put_environment(plan: Plan) -> None:

@@ -6,14 +6,14 @@ What a key becomes for a server is said by the server's backend, in ``keys``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from django_prodserver import binding
+from django_prodserver.logs import options as logs
+from django_prodserver.proxies import are_proxies
 
 AUTO = "auto"
-LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
-LOG_FORMATS = ("text", "json")
 
 
 class Key(NamedTuple):
@@ -89,6 +89,11 @@ def _is_prefix(value: object) -> bool:
     return isinstance(value, str) and value.startswith("/") and value[-1:] != "/"
 
 
+def _one_of(words: Sequence[str]) -> str:
+    quoted = [f'"{word}"' for word in words]
+    return f"{', '.join(quoted[:-1])} or {quoted[-1]}"
+
+
 _COUNT = 'a whole number from 1, or "auto"'
 _SECONDS = "a whole number of seconds, such as 25"
 
@@ -135,7 +140,7 @@ WEB: Mapping[str, Key] = {
     "TRUSTED_PROXIES": Key(
         "The proxies whose X-Forwarded-* headers count.",
         'a list of addresses and networks, such as ["10.0.0.0/8"]',
-        _is_names,
+        lambda value: _is_names(value) and are_proxies(value),
     ),
     "ACCESS_LOG": Key(
         "Whether each request is a line of the log.",
@@ -176,19 +181,18 @@ SHARED: Mapping[str, Key] = {
     ),
     "LOG_LEVEL": Key(
         "The least of what is logged.",
-        ", ".join(f'"{level}"' for level in LOG_LEVELS[:-1])
-        + f' or "{LOG_LEVELS[-1]}"',
-        lambda value: value in LOG_LEVELS,
+        _one_of(logs.LEVELS),
+        lambda value: value in logs.LEVELS,
         "info",
         "a start, a stop and each request are worth a line",
     ),
     "LOG_FORMAT": Key(
-        "What a line of the log is.",
-        '"text" or "json"',
-        lambda value: value in LOG_FORMATS,
+        "What a line of the log is; native leaves it to the server.",
+        _one_of(logs.FORMATS),
+        lambda value: value in logs.FORMATS,
         "text",
         "people read it first",
-        "PRODSERVER_LOG_FORMAT",
+        logs.FORMAT,
     ),
 }
 

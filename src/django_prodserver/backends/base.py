@@ -13,6 +13,8 @@ from django_prodserver.arguments import Grammar, merge, render, value_of
 from django_prodserver.backends import layers
 from django_prodserver.backends.layers import Default, Layer
 from django_prodserver.exceptions import ConfigurationError, Fault
+from django_prodserver.logs import options as logs
+from django_prodserver.logs.options import Options
 from django_prodserver.masking import short
 from django_prodserver.vocabulary import KEYS, Becomes, Cannot, Said
 
@@ -64,7 +66,7 @@ class KnownBackend(BaseServerBackend):
     #: What it is for the probe: "web" is asked over HTTP.
     kind: ClassVar[str] = "worker"
     #: Its keys beside those of every process, and what each becomes.
-    keys: ClassVar[Mapping[str, Becomes]] = {}
+    keys: ClassVar[Mapping[str, Becomes]] = {"LOG_LEVEL": "", "LOG_FORMAT": ""}
 
     def native(self, args: Sequence[str]) -> list[list[str]]:
         """
@@ -106,6 +108,29 @@ class KnownBackend(BaseServerBackend):
         rule, where there is no heartbeat.
         """
         return 0
+
+    def said(self, key: str) -> Said:
+        """Return the value of a neutral key, with its origin."""
+        return layers.said(self, key)
+
+    def logs(self, args: Sequence[str], process: str) -> Options:
+        """Return how a process of that name logs."""
+        form, level = (self.said(key).value for key in ("LOG_FORMAT", "LOG_LEVEL"))
+        access = self.access_log(args)
+        return Options(form, level, access, self.native_name, process)
+
+    @property
+    def logs_natively(self) -> bool:
+        return bool(self.said("LOG_FORMAT").value == logs.NATIVE)
+
+    @property
+    def native_name(self) -> str:
+        """The native command's name, with that of its sub-command behind it."""
+        return ""
+
+    def access_log(self, args: Sequence[str]) -> str:
+        """Return whether requests are logged, as ``Options`` has it."""
+        return logs.OFF
 
     @property
     def has_broker(self) -> bool:
@@ -158,13 +183,13 @@ class Backend(KnownBackend):
     def grammar(self) -> Grammar:  # type: ignore[override]
         return options.grammar(self.table, self.join)
 
+    @property
+    def native_name(self) -> str:
+        return self.script
+
     def default_options(self) -> Mapping[str, Default]:
         """Return the options given where nothing else gives them."""
         return self.defaults
-
-    def said(self, key: str) -> Said:
-        """Return the value of a neutral key, with its origin."""
-        return layers.said(self, key)
 
     def translate(self, key: str, value: object) -> Mapping[str, object]:
         """

@@ -11,6 +11,8 @@ from django_prodserver.backends import addresses
 from django_prodserver.backends.base import Backend
 from django_prodserver.exceptions import ConfigurationError, Fault
 from django_prodserver.health import state
+from django_prodserver.logs import setting_up
+from django_prodserver.vocabulary import Becomes
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -21,13 +23,27 @@ SCHEDULE = "celerybeat-schedule"
 
 class _CeleryBackend(Backend):
     script = "celery"
+    keys: ClassVar[Mapping[str, Becomes]] = {
+        **Backend.keys,
+        "LOG_LEVEL": lambda backend, value: backend.level_options(value),
+    }
     package = "celery"
     extra = "celery"
     subcommand: ClassVar[str]
 
     def command(self, args: Sequence[str]) -> list[str]:
-        # -A belongs to celery itself, so it comes before the sub-command.
-        return [self.script, "-A", self.app, self.subcommand, *args]
+        # -A and -q belong to celery itself, so they come before the sub-command. A
+        # banner is no line of a log.
+        quiet = [] if self.logs_natively else ["-q"]
+        return [self.script, "-A", self.app, *quiet, self.subcommand, *args]
+
+    def level_options(self, level: str) -> Mapping[str, object]:
+        # Natively "warning", and nothing of what it does is seen.
+        return {"loglevel": level.upper()}
+
+    @property
+    def native_name(self) -> str:
+        return f"{self.script} {self.subcommand}"
 
     @property
     def app(self) -> str:
@@ -43,6 +59,7 @@ class _CeleryBackend(Backend):
 
     def load(self, args: Sequence[str]) -> None:
         self.loaded_app()
+        setting_up.apply()  # after the app's own django.setup()
 
     def check_loaded(self) -> None:
         self.loaded_app()
@@ -95,6 +112,7 @@ class CeleryWorker(_CeleryBackend):
     table = "celery_worker"
     subcommand = "worker"
     keys = {
+        **_CeleryBackend.keys,
         "GRACEFUL_TIMEOUT": "",
         "CONCURRENCY": lambda backend, value: backend.concurrency_options(value),
         "QUEUES": "queues",
@@ -184,6 +202,7 @@ class CeleryFlower(_CeleryBackend):
     package = "flower"
     requirement = "flower"  # there is no extra for it
     table = "celery_flower"
+    keys: ClassVar[Mapping[str, Becomes]] = Backend.keys
     subcommand = "flower"
     env_prefix = "FLOWER_"
     # It serves pages, and has one for probes.

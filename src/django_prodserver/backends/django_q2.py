@@ -23,6 +23,7 @@ class DjangoQ2Worker(ManagementBackend):
     table = "qcluster"
     management_command = "qcluster"
     keys: ClassVar[Mapping[str, Becomes]] = {
+        **ManagementBackend.keys,
         "CONCURRENCY": "",
         "QUEUES": Cannot(
             "a cluster has one queue, its name; write ENV Q_CLUSTER_NAME for one of "

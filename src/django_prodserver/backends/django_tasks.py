@@ -56,7 +56,8 @@ class DjangoTasksWorker(ManagementBackend):
         if self.on_rq:
             own = {"QUEUES": "", "MAX_TASKS": "max-jobs"}
         alone = Cannot("one task at a time; start more of it")
-        return {"CONCURRENCY": alone, "GRACEFUL_TIMEOUT": "", **own}
+        shared = {**super().keys, "GRACEFUL_TIMEOUT": ""}
+        return {**shared, "CONCURRENCY": alone, **own}
 
     @property
     def requirement(self) -> str:

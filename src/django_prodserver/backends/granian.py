@@ -14,6 +14,7 @@ from django_prodserver.arguments import value_of
 from django_prodserver.backends import addresses
 from django_prodserver.backends.layers import Default
 from django_prodserver.backends.web import WebBackend
+from django_prodserver.logs.options import CONFIGURATIONS, ON
 from django_prodserver.sharing import stop_forks_at_once
 from django_prodserver.vocabulary import Becomes, Cannot
 
@@ -44,6 +45,15 @@ class _GranianServer(WebBackend):
         "KEYFILE": "ssl-keyfile",
     }
     env_prefix = "GRANIAN_"
+
+    def log_options(self) -> Mapping[str, object]:
+        return {"log-config": str(CONFIGURATIONS / "granian.json")}
+
+    def access_log(self, args: Sequence[str]) -> str:
+        # Its own only where it is asked for.
+        own = value_of("access-log", args, self.grammar) is not None
+        found = super().access_log(args)
+        return "granian.access" if own and found == ON else found
 
     def must_exec(self, args: Sequence[str]) -> bool:
         return value_of("reload", args, self.grammar) is not None

@@ -31,9 +31,14 @@ class GunicornServer(WebBackend):
     table = "gunicorn"
     interface = "wsgi"
     sockets = ("bind",)
+    access_logger = "gunicorn.access"
     variables = ("GUNICORN_CMD_ARGS", "FORWARDED_ALLOW_IPS")
     keys = {
         **WebBackend.keys,
+        # It believes them, and 127.0.0.1 by default, for the scheme only.
+        "TRUSTED_PROXIES": lambda backend, value: {
+            "forwarded-allow-ips": ",".join(value)
+        },
         "WORKERS": "workers",
         "THREADS": lambda backend, value: backend.thread_options(value),
         "TIMEOUT": "timeout",
@@ -65,6 +70,16 @@ class GunicornServer(WebBackend):
             "worker_class" in self._config_file(args)
         )
         return {"threads": threads} if "THREADS" in self.config or not chosen else {}
+
+    def log_options(self) -> Mapping[str, object]:
+        """Return our logger, unless gunicorn's logging is configured otherwise."""
+        args = self._configured()
+        configs = ("log-config", "log-config-json")
+        if any(self._value(option, args) is not None for option in configs) or (
+            "logconfig" in self._config_file(args)
+        ):
+            return {}
+        return {"logger-class": "django_prodserver.logs.gunicorn.Logger"}
 
     def at_a_time(self, args: Sequence[str]) -> int | None:
         if (self._value("worker-class", args) or "sync") not in ("sync", "gthread"):

@@ -17,7 +17,7 @@ from django_prodserver.backends import concurrency
 from django_prodserver.vocabulary import AUTO, KEYS, Cannot, Said
 
 if TYPE_CHECKING:
-    from django_prodserver.backends.base import Backend
+    from django_prodserver.backends.base import Backend, KnownBackend
 
 DEFAULT = "default"
 
@@ -52,7 +52,7 @@ def below_args(backend: Backend) -> list[Layer]:
     return [layer for layer in found if layer.words]
 
 
-def said(backend: Backend, key: str) -> Said:
+def said(backend: KnownBackend, key: str) -> Said:
     """Return what a key is for a process: as it is written, else by default."""
     known = KEYS[key]
     if isinstance(backend.keys.get(key), Cannot):

@@ -14,6 +14,7 @@ from django_prodserver.arguments import value_of
 from django_prodserver.backends import addresses
 from django_prodserver.backends.layers import Default
 from django_prodserver.backends.web import Interface, WebBackend
+from django_prodserver.logs.options import CONFIGURATIONS
 from django_prodserver.sharing import stop_forks_at_once
 from django_prodserver.vocabulary import Becomes, Cannot
 
@@ -33,6 +34,8 @@ class UvicornServer(WebBackend):
     interface: ClassVar[Interface] = "asgi"
     keys: ClassVar[Mapping[str, Becomes]] = {
         **WebBackend.keys,
+        # Its own come before ours, and believe 127.0.0.1.
+        "TRUSTED_PROXIES": lambda backend, value: {"no-proxy-headers": True},
         # Natively a stop waits for ever.
         "GRACEFUL_TIMEOUT": "timeout-graceful-shutdown",
         "WORKERS": "workers",
@@ -49,11 +52,15 @@ class UvicornServer(WebBackend):
         "KEYFILE": "ssl-keyfile",
     }
     sockets = ("uds", "fd")
+    access_logger = "uvicorn.access"
     defaults = {
         "lifespan": Default("off", "Django speaks none: it fails at each start"),
     }
     env_prefix = "UVICORN_"
     variables = ("FORWARDED_ALLOW_IPS",)
+
+    def log_options(self) -> Mapping[str, object]:
+        return {"log-config": str(CONFIGURATIONS / "uvicorn.json")}
 
     def must_exec(self, args: Sequence[str]) -> bool:
         """Tell whether it must load again what is loaded."""

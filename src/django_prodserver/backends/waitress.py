@@ -30,6 +30,11 @@ class WaitressServer(WebBackend):
     sockets = ("listen", "unix-socket")
     keys = {
         **WebBackend.keys,
+        "LOG_LEVEL": "",
+        # Or there would be none to look at.
+        "TRUSTED_PROXIES": lambda backend, value: {
+            "no-clear-untrusted-proxy-headers": True
+        },
         "WORKERS": Cannot("waitress is one process; use THREADS"),
         "THREADS": "threads",
         "TIMEOUT": Cannot(

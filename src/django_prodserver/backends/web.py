@@ -10,13 +10,16 @@ from typing import ClassVar, Literal
 from django.conf import settings
 
 from django_prodserver import binding, warming
-from django_prodserver.arguments import drop, value_of
+from django_prodserver.arguments import drop, names, value_of
 from django_prodserver.backends.base import Backend
 from django_prodserver.backends.layers import Default
 from django_prodserver.binding import Bind
 from django_prodserver.exceptions import ConfigurationError, Fault
 from django_prodserver.health import conf as health
+from django_prodserver.logs import setting_up
+from django_prodserver.logs.options import NATIVE, OFF, ON
 from django_prodserver.masking import short
+from django_prodserver.servers import proxied
 from django_prodserver.vocabulary import AUTO, Becomes
 
 Interface = Literal["wsgi", "asgi"]
@@ -35,10 +38,33 @@ class WebBackend(Backend):
     keys: ClassVar[Mapping[str, Becomes]] = {
         "BIND": lambda backend, value: backend.bind_options(list(binding.each(value))),
         "GRACEFUL_TIMEOUT": "graceful-timeout",
+        "ROOT_PATH": "",
+        "TRUSTED_PROXIES": "",
+        "ACCESS_LOG": "",
+        "LOG_LEVEL": "log-level",
+        "LOG_FORMAT": lambda backend, value: (
+            {} if value == NATIVE else backend.log_options()
+        ),
     }
+    #: The logger of the server's own access log; none if it has none.
+    access_logger: ClassVar[str] = ""
 
     def default_options(self) -> Mapping[str, Default]:
         return {**super().default_options(), **self._default_address()}
+
+    def log_options(self) -> Mapping[str, object]:
+        """Return the options that have the server's own lines in our form."""
+        return {}
+
+    def access_log(self, args: Sequence[str]) -> str:
+        if not self.said("ACCESS_LOG").value or self.is_off("access-log", args):
+            return OFF
+        return self.access_logger or ON
+
+    def is_off(self, option: str, args: Sequence[str]) -> bool:
+        """Tell whether a switch is turned off, as by ``--no-access-log``."""
+        given = option in names(args, self.grammar)
+        return given and value_of(option, args, self.grammar) is None
 
     def bind_options(self, binds: Sequence[Bind]) -> Mapping[str, object]:
         """
@@ -115,6 +141,10 @@ class WebBackend(Backend):
         # Gunicorn reads the variable too, and takes no word for a number.
         if workers and os.environ.get("WEB_CONCURRENCY") == AUTO:
             found["WEB_CONCURRENCY"] = str(workers)
+        root = self.said("ROOT_PATH").value
+        proxies = self.said("TRUSTED_PROXIES").value
+        if root or proxies:
+            found[proxied.VARIABLE] = proxied.encoded(root, proxies)
         return found
 
     def at_a_time(self, args: Sequence[str]) -> int | None:
@@ -168,6 +198,8 @@ class WebBackend(Backend):
         """Import the application and its URLs, so that forked workers share them."""
         target = self.application(args)
         self.import_application(target)
+        # It has called django.setup() once more, which configures LOGGING.
+        setting_up.apply()
         warming.load_urls_and_what_views_use()
         warming.hand_over(target)
 
