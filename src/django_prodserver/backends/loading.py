@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import logging
 import pkgutil
-import sys
 from collections.abc import Iterator
 from importlib import import_module
 
@@ -18,6 +18,7 @@ from django_prodserver.backends.base import (
 from django_prodserver.conf import Process, did_you_mean
 from django_prodserver.exceptions import ConfigurationError, Fault
 from django_prodserver.health import heartbeat
+from django_prodserver.logs.setting_up import say
 from django_prodserver.masking import short
 from django_prodserver.vocabulary import KEYS
 
@@ -167,8 +168,7 @@ def bound_stop(backend: Backend) -> None:
         backend.bound_stop(seconds)
     except (AttributeError, ImportError) as error:
         # A release that works in another way.
-        text = f"prodserver: GRACEFUL_TIMEOUT does nothing here: {error}"
-        print(text, file=sys.stderr)
+        say(f"GRACEFUL_TIMEOUT does nothing here: {error}", logging.WARNING)
 
 
 def known_backends() -> list[str]:
