@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from django_prodserver.backends import loading
+from django_prodserver.backends.base import KnownBackend
+from django_prodserver.conf import Process
 from django_prodserver.logs import context, options
 from django_prodserver.logs.formats import LONGEST, JSONFormatter, TextFormatter
 from django_prodserver.logs.options import Options
@@ -185,3 +188,10 @@ def test_the_schema_is_one_that_the_tests_can_read() -> None:
             schema.line(json.dumps(wrong))
     with pytest.raises(AssertionError):
         schema.line('{"time": NaN}')
+
+
+@pytest.mark.parametrize("path", loading.known_backends())
+def test_every_backend_takes_the_keys(path: str) -> None:
+    backend = loading.load(Process("x", {"BACKEND": path, "APP": "a.b"}))
+    assert isinstance(backend, KnownBackend)
+    assert {"LOG_FORMAT", "LOG_LEVEL"} <= backend.keys.keys()

@@ -167,7 +167,7 @@ class CeleryBeat(_CeleryBackend):
 
     table = "celery_beat"
     subcommand = "beat"
-    keys = {"GRACEFUL_TIMEOUT": ""}
+    keys = {**_CeleryBackend.keys, "GRACEFUL_TIMEOUT": ""}
     env_prefix = "CELERY_BEAT_"
 
     def bound_stop(self, seconds: float) -> None:
