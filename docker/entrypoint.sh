@@ -21,8 +21,21 @@
 # POSIX sh, not bash: slim images have dash as /bin/sh.
 set -eu
 
+text() { # what stands between the quotes of JSON
+    printf %s "$1" | LC_ALL=C tr -c ' -~' '?' | sed 's/[\\"]/\\&/g'
+}
+
+tell() { # tell LEVEL MESSAGE, as all of the log is told
+    if [ "${PRODSERVER_LOG_FORMAT-}" != json ]; then
+        echo "entrypoint: $2" >&2
+        return
+    fi
+    printf '{"time": "%s", "level": "%s", "logger": "entrypoint", "message": "%s", "process": "%s", "pid": %d}\n' \
+        "$(date -u +%Y-%m-%dT%H:%M:%S.000Z)" "$1" "$(text "$2")" "$(text "${PROCESS_NAME-}")" "$$"
+}
+
 fail() { # fail STATUS MESSAGE
-    echo "entrypoint: $2" >&2
+    tell error "$2"
     # Kubernetes shows it as the reason, without anybody looking at the log.
     if [ -w /dev/termination-log ]; then
         echo "entrypoint: $2" >/dev/termination-log
@@ -50,9 +63,10 @@ drain() { # at the first SIGTERM wait, at the second do not
     draining=1
     # Whatever it says, the stop that was asked for comes.
     (
-        prodserver-probe --drain "$DRAIN_DELAY" ${drained:+"$drained"} >&2 || :
+        prodserver-probe --drain "$DRAIN_DELAY" ${drained:+"$drained"} 2>&1 |
+            while IFS= read -r line; do tell info "$line"; done || :
         kill -TERM "$child" 2>/dev/null
-    ) >/dev/null &
+    ) &
 }
 
 # Stays as the parent, which only DRAIN_DELAY makes it do.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -56,6 +57,13 @@ def data(tmp_path: Path) -> Path:
     folder = tmp_path / "data"
     folder.mkdir()
     return folder
+
+
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """A folder whose name leaves room in the 107 bytes of a socket's path."""
+    with tempfile.TemporaryDirectory(prefix="ps") as folder:
+        yield Path(folder)
 
 
 class Starter:
@@ -135,11 +143,14 @@ class Starter:
         )
         assert done.returncode == 0, done.stderr
 
-    def enqueue(self, queue: str, *names: str, seconds: float = 0, **env: Any) -> None:
+    def enqueue(
+        self, queue: str, *names: str, seconds: float = 0, on: str = "", **env: Any
+    ) -> None:
         done = harness.running(
             [
                 *(MANAGE[0], "manage.py", "enqueue", queue, *names),
                 f"--seconds={seconds}",
+                *([f"--on={on}"] if on else []),
             ],
             env=self.environment(**env),
         )

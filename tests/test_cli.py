@@ -28,12 +28,17 @@ BACKENDS = "django_prodserver.backends"
 GUNICORN = f"{BACKENDS}.gunicorn.GunicornServer"
 WEB = {"BACKEND": GUNICORN, "ARGS": {"workers": 2, "threads": 4}}
 Q2 = {"BACKEND": f"{BACKENDS}.django_q2.DjangoQ2Worker"}
-REST = [
-    "proj.wsgi:application",
-    "--graceful-timeout=25",
+# The options that nobody has written.
+DEFAULTS = [
     "--no-control-socket",
     "--bind=127.0.0.1:8000",
+    "--worker-tmp-dir=/dev/shm",
+    "--graceful-timeout=25",
+    "--log-level=info",
+    "--logger-class=django_prodserver.logs.gunicorn.Logger",
+    "--keep-alive=65",
 ]
+REST = ["proj.wsgi:application", *DEFAULTS]
 
 
 @pytest.fixture(autouse=True)
@@ -44,6 +49,7 @@ def _restored(monkeypatch):
     monkeypatch.delenv("PRODSERVER_HOST", raising=False)
     monkeypatch.delenv("PROCESS_NAME", raising=False)
     monkeypatch.delenv("GUNICORN_CMD_ARGS", raising=False)
+    monkeypatch.delenv("PRODSERVER_LOG_FORMAT", raising=False)
     monkeypatch.setattr(sys, "path", list(sys.path))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -13,6 +14,8 @@ import time
 from pathlib import Path
 
 import pytest
+
+from tests import schema
 
 ROOT = Path(__file__).parent.parent
 SCRIPT = ROOT / "docker" / "entrypoint.sh"
@@ -93,6 +96,23 @@ def test_a_failing_hook_is_named_and_ends_the_start(entrypoint, args):
     assert done.stdout == ""
     assert done.stderr == f"entrypoint: {hook} failed with status 3, not starting\n"
     assert not entrypoint.reason.exists()
+
+
+def test_in_json_it_says_so_in_one_object(entrypoint):
+    """Whatever a file is called: the line is of the schema that all of the log has."""
+    for name in ('10-"quoted"\\', "10-two\nlines\t", "10-ünï"):
+        hook = add(entrypoint.hooks / name, "#!/bin/sh\nexit 3\n")
+        environment = {"PRODSERVER_LOG_FORMAT": "json", "PROCESS_NAME": 'w"\\'}
+        done = entrypoint(**environment)
+        hook.unlink()
+        assert done.returncode == 3
+        assert done.stderr == ""
+        told = schema.line(done.stdout.removesuffix("\n"))
+        assert told["level"] == "error"
+        assert told["logger"] == "entrypoint"
+        assert told["process"] == 'w"\\'
+        said = re.sub("[^ -~]", "?", os.fsencode(str(hook)).decode("latin-1"))
+        assert told["message"] == f"{said} failed with status 3, not starting"
 
 
 def test_a_hook_that_cannot_run_ends_the_start(entrypoint):
@@ -350,7 +370,7 @@ def test_a_stop_marks_waits_and_passes_on(drained):
     assert server.line() == "SIGTERM"
     assert time.monotonic() - began >= 1
     assert server.process.wait(DEADLINE) == 5
-    line = "web is draining: it is not ready, and serves on\n"
+    line = "entrypoint: web is draining: it is not ready, and serves on\n"
     assert server.process.stderr.read() == line
 
 
@@ -361,7 +381,7 @@ def test_a_stop_that_cannot_be_marked_waits_and_passes_on(drained):
     assert server.line() == "SIGTERM"
     assert time.monotonic() - began >= 1
     assert server.process.wait(DEADLINE) == 5
-    line = "cannot mark it as draining: web has not written its state; "
+    line = "entrypoint: cannot mark it as draining: web has not written its state; "
     assert server.process.stderr.read().startswith(line)
 
 

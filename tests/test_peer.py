@@ -82,8 +82,8 @@ def _context(command: Any, name: str, argv, **more: Any) -> dict[str, Any]:
 def _celery(argv):
     from celery.bin.base import CLIContext
 
-    option, path, name, *args = argv
-    assert option == "-A"
+    option, path, quiet, name, *args = argv
+    assert (option, quiet) == ("-A", "-q")
     module, _, attribute = path.rpartition(".")
     app = getattr(import_module(module), attribute)
     context = CLIContext(app=app, no_color=True, workdir=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import uuid
 from collections.abc import Iterator, Mapping
@@ -87,7 +88,7 @@ class TestCommands:
         )
         assert done.returncode == 0, done.stderr
         assert release.steps == ["a b began", "a b ended", "c began", "c ended"]
-        said = [line for line in done.stderr.splitlines() if "prodserver" in line]
+        said = re.findall("prodserver: .*", done.stdout)
         assert said == [
             "prodserver: running step 'a b'",
             "prodserver: running step c --seconds=0.1",
@@ -108,7 +109,7 @@ class TestCommands:
     ) -> None:
         done = release.run(["step", "a", f"--fail={how}"], "step b")
         assert done.returncode == code
-        assert says in done.stderr
+        assert says in done.stdout + done.stderr
         assert release.steps == ["a began"]
 
     def test_an_option_that_is_none_is_told_as_natively(self, release: Release) -> None:

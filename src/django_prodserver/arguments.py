@@ -66,8 +66,9 @@ class Grammar:
 
     def __init__(self, options: Iterable[Option] = (), join: str = ",") -> None:
         self.join = join
+        self.options = tuple(options)
         self._options: dict[str, tuple[Option, bool]] = {}
-        for option in options:
+        for option in self.options:
             for spelling in (option.name, *option.spellings, _bare(option.on)):
                 self._options.setdefault(spelling, (option, True))
             self._options.setdefault(_bare(option.off), (option, False))
@@ -116,11 +117,21 @@ def merge(words: Sequence[str], stronger: Sequence[str], grammar: Grammar) -> li
     """Return both command lines as one, without what the stronger one replaces."""
     words, rest = _split(words)
     stronger, stronger_rest = _split(stronger)
-    replaced = {name for name, _ in _options(stronger, grammar)} - {None}
-    kept = [g for name, g in _options(words, grammar) if name not in replaced]
+    kept = drop(words, names(stronger, grammar), grammar)
     # Before "--", or they would be no options any more.
-    options = [word for group in kept for word in group] + stronger
-    return options + rest + (stronger_rest[1:] if rest else stronger_rest)
+    return kept + stronger + rest + (stronger_rest[1:] if rest else stronger_rest)
+
+
+def drop(words: Sequence[str], options: Iterable[str], grammar: Grammar) -> list[str]:
+    """Return a command line without some options, under any spelling."""
+    dropped = set(options)
+    kept = [g for name, g in groups(words, grammar) if name not in dropped]
+    return [word for group in kept for word in group]
+
+
+def names(words: Sequence[str], grammar: Grammar) -> list[str]:
+    """Return the names of the options in a command line, each once, in order."""
+    return list(dict.fromkeys(name for name, _ in groups(words, grammar) if name))
 
 
 def value_of(name: str, words: Sequence[str], grammar: Grammar) -> str | None:
@@ -136,7 +147,7 @@ def value_of(name: str, words: Sequence[str], grammar: Grammar) -> str | None:
 def values_of(name: str, words: Sequence[str], grammar: Grammar) -> list[str | None]:
     """Return every value a command line gives an option; None where it is off."""
     found: list[str | None] = []
-    for option, group in _options(words, grammar):
+    for option, group in groups(words, grammar):
         if option == name:
             flag, equals, inline = group[0].partition("=")
             if flag[:2] != "--" and len(flag) > 2:
@@ -203,7 +214,7 @@ def _text(key: str, value: object) -> str:
     return text
 
 
-def _options(
+def groups(
     words: Sequence[str], grammar: Grammar
 ) -> Iterator[tuple[str | None, list[str]]]:
     """Yield each option's name with its words; None for what belongs to none."""

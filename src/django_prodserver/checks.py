@@ -6,18 +6,58 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Warning
+from django.core.checks import CheckMessage, Error, Info, Warning
 
+from django_prodserver import conf, deploy
 from django_prodserver.backends import loading
-from django_prodserver.exceptions import ConfigurationError
+from django_prodserver.backends.base import Backend
+from django_prodserver.cautions import Caution, Finding
+from django_prodserver.conf import Process
+from django_prodserver.exceptions import ConfigurationError, ProdserverError
 from django_prodserver.health import conf as health
+from django_prodserver.options import checking
 
 TAG = "prodserver"
 
 
 def check_processes(**kwargs: Any) -> list[CheckMessage]:
     """Return all faults at once; a start stops at the first."""
-    return [_error(fault) for fault in loading.all_faults()]
+    found: list[CheckMessage] = [_error(fault) for fault in loading.all_faults()]
+    for process, backend in _backends():
+        for key, cannot in backend.useless().items():
+            message = f": {key} does nothing here: {cannot}."
+            found.append(_warning(Finding(Caution.USELESS_KEY, message), process))
+        given = process.config.get("ARGS", {})
+        for finding in checking.findings(backend.table, given, backend.join):
+            found.append(_warning(finding, process))
+    return found
+
+
+def check_deployment(**kwargs: Any) -> list[CheckMessage]:
+    """Return what is not fit for production, with ``check --deploy``."""
+    backends = list(_backends())
+    found = [_warning(finding) for finding in deploy.of_project()] if backends else []
+    for process, backend in backends:
+        found += (_warning(finding, process) for finding in deploy.of_process(backend))
+    return found
+
+
+def _backends() -> Iterator[tuple[Process, Backend]]:
+    """Yield the processes that can be made, each with its backend."""
+    try:
+        names = list(conf.table())
+    except ProdserverError:
+        return
+    for name in names:
+        try:
+            process = conf.entry(name)
+            for _, fault in process.faults():
+                raise fault
+            backend = loading.load(process)
+        except ProdserverError:
+            continue  # a fault, which is told of
+        if isinstance(backend, Backend):
+            yield process, backend
 
 
 def check_health(**kwargs: Any) -> list[CheckMessage]:
@@ -53,3 +93,11 @@ def _place() -> Iterator[Warning]:
 
 def _error(fault: ConfigurationError) -> Error:
     return Error(fault.message, hint=fault.hint or None, id=fault.fault)
+
+
+def _warning(finding: Finding, process: Process | None = None) -> CheckMessage:
+    kind = Info if finding.caution is Caution.SQLITE else Warning
+    where = process.where if process else ""
+    return kind(
+        where + finding.message, hint=finding.hint or None, id=finding.caution.value
+    )

@@ -12,13 +12,15 @@ from typing import Any, NoReturn
 
 from django.core.exceptions import ImproperlyConfigured
 
-from django_prodserver import conf, launch, listing, reason
+from django_prodserver import conf, explaining, launch, listing, reason
 from django_prodserver.exceptions import (
     ConfigurationError,
     Fault,
     ProdserverError,
     UsageError,
 )
+from django_prodserver.launch import Plan
+from django_prodserver.logs import setting_up
 
 USAGE = "%(prog)s [options] [NAME] [the server's own options] [-- more of them]"
 EPILOG = (
@@ -43,22 +45,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="Print the native command, ready to paste into a shell, and exit.",
     )
+    add_explain(mode)
     mode.add_argument(
         "--all",
         action="store_true",
         help="Run the processes named, or all of them, in this terminal. The first "
         "to end stops the rest.",
     )
+    add_printing(parser)
+
+
+def add_explain(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument(
+        "--explain",
+        action="store_true",
+        help="Print each option of the command, its value and its origin, and exit.",
+    )
+
+
+def add_printing(parser: argparse.ArgumentParser) -> None:
+    """Add the options for how it prints."""
     parser.add_argument(
         "--format",
         choices=("text", "json"),
         default="text",
-        help="How --list prints (default: text).",
+        help="How --list and --explain print (default: text).",
     )
     parser.add_argument(
         "--show-secrets",
         action="store_true",
-        help="Print passwords in --list and --dry-run instead of ***.",
+        help="Print passwords instead of ***.",
     )
 
 
@@ -119,11 +135,26 @@ def run(
         from django_prodserver import together
 
         return together.run(names)
-    plan = launch.plan(conf.process(only(names)), native)
+    process = conf.process(only(names))
+    if not (options.get("explain") or options.get("dry_run")):
+        setting_up.announce(process.name, process.config.get("LOG_FORMAT"))
+    plan = launch.plan(process, native)
+    if options.get("explain"):
+        explain(plan, write, **options)
+        return 0
     if options.get("dry_run"):
+        for note in explaining.notes(plan):
+            print(f"prodserver: {note}", file=sys.stderr)
         write(listing.command_line(plan, show))
         return 0
     launch.start(plan)
+
+
+def explain(plan: Plan, write: Write, **options: Any) -> None:
+    """Print where each option of a command came from."""
+    as_json = options.get("format") == "json"
+    how = explaining.as_json if as_json else explaining.as_text
+    write(how(plan, bool(options.get("show_secrets"))))
 
 
 def only(names: Sequence[str]) -> str | None:
@@ -177,7 +208,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     except ProdserverError as error:
         if options["traceback"]:
             raise
-        print(f"prodserver: {error}", file=sys.stderr)
+        if not setting_up.tell_fatal(str(error)):
+            print(f"prodserver: {error}", file=sys.stderr)
         reason.leave(f"prodserver: {error}")
         sys.exit(error.returncode)
 

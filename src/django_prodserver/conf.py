@@ -34,8 +34,11 @@ class Process:
 
     def fault(self, fault: Fault, message: str, hint: str = "") -> ConfigurationError:
         """Return an error that says where in the settings it is."""
-        where = f"PRODUCTION_PROCESSES[{self.name!r}]"
-        return ConfigurationError(fault, f"{where}{message}", hint)
+        return ConfigurationError(fault, f"{self.where}{message}", hint)
+
+    @property
+    def where(self) -> str:
+        return f"PRODUCTION_PROCESSES[{self.name!r}]"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -60,7 +63,6 @@ class Process:
             "PRELOAD": ("True or False", lambda value: isinstance(value, bool)),
             "HEALTH": ('{"MAX_AGE": seconds}', _is_health),
             "WAIT_FOR": (needs.FORM, needs.is_right),
-            "GRACEFUL_TIMEOUT": ("a whole number of seconds, such as 25", _is_seconds),
         }
         for key, (form, is_right) in wanted.items():
             if key in self.config and not is_right(self.config[key]):
@@ -174,8 +176,3 @@ def _is_health(value: object) -> bool:
         return False
     age = value.get("MAX_AGE", 1)
     return isinstance(age, int | float) and not isinstance(age, bool) and age > 0
-
-
-def _is_seconds(value: object) -> bool:
-    # Whole ones: gunicorn's and uvicorn's options take no others.
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0

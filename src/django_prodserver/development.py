@@ -17,8 +17,6 @@ from django.urls import get_resolver
 from django.utils.autoreload import StatReloader, autoreload_started
 
 from django_prodserver import conf, launch, listing
-from django_prodserver.arguments import merge, render
-from django_prodserver.backends.base import Backend
 from django_prodserver.backends.web import WebBackend
 from django_prodserver.launch import Plan
 from django_prodserver.stopping import Stop
@@ -27,10 +25,7 @@ from django_prodserver.stopping import Stop
 def plan(name: str | None, native: Sequence[str]) -> Plan:
     """Return the plan of a process: one worker, and static files where DEBUG is on."""
     process = conf.process(name)
-    backend = launch.plan(process).backend
-    solo = backend.solo() if isinstance(backend, Backend) else {}
-    overrides = merge(render(solo, backend.grammar), native, backend.grammar)
-    planned = launch.plan(process, overrides)
+    planned = launch.plan(process, native, solo=True)
     served = planned.backend
     if planned.argv and isinstance(served, WebBackend) and settings.DEBUG:
         served.with_static_files(planned.args)

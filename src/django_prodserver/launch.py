@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import logging
 import os
 import runpy
 import sys
@@ -11,20 +12,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
-from django_prodserver import scripts, sharing
-from django_prodserver.arguments import merge
-from django_prodserver.backends import loading
-from django_prodserver.backends.addresses import host_header
+from django_prodserver import explaining, scripts, sharing
+from django_prodserver.arguments import render
+from django_prodserver.backends import addresses, loading
 from django_prodserver.backends.base import (
     Backend,
     BaseServerBackend,
     KnownBackend,
 )
+from django_prodserver.backends.layers import Layer
 from django_prodserver.backends.web import WebBackend
 from django_prodserver.conf import Process
 from django_prodserver.exceptions import ConfigurationError, Fault
 from django_prodserver.health import conf as health
 from django_prodserver.health import heartbeat, state
+from django_prodserver.logs import options, setting_up
+from django_prodserver.logs.setting_up import say
+from django_prodserver.servers import proxied
 
 # Set, to this process's id, by the exec that put ENV into the environment.
 _REEXECUTED = "_PRODSERVER_ENV_SET"
@@ -39,6 +43,7 @@ class Plan:
         backend: The backend, made of the process's entry.
         args: The options, with what the command line overrides.
         overrides: What the command line overrides.
+        layers: The options with their origins, the weakest first.
         argv: The native command, wrapper first; None for a backend that has
             only ``start_server``.
         environment: What the command needs in its environment.
@@ -48,12 +53,17 @@ class Plan:
     backend: BaseServerBackend
     args: list[str]
     overrides: list[str]
+    layers: list[Layer]
     argv: list[str] | None
     environment: dict[str, str]
 
 
 def plan(
-    process: Process, overrides: Sequence[str] = (), *, check: bool = True
+    process: Process,
+    overrides: Sequence[str] = (),
+    *,
+    solo: bool = False,
+    check: bool = True,
 ) -> Plan:
     """
     Return what starting a process comes to, without starting anything.
@@ -61,6 +71,7 @@ def plan(
     Args:
         process: Which one.
         overrides: Options of the command line, which replace the configured ones.
+        solo: Whether it is to be one worker, for development.
         check: Whether a fault, such as a server that is not installed, counts.
 
     Raises:
@@ -72,7 +83,16 @@ def plan(
     backend = loading.load(process)
     if check and isinstance(backend, WebBackend) and health.is_installed():
         health.load()
-    args = merge(backend.prep_server_args(), overrides, backend.grammar)
+    given = [Layer("ARGS", backend.args)]
+    if isinstance(backend, Backend):
+        given = [*backend.layers]
+        if solo:
+            given.append(Layer("devserver", render(backend.solo(), backend.grammar)))
+    given.append(Layer("command line", list(overrides)))
+    args = backend.prep_server_args()
+    for layer in given:
+        if layer.origin in ("devserver", "command line"):
+            args = backend.override(args, layer.words)
     argv = None
     # A subclass of one of ours may have a start of its own.
     if isinstance(backend, Backend) and (
@@ -84,7 +104,11 @@ def plan(
             message = f": {error.message}"
             raise process.fault(error.fault, message, error.hint) from None
     environment = _environment(process)
-    return Plan(process, backend, args, list(overrides), argv, environment)
+    if isinstance(backend, Backend):
+        environment = backend.environment() | environment
+    if isinstance(backend, KnownBackend):
+        environment[options.VARIABLE] = backend.logs(args, process.name).encoded()
+    return Plan(process, backend, args, list(overrides), given, argv, environment)
 
 
 def start(plan: Plan) -> NoReturn:
@@ -96,8 +120,16 @@ def start(plan: Plan) -> NoReturn:
         SystemExit: The server's own exit.
     """
     _put_environment(plan)
+    for name in (options.VARIABLE, proxied.VARIABLE):
+        os.environ.pop(name, None)  # of another process, that starts this one
     os.environ.update(plan.environment)
+    setting_up.begin()
     backend = plan.backend
+    if isinstance(backend, Backend):
+        for key, why in backend.useless().items():
+            say(f"{key} does nothing here: {why}", logging.WARNING)
+    for note in explaining.notes(plan):
+        say(note)
     if isinstance(backend, Backend) and backend.env_prefix:
         _drop_service_links(backend.env_prefix)
     if isinstance(backend, KnownBackend):
@@ -110,6 +142,9 @@ def start(plan: Plan) -> NoReturn:
         waiting.wait(plan.process.waits, backend)
     if not isinstance(backend, Backend) or plan.argv is None:
         _start_by_itself(plan)
+    if isinstance(backend, WebBackend):
+        for address in backend.addresses(plan.args):
+            addresses.remove_stale(address)
     script = scripts.find(backend.script)
     prefix = plan.process.config.get("PREFIX", ())
     preload = plan.process.config.get("PRELOAD", True)
@@ -119,7 +154,7 @@ def start(plan: Plan) -> NoReturn:
             loading.join_own_loop()
             loading.bound_stop(backend)
             _run_in_place(script, plan.argv)
-        print(f"prodserver: not preloading, because {reason}", file=sys.stderr)
+        say(f"not preloading, because {reason}", logging.WARNING)
     if backend.max_age(plan.args) and not _is_installed():
         # Nothing of ours runs in the process that this one becomes.
         hint = 'add "django_prodserver" to INSTALLED_APPS'
@@ -148,7 +183,7 @@ def _tell_the_probe(plan: Plan, backend: KnownBackend) -> None:
         backend=plan.process.config["BACKEND"],
         addresses=backend.addresses(plan.args),
         tls=backend.speaks_tls(plan.args),
-        host=host_header(),
+        host=addresses.host_header(),
         max_age=_max_age(plan, backend),
         path=backend.path(plan.args),
     )
@@ -209,6 +244,8 @@ def _set_up_django() -> None:
         import django
 
         django.setup()
+    setting_up.apply()
+    proxied.install()
 
 
 def _run_in_place(script: str, argv: Sequence[str]) -> NoReturn:
@@ -259,7 +296,7 @@ def _drop_service_links(prefix: str) -> None:
     for name, value in list(os.environ.items()):
         if name.startswith(prefix) and value.startswith("tcp://"):
             del os.environ[name]
-            print(f"prodserver: ignoring {name}={value}", file=sys.stderr)
+            say(f"ignoring {name}={value}", logging.WARNING)
 
 
 def _put_environment(plan: Plan) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import sys
 import time
 
 from django.conf import settings
@@ -14,6 +13,7 @@ from django_prodserver.exceptions import (
     Fault,
     UnavailableError,
 )
+from django_prodserver.logs.setting_up import say
 from django_prodserver.masking import MASK, mask
 
 VARIABLE = "PRODSERVER_WAIT_TIMEOUT"
@@ -96,13 +96,10 @@ class Patience:
         if now - self._said >= _SAY:
             self._said = now
             waited = f"{now - self._began:.0f} s of {self._total:g}"
-            text = f"prodserver: waiting for {self.what} ({waited}): {reason}"
-            print(text, file=sys.stderr, flush=True)
+            say(f"waiting for {self.what} ({waited}): {reason}")
 
     def over(self) -> None:
         """Say that it is there, if it has been waited for."""
         if self._said > 0:
             took = time.monotonic() - self._began
-            print(
-                f"prodserver: {self.what} is there after {took:.1f} s", file=sys.stderr
-            )
+            say(f"{self.what} is there after {took:.1f} s")

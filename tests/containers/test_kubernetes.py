@@ -12,7 +12,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from django_prodserver.backends.base import GRACEFUL_TIMEOUT
+from django_prodserver.vocabulary import KEYS
 from tests.containers.harness import PORT, Container, Containers
 
 MANIFEST = Path(__file__).with_name("pod.yaml")
@@ -35,7 +35,8 @@ def test_its_grace_period_has_room_for_the_drain_and_the_stop(pod: Any) -> None:
     """It begins with the preStop hook, and ends with SIGKILL."""
     [container] = pod["spec"]["containers"]
     drain = int(container["lifecycle"]["preStop"]["exec"]["command"][-1])
-    assert pod["spec"]["terminationGracePeriodSeconds"] > drain + GRACEFUL_TIMEOUT
+    grace = KEYS["GRACEFUL_TIMEOUT"].default
+    assert pod["spec"]["terminationGracePeriodSeconds"] > drain + grace
     ready = container["readinessProbe"]
     assert drain > ready["periodSeconds"] * ready["failureThreshold"], "seen in time"
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+from pathlib import Path
+
 from django.conf import settings
 
 
@@ -9,15 +13,6 @@ def tcp(host: str, port: object) -> str:
     """Return ``tcp://127.0.0.1:8000``, ``tcp://[::1]:8000``."""
     host = host.strip("[]")
     return f"tcp://[{host}]:{port}" if ":" in host else f"tcp://{host}:{port}"
-
-
-def joined(host: str, port: str) -> str:
-    """Return ``host:port`` or ``[::1]:port``."""
-    return tcp(host, port).removeprefix("tcp://")
-
-
-def is_port(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and 0 < int(text) < 65536
 
 
 def unix(path: str) -> str:
@@ -31,6 +26,22 @@ def split(address: str, default_port: str) -> tuple[str, str]:
     if not colon or "]" in port:
         return address, default_port
     return host, port or default_port
+
+
+def remove_stale(address: str) -> None:
+    """Remove a unix socket that nobody listens on: what a killed server has left."""
+    kind, _, path = address.partition("://")
+    if kind != "unix" or not Path(path).is_socket():
+        return
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(1)
+        try:
+            client.connect(path)
+        except ConnectionRefusedError:
+            with contextlib.suppress(OSError):
+                Path(path).unlink()
+        except OSError:
+            pass  # its server is busy, or somebody else's
 
 
 def host_header() -> str:

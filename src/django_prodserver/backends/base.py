@@ -8,12 +8,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any, ClassVar
 
-from django_prodserver import options, scripts
+from django_prodserver import options, scripts, vocabulary
 from django_prodserver.arguments import Grammar, merge, render, value_of
+from django_prodserver.backends import layers
+from django_prodserver.backends.layers import Default, Layer
 from django_prodserver.exceptions import ConfigurationError, Fault
-
-#: Seconds a stop may take: within the 30 that Kubernetes and ECS give.
-GRACEFUL_TIMEOUT = 25
+from django_prodserver.logs import options as logs
+from django_prodserver.logs.options import Options
+from django_prodserver.masking import short
+from django_prodserver.vocabulary import KEYS, Becomes, Cannot, Said
 
 
 class BaseServerBackend(ABC):
@@ -40,6 +43,10 @@ class BaseServerBackend(ABC):
         """Return the words that ``start_server`` is to be called with."""
         return list(self.args)
 
+    def override(self, words: Sequence[str], stronger: Sequence[str]) -> list[str]:
+        """Return the options, with what stronger ones replace."""
+        return merge(words, stronger, self.grammar)
+
     @abstractmethod
     def start_server(self, *args: str) -> None:
         """Become, or run until its end, the server."""
@@ -58,9 +65,8 @@ class KnownBackend(BaseServerBackend):
 
     #: What it is for the probe: "web" is asked over HTTP.
     kind: ClassVar[str] = "worker"
-    #: Neutral keys, and the option that each is for this server; "" where the
-    #: backend does it by itself.
-    keys: ClassVar[Mapping[str, str]] = {}
+    #: Its keys beside those of every process, and what each becomes.
+    keys: ClassVar[Mapping[str, Becomes]] = {"LOG_LEVEL": "", "LOG_FORMAT": ""}
 
     def native(self, args: Sequence[str]) -> list[list[str]]:
         """
@@ -103,6 +109,29 @@ class KnownBackend(BaseServerBackend):
         """
         return 0
 
+    def said(self, key: str) -> Said:
+        """Return the value of a neutral key, with its origin."""
+        return layers.said(self, key)
+
+    def logs(self, args: Sequence[str], process: str) -> Options:
+        """Return how a process of that name logs."""
+        form, level = (self.said(key).value for key in ("LOG_FORMAT", "LOG_LEVEL"))
+        access = self.access_log(args)
+        return Options(form, level, access, self.native_name, process)
+
+    @property
+    def logs_natively(self) -> bool:
+        return bool(self.said("LOG_FORMAT").value == logs.NATIVE)
+
+    @property
+    def native_name(self) -> str:
+        """The native command's name, with that of its sub-command behind it."""
+        return ""
+
+    def access_log(self, args: Sequence[str]) -> str:
+        """Return whether requests are logged, as ``Options`` has it."""
+        return logs.OFF
+
     @property
     def has_broker(self) -> bool:
         """Whether it is known what the broker is that ``WAIT_FOR`` may name."""
@@ -135,30 +164,60 @@ class Backend(KnownBackend):
     table: ClassVar[str]
     #: What the server wants between list items of an option it takes once.
     join: ClassVar[str] = ","
-    #: Options given where neither ARGS nor the environment gives them.
-    defaults: ClassVar[Mapping[str, object]] = {}
+    #: Options given where nothing else gives them, beside those of the keys.
+    defaults: ClassVar[Mapping[str, Default]] = {}
     #: The prefix of the variables that the server reads its options from.
     env_prefix: ClassVar[str] = ""
+    #: Variables that it reads beside those.
+    variables: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, **config: Any) -> None:
         super().__init__(**config)
-        weaker = {
-            option: value
-            for option, value in self.default_options().items()
-            if not self.given_elsewhere(option)
-        }
-        for key, option in self.keys.items():
-            if option and key in config:
-                weaker[option] = config[key]
-        self.args = merge(render(weaker, self.grammar), self.args, self.grammar)
+        self.layers = [*layers.below_args(self), Layer("ARGS", self.args)]
+        words: list[str] = []
+        for layer in self.layers:
+            words = self.override(words, layer.words)
+        self.args = words
 
     @property
     def grammar(self) -> Grammar:  # type: ignore[override]
         return options.grammar(self.table, self.join)
 
-    def default_options(self) -> Mapping[str, object]:
-        """Return the options given where neither ARGS nor the environment does."""
+    @property
+    def native_name(self) -> str:
+        return self.script
+
+    def default_options(self) -> Mapping[str, Default]:
+        """Return the options given where nothing else gives them."""
         return self.defaults
+
+    def translate(self, key: str, value: object) -> Mapping[str, object]:
+        """
+        Return the options that a neutral key becomes.
+
+        Raises:
+            ConfigurationError: The server cannot be told that value.
+        """
+        becomes = self.keys[key]
+        if isinstance(becomes, Cannot) or not becomes:
+            return {}
+        return {becomes: value} if isinstance(becomes, str) else becomes(self, value)
+
+    def useless(self) -> dict[str, str]:
+        """Return the written keys that the server cannot honour, and why."""
+        return {
+            key: becomes.why
+            for key, becomes in self.keys.items()
+            if key in self.config and isinstance(becomes, Cannot)
+        }
+
+    def at_a_time(self, args: Sequence[str]) -> int | None:
+        """Return how many requests or tasks a process has at a time; None for many."""
+        return 1
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables that the command needs beside the project's."""
+        return {}
 
     @property
     def requirement(self) -> str:
@@ -171,7 +230,7 @@ class Backend(KnownBackend):
 
     def argv(self, *overrides: str) -> list[str]:
         """Return the native command, with what the command line overrides."""
-        return self.command(merge(self.prep_server_args(), overrides, self.grammar))
+        return self.command(self.override(self.prep_server_args(), overrides))
 
     def start_server(self, *args: str) -> None:
         """Replace this process with the native command."""
@@ -227,6 +286,13 @@ class Backend(KnownBackend):
         for package in (self.package, *self.needs):
             if find_spec(package) is None:
                 yield self.not_installed(package)
+        for key in self.keys:
+            name = KEYS[key].variable
+            text = os.environ.get(name, "") if name else ""
+            if text and not KEYS[key].is_right(vocabulary.from_text(text)):
+                message = f"{name} is {short(text)} in the environment."
+                hint = f"Set {name} to {KEYS[key].form}, or unset it."
+                yield ConfigurationError(Fault.BAD_VALUE, message, hint)
 
     def not_installed(self, package: str) -> ConfigurationError:
         return ConfigurationError(

@@ -3,25 +3,47 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from django_prodserver.arguments import value_of
 from django_prodserver.backends import addresses
 from django_prodserver.backends.base import Backend
 from django_prodserver.exceptions import ConfigurationError, Fault
+from django_prodserver.health import state
+from django_prodserver.logs import setting_up
+from django_prodserver.vocabulary import Becomes
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+#: Where Celery's scheduler remembers when it sent what, if nobody says where.
+SCHEDULE = "celerybeat-schedule"
 
 
 class _CeleryBackend(Backend):
     script = "celery"
+    keys: ClassVar[Mapping[str, Becomes]] = {
+        **Backend.keys,
+        "LOG_LEVEL": lambda backend, value: backend.level_options(value),
+    }
     package = "celery"
     extra = "celery"
     subcommand: ClassVar[str]
 
     def command(self, args: Sequence[str]) -> list[str]:
-        # -A belongs to celery itself, so it comes before the sub-command.
-        return [self.script, "-A", self.app, self.subcommand, *args]
+        # -A and -q belong to celery itself, so they come before the sub-command. A
+        # banner is no line of a log.
+        quiet = [] if self.logs_natively else ["-q"]
+        return [self.script, "-A", self.app, *quiet, self.subcommand, *args]
+
+    def level_options(self, level: str) -> Mapping[str, object]:
+        # Natively "warning", and nothing of what it does is seen.
+        return {"loglevel": level.upper()}
+
+    @property
+    def native_name(self) -> str:
+        return f"{self.script} {self.subcommand}"
 
     @property
     def app(self) -> str:
@@ -36,10 +58,19 @@ class _CeleryBackend(Backend):
         return str(app)
 
     def load(self, args: Sequence[str]) -> None:
-        self.check_loaded()
+        self.loaded_app()
+        setting_up.apply()  # after the app's own django.setup()
 
     def check_loaded(self) -> None:
-        """Import the Celery app, for a clear word where it is not there."""
+        self.loaded_app()
+
+    def loaded_app(self) -> Celery:
+        """
+        Import the Celery app.
+
+        Raises:
+            ConfigurationError: It is not there, in clear words.
+        """
         from celery import Celery
         from celery.app.utils import find_app
 
@@ -52,7 +83,7 @@ class _CeleryBackend(Backend):
             problem = f"cannot be imported: {error}"
         else:
             if isinstance(found, Celery):
-                return
+                return found
             problem = f"is a {type(found).__name__}, and no Celery app"
         hint = 'Write the path of your Celery app: "APP": "project.celery.app".'
         raise ConfigurationError(Fault.BAD_APP, f"APP {app!r} {problem}.", hint)
@@ -80,13 +111,28 @@ class CeleryWorker(_CeleryBackend):
 
     table = "celery_worker"
     subcommand = "worker"
-    keys = {"GRACEFUL_TIMEOUT": ""}
+    keys = {
+        **_CeleryBackend.keys,
+        "GRACEFUL_TIMEOUT": "",
+        "CONCURRENCY": lambda backend, value: backend.concurrency_options(value),
+        "QUEUES": "queues",
+        "MAX_TASKS": "max-tasks-per-child",
+    }
     env_prefix = "CELERY_WORKER_"
+
+    def concurrency_options(self, number: int) -> Mapping[str, object]:
+        """Return the option, if CONCURRENCY is written: the app's own is next."""
+        return {"concurrency": number} if "CONCURRENCY" in self.config else {}
+
+    def at_a_time(self, args: Sequence[str]) -> int | None:
+        if self.option("pool", args) not in ("threads", "gevent", "eventlet"):
+            return 1
+        number = self.option("concurrency", args)
+        return int(number) if number.isdecimal() else self.said("CONCURRENCY").value
 
     def must_exec(self, args: Sequence[str]) -> bool:
         """Tell whether celery must patch the standard library before all else."""
-        pool = value_of("pool", args, self.grammar)
-        pool = pool or os.environ.get("CELERY_WORKER_POOL", "")
+        pool = self.option("pool", args)
         return "gevent" in pool or "eventlet" in pool
 
     def max_age(self, args: Sequence[str]) -> float:
@@ -104,6 +150,14 @@ class CeleryWorker(_CeleryBackend):
 
         celery_worker.bound(seconds)
 
+    def prepare(self, args: Sequence[str]) -> str:
+        """Go by what the container has, where nobody says how many."""
+        conf = self.loaded_app().conf
+        given = self.option("concurrency", args)
+        if not (given or self.option("autoscale", args) or conf.worker_concurrency):
+            conf.worker_concurrency = self.said("CONCURRENCY").value
+        return ""
+
     def solo(self) -> dict[str, object]:
         return {"concurrency": 1}
 
@@ -113,7 +167,7 @@ class CeleryBeat(_CeleryBackend):
 
     table = "celery_beat"
     subcommand = "beat"
-    keys = {"GRACEFUL_TIMEOUT": ""}
+    keys = {**_CeleryBackend.keys, "GRACEFUL_TIMEOUT": ""}
     env_prefix = "CELERY_BEAT_"
 
     def bound_stop(self, seconds: float) -> None:
@@ -130,6 +184,17 @@ class CeleryBeat(_CeleryBackend):
 
         celery_beat.join()
 
+    def prepare(self, args: Sequence[str]) -> str:
+        """Put the schedule's file where it can be written, if nobody says where."""
+        conf = self.loaded_app().conf
+        is_said = self.option("schedule", args) or (
+            conf.beat_schedule_filename != SCHEDULE
+        )
+        folder = state.runtime_folder()
+        if folder and not is_said and not os.access(Path.cwd(), os.W_OK):
+            conf.beat_schedule_filename = str(Path(folder, SCHEDULE))
+        return ""
+
 
 class CeleryFlower(_CeleryBackend):
     """Run Flower, Celery's monitor, for the app at ``APP``."""
@@ -137,6 +202,7 @@ class CeleryFlower(_CeleryBackend):
     package = "flower"
     requirement = "flower"  # there is no extra for it
     table = "celery_flower"
+    keys: ClassVar[Mapping[str, Becomes]] = Backend.keys
     subcommand = "flower"
     env_prefix = "FLOWER_"
     # It serves pages, and has one for probes.

@@ -23,6 +23,10 @@ class ManagementBackend(Backend):
     def command(self, args: Sequence[str]) -> list[str]:
         return [self.script, self.management_command, *args]
 
+    @property
+    def native_name(self) -> str:
+        return f"{self.script} {self.management_command}"
+
     def check(self) -> Iterator[ConfigurationError]:
         yield from super().check()
         # "django_q" or "django_q.apps.DjangoQConfig".

@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from django.conf import settings
 
 from django_prodserver.backends.commands import ManagementBackend
+from django_prodserver.vocabulary import Becomes, Cannot
 
 
 class DjangoQ2Worker(ManagementBackend):
-    """Run a Django-Q2 cluster; what it does is in the setting ``Q_CLUSTER``."""
+    """
+    Run a Django-Q2 cluster; what it does is in the setting ``Q_CLUSTER``.
+
+    ``CONCURRENCY`` and ``MAX_TASKS`` are stronger than its "workers" and "recycle".
+    """
 
     package = "django_q"
     extra = "django-q2"
     table = "qcluster"
     management_command = "qcluster"
-    keys = {"GRACEFUL_TIMEOUT": ""}
+    keys: ClassVar[Mapping[str, Becomes]] = {
+        **ManagementBackend.keys,
+        "CONCURRENCY": "",
+        "QUEUES": Cannot(
+            "a cluster has one queue, its name; write ENV Q_CLUSTER_NAME for one of "
+            "ALT_CLUSTERS"
+        ),
+        "MAX_TASKS": "",
+        "GRACEFUL_TIMEOUT": "",
+    }
 
     def bound_stop(self, seconds: float) -> None:
         from django_prodserver.stops import qcluster
@@ -30,6 +47,7 @@ class DjangoQ2Worker(ManagementBackend):
         from django_prodserver.loops import qcluster
 
         qcluster.join()
+        self._configure()
 
     @property
     def has_broker(self) -> bool:
@@ -44,3 +62,26 @@ class DjangoQ2Worker(ManagementBackend):
         look: Callable[[], object]
         look = broker.queue_size if isinstance(broker, ORM) else broker.ping
         return look
+
+    def workers(self) -> int:
+        """Return how many: by CONCURRENCY, else the setting, else the CPUs."""
+        if "CONCURRENCY" not in self.config:
+            cluster: dict[str, Any] = getattr(settings, "Q_CLUSTER", {})
+            if given := cluster.get("workers"):
+                return int(given)
+        return int(self.said("CONCURRENCY").value)
+
+    def prepare(self, args: Sequence[str]) -> str:
+        self._configure()
+        return ""
+
+    def _configure(self) -> None:
+        """Set what Django-Q2 takes from nowhere but the settings."""
+        from django_q.conf import Conf
+
+        if "CONCURRENCY" in self.config or not Conf.conf.get("workers"):
+            Conf.WORKERS = self.workers()
+        # Natively the square of that: a stop first does all that is queued.
+        Conf.QUEUE_LIMIT = Conf.conf.get("queue_limit", Conf.WORKERS)
+        if recycle := self.said("MAX_TASKS").value:
+            Conf.RECYCLE = recycle

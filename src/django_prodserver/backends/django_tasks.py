@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from django.conf import settings
 
 from django_prodserver.arguments import value_of
 from django_prodserver.backends.commands import ManagementBackend
+from django_prodserver.backends.layers import Default
+from django_prodserver.vocabulary import Becomes, Cannot
 
 
 class DjangoTasksWorker(ManagementBackend):
@@ -20,10 +22,13 @@ class DjangoTasksWorker(ManagementBackend):
     """
 
     extra = "django-tasks"
-    keys = {"GRACEFUL_TIMEOUT": ""}
-    # Natively it reloads by itself while DEBUG is on, in a process of its own
-    # that no stop waits for; "devserver" is for that.
-    defaults = {"no-reload": True}
+    defaults = {
+        "no-reload": Default(
+            True,
+            "natively it reloads while DEBUG is on, in a process that no stop waits "
+            'for; "devserver" is for that',
+        )
+    }
 
     def __init__(self, **config: Any) -> None:
         entries = getattr(settings, "TASKS", {})
@@ -43,6 +48,16 @@ class DjangoTasksWorker(ManagementBackend):
     @property
     def package(self) -> str:  # type: ignore[override]
         return "django_rq" if self.on_rq else "django_tasks_db"
+
+    @property
+    def keys(self) -> Mapping[str, Becomes]:  # type: ignore[override]
+        """What the keys become; QUEUES are no option of rqworker's."""
+        own: dict[str, Becomes] = {"QUEUES": "queue-name", "MAX_TASKS": "max-tasks"}
+        if self.on_rq:
+            own = {"QUEUES": "", "MAX_TASKS": "max-jobs"}
+        alone = Cannot("one task at a time; start more of it")
+        shared = {**super().keys, "GRACEFUL_TIMEOUT": ""}
+        return {**shared, "CONCURRENCY": alone, **own}
 
     @property
     def requirement(self) -> str:
@@ -105,5 +120,5 @@ class DjangoTasksWorker(ManagementBackend):
         return lambda: [connection.ping() for connection in connections]
 
     def _queues(self) -> Sequence[str]:
-        found = self.entry.get("QUEUES") or getattr(settings, "RQ_QUEUES", None) or ()
-        return tuple(found)
+        found = self.said("QUEUES").value or self.entry.get("QUEUES")
+        return tuple(found or getattr(settings, "RQ_QUEUES", None) or ())

@@ -5,16 +5,18 @@ from __future__ import annotations
 import multiprocessing
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from types import SimpleNamespace
 from typing import ClassVar
 
 from django_prodserver.arguments import value_of
 from django_prodserver.backends import addresses
-from django_prodserver.backends.base import GRACEFUL_TIMEOUT
+from django_prodserver.backends.layers import Default
 from django_prodserver.backends.web import WebBackend
+from django_prodserver.logs.options import CONFIGURATIONS, ON
 from django_prodserver.sharing import stop_forks_at_once
+from django_prodserver.vocabulary import Becomes, Cannot
 
 
 class _GranianServer(WebBackend):
@@ -23,8 +25,35 @@ class _GranianServer(WebBackend):
     extra = "granian"
     table = "granian"
     sockets: ClassVar = ("uds",)
-    keys: ClassVar = {"GRACEFUL_TIMEOUT": "workers-kill-timeout"}
+    keys: ClassVar[Mapping[str, Becomes]] = {
+        **WebBackend.keys,
+        # Natively there is none, and a worker that misses the signal (10 % of
+        # stops under load, granian 2.8) is waited for without end.
+        "GRACEFUL_TIMEOUT": "workers-kill-timeout",
+        "WORKERS": "workers",
+        "TIMEOUT": Cannot("granian does not watch its workers; a probe does"),
+        # An idle connection is one whose next request's headers do not come; it
+        # takes no more than a minute.
+        "KEEP_ALIVE": lambda backend, value: {
+            "http1-header-read-timeout": min(value, 60) * 1000
+        },
+        "MAX_REQUESTS": Cannot(
+            "granian counts no requests; replace the container, or write "
+            'ARGS "workers-lifetime"'
+        ),
+        "CERTFILE": "ssl-certificate",
+        "KEYFILE": "ssl-keyfile",
+    }
     env_prefix = "GRANIAN_"
+
+    def log_options(self) -> Mapping[str, object]:
+        return {"log-config": str(CONFIGURATIONS / "granian.json")}
+
+    def access_log(self, args: Sequence[str]) -> str:
+        # Its own only where it is asked for.
+        own = value_of("access-log", args, self.grammar) is not None
+        found = super().access_log(args)
+        return "granian.access" if own and found == ON else found
 
     def must_exec(self, args: Sequence[str]) -> bool:
         return value_of("reload", args, self.grammar) is not None
@@ -59,10 +88,15 @@ class GranianASGIServer(_GranianServer):
     """Serve ``ASGI_APPLICATION`` with Granian."""
 
     interface = "asgi"
+    keys = {
+        **_GranianServer.keys,
+        "THREADS": Cannot(
+            "an event loop takes requests as they come, and each view that is not "
+            "async has a thread of its own"
+        ),
+    }
     defaults = {
-        # ASGI without lifespan, of which Django speaks none.
-        "interface": "asginl",
-        "workers-kill-timeout": GRACEFUL_TIMEOUT,
+        "interface": Default("asginl", "ASGI without lifespan: Django speaks none"),
     }
 
 
@@ -70,12 +104,9 @@ class GranianWSGIServer(_GranianServer):
     """Serve ``WSGI_APPLICATION`` with Granian."""
 
     interface = "wsgi"
-    defaults = {
-        "interface": "wsgi",
-        # Natively there is none, and a worker that misses the signal (10 % of
-        # stops under load, granian 2.8) is waited for without end.
-        "workers-kill-timeout": GRACEFUL_TIMEOUT,
-    }
+    # Natively up to 512, each with a connection to the database.
+    keys = {**_GranianServer.keys, "THREADS": "blocking-threads"}
+    defaults = {"interface": Default("wsgi", "natively it is RSGI")}
 
 
 class _WakingEvent(threading.Event):

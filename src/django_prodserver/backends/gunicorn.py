@@ -7,10 +7,12 @@ import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from django_prodserver import binding
 from django_prodserver.arguments import render, value_of, values_of
 from django_prodserver.backends import addresses
-from django_prodserver.backends.base import GRACEFUL_TIMEOUT
+from django_prodserver.backends.layers import Default
 from django_prodserver.backends.web import Interface, WebBackend
+from django_prodserver.binding import Bind
 from django_prodserver.sharing import stop_forks_at_once
 
 
@@ -29,12 +31,64 @@ class GunicornServer(WebBackend):
     table = "gunicorn"
     interface = "wsgi"
     sockets = ("bind",)
-    defaults = {
-        "graceful-timeout": GRACEFUL_TIMEOUT,
-        # One file for all of a user's gunicorns, and an error line where the
-        # home cannot be written: two servers remove each other's.
-        "no-control-socket": True,
+    access_logger = "gunicorn.access"
+    variables = ("GUNICORN_CMD_ARGS", "FORWARDED_ALLOW_IPS")
+    keys = {
+        **WebBackend.keys,
+        # It believes them, and 127.0.0.1 by default, for the scheme only.
+        "TRUSTED_PROXIES": lambda backend, value: {
+            "forwarded-allow-ips": ",".join(value)
+        },
+        "WORKERS": "workers",
+        "THREADS": lambda backend, value: backend.thread_options(value),
+        "TIMEOUT": "timeout",
+        "KEEP_ALIVE": "keep-alive",
+        "MAX_REQUESTS": "max-requests",
+        "CERTFILE": "certfile",
+        "KEYFILE": "keyfile",
     }
+
+    def default_options(self) -> Mapping[str, Default]:
+        found = {
+            "no-control-socket": Default(
+                True,
+                "one file for all of a user's gunicorns, which remove each other's, "
+                "and an error line where the home cannot be written",
+            ),
+            **super().default_options(),
+        }
+        if os.access("/dev/shm", os.W_OK):  # noqa: S108  # gunicorn makes it safe
+            why = "a worker writes there all the time, and a disk may let it wait"
+            found["worker-tmp-dir"] = Default("/dev/shm", why)  # noqa: S108
+        return found
+
+    def thread_options(self, threads: int) -> Mapping[str, object]:
+        """Return the option for THREADS: by default of no worker class but gthread."""
+        # "sync" would be made "gthread" by it, and others have no use for it.
+        args = self._configured()
+        chosen = self._value("worker-class", args) is not None or (
+            "worker_class" in self._config_file(args)
+        )
+        return {"threads": threads} if "THREADS" in self.config or not chosen else {}
+
+    def log_options(self) -> Mapping[str, object]:
+        """Return our logger, unless gunicorn's logging is configured otherwise."""
+        args = self._configured()
+        configs = ("log-config", "log-config-json")
+        if any(self._value(option, args) is not None for option in configs) or (
+            "logconfig" in self._config_file(args)
+        ):
+            return {}
+        return {"logger-class": "django_prodserver.logs.gunicorn.Logger"}
+
+    def at_a_time(self, args: Sequence[str]) -> int | None:
+        if (self._value("worker-class", args) or "sync") not in ("sync", "gthread"):
+            return None
+        threads = self._value("threads", args) or "1"
+        return int(threads) if threads.isdecimal() else 1
+
+    def bind_options(self, binds: Sequence[Bind]) -> Mapping[str, object]:
+        return {"bind": [bind.text for bind in binds]}
 
     def interface_for(self, args: Sequence[str]) -> Interface:
         worker = self._value("worker-class", args) or ""
@@ -42,7 +96,7 @@ class GunicornServer(WebBackend):
         return "asgi" if speaks_asgi else "wsgi"
 
     def address_options(self, host: str, port: str) -> Mapping[str, object]:
-        return {"bind": addresses.joined(host, port)}
+        return {"bind": binding.joined(host, port)}
 
     def forks(self, args: Sequence[str]) -> bool:
         return True

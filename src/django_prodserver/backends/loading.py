@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import logging
 import pkgutil
-import sys
 from collections.abc import Iterator
 from importlib import import_module
 
 from django_prodserver import backends, conf, patience
 from django_prodserver.arguments import ArgumentError
 from django_prodserver.backends.base import (
-    GRACEFUL_TIMEOUT,
     Backend,
     BaseServerBackend,
     KnownBackend,
@@ -19,7 +18,9 @@ from django_prodserver.backends.base import (
 from django_prodserver.conf import Process, did_you_mean
 from django_prodserver.exceptions import ConfigurationError, Fault
 from django_prodserver.health import heartbeat
+from django_prodserver.logs.setting_up import say
 from django_prodserver.masking import short
+from django_prodserver.vocabulary import KEYS
 
 _MISSING = object()
 _is_bounded = False
@@ -32,16 +33,44 @@ def load(process: Process) -> BaseServerBackend:
     Raises:
         ConfigurationError: There is none to be made, for that reason.
     """
+    backend = backend_class(process)
+    for _, fault in _wrong_keys(process, backend):
+        raise fault
+    try:
+        return backend(**process.config)
+    except ArgumentError as error:
+        message = f"['ARGS']{error.message}"
+        raise process.fault(Fault.BAD_ARGS, message, error.hint) from None
+    except ConfigurationError as error:
+        raise process.fault(error.fault, error.message, error.hint) from None
+
+
+def backend_class(process: Process) -> type[BaseServerBackend]:
+    """
+    Return the class that ``BACKEND`` names.
+
+    Raises:
+        ConfigurationError: There is none, for that reason.
+    """
     path = process.config.get("BACKEND")
     if not isinstance(path, str) or not _is_dotted(path):
         said = "has no BACKEND" if path is None else f"has the BACKEND {short(path)}"
         hint = did_you_mean_backend(str(path)) or f"For example: {conf.EXAMPLE}"
         raise process.fault(Fault.NO_BACKEND, f" {said}.", hint)
-    try:
-        return _class(process, path)(**process.config)
-    except ArgumentError as error:
-        message = f"['ARGS']{error.message}"
-        raise process.fault(Fault.BAD_ARGS, message, error.hint) from None
+    return _class(process, path)
+
+
+def _wrong_keys(
+    process: Process, backend: type[BaseServerBackend]
+) -> Iterator[tuple[str, ConfigurationError]]:
+    """Yield the neutral keys whose values are not of their form, with the fault."""
+    if not issubclass(backend, KnownBackend):
+        return  # somebody else's, whose keys are its own affair
+    for key, known in KEYS.items():
+        if key in process.config and not known.is_right(process.config[key]):
+            message = f"[{key!r}] is {short(process.config[key])}."
+            hint = f"Write {key} as {known.form}."
+            yield key, process.fault(Fault.BAD_VALUE, message, hint)
 
 
 def faults(process: Process) -> Iterator[ConfigurationError]:
@@ -50,6 +79,9 @@ def faults(process: Process) -> Iterator[ConfigurationError]:
     yield from own.values()
     process = process.without(own)
     try:
+        wrong = dict(_wrong_keys(process, backend_class(process)))
+        yield from wrong.values()
+        process = process.without(wrong)
         backend = load(process)
     except ConfigurationError as error:
         yield error
@@ -131,13 +163,12 @@ def bound_stop(backend: Backend) -> None:
     if _is_bounded:
         return
     _is_bounded = True
-    seconds = float(backend.config.get("GRACEFUL_TIMEOUT", GRACEFUL_TIMEOUT))
+    seconds = float(backend.said("GRACEFUL_TIMEOUT").value)
     try:
         backend.bound_stop(seconds)
     except (AttributeError, ImportError) as error:
         # A release that works in another way.
-        text = f"prodserver: GRACEFUL_TIMEOUT does nothing here: {error}"
-        print(text, file=sys.stderr)
+        say(f"GRACEFUL_TIMEOUT does nothing here: {error}", logging.WARNING)
 
 
 def known_backends() -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shlex
 import signal
@@ -19,6 +20,7 @@ from django_prodserver.exceptions import (
     UsageError,
 )
 from django_prodserver.health import heartbeat
+from django_prodserver.logs.setting_up import say
 from django_prodserver.masking import mask_words, short
 from django_prodserver.patience import Patience, reason, timeout
 
@@ -39,7 +41,7 @@ class ManagementCommands(KnownBackend):
     """
 
     kind = "release"
-    keys = {"COMMANDS": "", "LOCK": ""}
+    keys = {**KnownBackend.keys, "COMMANDS": "", "LOCK": ""}
 
     def max_age(self, args: Sequence[str]) -> float:
         # It has no loop that could tick: it is busy, which has no age.
@@ -113,12 +115,12 @@ class ManagementCommands(KnownBackend):
         for number, words in enumerate(commands):
             said = stop.during = shlex.join(mask_words(words))
             heartbeat.beat("busy", f"running {said}")
-            _say(f"running {said}")
+            say(f"running {said}")
             code = _run(words)
             left = "; ".join(shlex.join(mask_words(w)) for w in commands[number + 1 :])
             left = f", not running: {left}" if left else ""
             if code:
-                _say(f"{said} has failed with {code}{left}")
+                say(f"{said} has failed with {code}{left}", logging.ERROR)
                 sys.exit(code)
             if lock and not lock.is_held():
                 message = f"The lock of the database was lost during {said}{left}."
@@ -150,7 +152,7 @@ class _Stop:
     def _listen(self) -> None:
         while os.read(self._reader, 1) != bytes([signal.SIGTERM]):
             pass  # SIGINT is Python's own affair
-        os.write(2, f"prodserver: SIGTERM during {self.during}\n".encode())
+        say(f"SIGTERM during {self.during}", logging.WARNING)
         os._exit(STOPPED)
 
 
@@ -190,7 +192,7 @@ def _run(words: list[str]) -> int:
     except SystemExit as end:
         if end.code is None or isinstance(end.code, int):
             return end.code or 0
-        _say(str(end.code))
+        say(str(end.code), logging.ERROR)
         return 1
     finally:
         sys.stdout.flush()
@@ -212,7 +214,3 @@ def _words(command: object) -> list[str]:
             return text
     message = f"COMMANDS has {short(command)}, which is no command."
     raise ConfigurationError(Fault.BAD_VALUE, message, _FORM)
-
-
-def _say(text: str) -> None:
-    print(f"prodserver: {text}", file=sys.stderr, flush=True)

@@ -6,18 +6,22 @@ import multiprocessing
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import ClassVar
 
 from django_prodserver.arguments import value_of
 from django_prodserver.backends import addresses
-from django_prodserver.backends.base import GRACEFUL_TIMEOUT
+from django_prodserver.backends.layers import Default
 from django_prodserver.backends.web import Interface, WebBackend
+from django_prodserver.logs.options import CONFIGURATIONS
 from django_prodserver.sharing import stop_forks_at_once
+from django_prodserver.vocabulary import Becomes, Cannot
 
 #: Uvicorn's exit code for an application that cannot be served.
 STARTUP_FAILURE = 3
+#: The variable that tells the adapter how many threads a process has.
+THREADS = "_PRODSERVER_THREADS"
 
 
 class UvicornServer(WebBackend):
@@ -28,15 +32,35 @@ class UvicornServer(WebBackend):
     extra = "uvicorn"
     table = "uvicorn"
     interface: ClassVar[Interface] = "asgi"
-    keys = {"GRACEFUL_TIMEOUT": "timeout-graceful-shutdown"}
-    sockets = ("uds", "fd")
-    defaults = {
-        # Django speaks no lifespan: "auto" is a failed attempt at each start.
-        "lifespan": "off",
+    keys: ClassVar[Mapping[str, Becomes]] = {
+        **WebBackend.keys,
+        # Its own come before ours, and believe 127.0.0.1.
+        "TRUSTED_PROXIES": lambda backend, value: {"no-proxy-headers": True},
         # Natively a stop waits for ever.
-        "timeout-graceful-shutdown": GRACEFUL_TIMEOUT,
+        "GRACEFUL_TIMEOUT": "timeout-graceful-shutdown",
+        "WORKERS": "workers",
+        "THREADS": Cannot(
+            "an event loop takes requests as they come, and each view that is not "
+            "async has a thread of its own"
+        ),
+        "TIMEOUT": "timeout-worker-healthcheck",
+        "KEEP_ALIVE": "timeout-keep-alive",
+        "MAX_REQUESTS": Cannot(
+            "uvicorn drops connections when it replaces a worker; replace the container"
+        ),
+        "CERTFILE": "ssl-certfile",
+        "KEYFILE": "ssl-keyfile",
+    }
+    sockets = ("uds", "fd")
+    access_logger = "uvicorn.access"
+    defaults = {
+        "lifespan": Default("off", "Django speaks none: it fails at each start"),
     }
     env_prefix = "UVICORN_"
+    variables = ("FORWARDED_ALLOW_IPS",)
+
+    def log_options(self) -> Mapping[str, object]:
+        return {"log-config": str(CONFIGURATIONS / "uvicorn.json")}
 
     def must_exec(self, args: Sequence[str]) -> bool:
         """Tell whether it must load again what is loaded."""
@@ -91,11 +115,15 @@ class UvicornWSGIServer(UvicornServer):
 
     Uvicorn's own ``--interface wsgi`` is deprecated in favour of a2wsgi. This
     is a2wsgi's ``WSGIMiddleware`` around your application, on Uvicorn's ASGI
-    side (``django_prodserver.servers.wsgi``); it has 10 threads a process.
+    side (``django_prodserver.servers.wsgi``), in as many threads as ``THREADS``.
     """
 
     interface = "wsgi"
     needs = ("a2wsgi",)
+    keys = {**UvicornServer.keys, "THREADS": ""}
+
+    def environment(self) -> dict[str, str]:
+        return {THREADS: str(self.said("THREADS").value), **super().environment()}
 
     def application(self, args: Sequence[str]) -> str:
         super().application(args)  # for its errors: the adapter finds it by itself

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from django_prodserver.arguments import values_of
 from django_prodserver.backends import addresses
-from django_prodserver.backends.base import GRACEFUL_TIMEOUT
 from django_prodserver.backends.web import WebBackend
+from django_prodserver.binding import Bind
+from django_prodserver.vocabulary import Cannot
 
 
 class WaitressServer(WebBackend):
@@ -27,7 +28,39 @@ class WaitressServer(WebBackend):
     # Lists that may not be repeated, of proxy headers, are split at spaces.
     join = " "
     sockets = ("listen", "unix-socket")
-    defaults = {"graceful-timeout": GRACEFUL_TIMEOUT}
+    keys = {
+        **WebBackend.keys,
+        "LOG_LEVEL": "",
+        # Or there would be none to look at.
+        "TRUSTED_PROXIES": lambda backend, value: {
+            "no-clear-untrusted-proxy-headers": True
+        },
+        "WORKERS": Cannot("waitress is one process; use THREADS"),
+        "THREADS": "threads",
+        "TIMEOUT": Cannot(
+            "waitress is one process, which nothing watches; a probe does"
+        ),
+        # It looks for idle connections each 30 s, natively.
+        "KEEP_ALIVE": lambda backend, value: {
+            "channel-timeout": value,
+            "cleanup-interval": min(value, 30),
+        },
+        "MAX_REQUESTS": Cannot("waitress is one process; replace the container"),
+        "CERTFILE": Cannot("waitress speaks no TLS; a proxy does"),
+        "KEYFILE": Cannot("waitress speaks no TLS; a proxy does"),
+    }
+
+    def bind_options(self, binds: Sequence[Bind]) -> Mapping[str, object]:
+        if any(bind.fd for bind in binds):
+            raise self.cannot_bind(binds, "takes no socket that is open already")
+        if len(binds) == 1:
+            bind = binds[0]
+            if bind.path:
+                return {"unix-socket": bind.path}
+            return self.address_options(bind.host, bind.port)
+        if any(bind.path for bind in binds):
+            raise self.cannot_bind(binds, "listens on one socket, or on addresses")
+        return {"listen": [bind.text for bind in binds]}
 
     def addresses(self, args: Sequence[str]) -> tuple[str, ...]:
         if path := self.option("unix-socket", args):

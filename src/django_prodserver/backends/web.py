@@ -9,13 +9,18 @@ from typing import ClassVar, Literal
 
 from django.conf import settings
 
-from django_prodserver import warming
-from django_prodserver.arguments import render, value_of
-from django_prodserver.backends import addresses
+from django_prodserver import binding, warming
+from django_prodserver.arguments import drop, names, value_of
 from django_prodserver.backends.base import Backend
+from django_prodserver.backends.layers import Default
+from django_prodserver.binding import Bind
 from django_prodserver.exceptions import ConfigurationError, Fault
 from django_prodserver.health import conf as health
+from django_prodserver.logs import setting_up
+from django_prodserver.logs.options import NATIVE, OFF, ON
 from django_prodserver.masking import short
+from django_prodserver.servers import proxied
+from django_prodserver.vocabulary import AUTO, Becomes
 
 Interface = Literal["wsgi", "asgi"]
 
@@ -30,35 +35,124 @@ class WebBackend(Backend):
     target = ""
     #: The options that say the whole of an address, each by itself.
     sockets: ClassVar[tuple[str, ...]] = ()
-    keys = {"GRACEFUL_TIMEOUT": "graceful-timeout"}
+    keys: ClassVar[Mapping[str, Becomes]] = {
+        "BIND": lambda backend, value: backend.bind_options(list(binding.each(value))),
+        "GRACEFUL_TIMEOUT": "graceful-timeout",
+        "ROOT_PATH": "",
+        "TRUSTED_PROXIES": "",
+        "ACCESS_LOG": "",
+        "LOG_LEVEL": "log-level",
+        "LOG_FORMAT": lambda backend, value: (
+            {} if value == NATIVE else backend.log_options()
+        ),
+    }
+    #: The logger of the server's own access log; none if it has none.
+    access_logger: ClassVar[str] = ""
 
-    def default_options(self) -> Mapping[str, object]:
+    def default_options(self) -> Mapping[str, Default]:
         return {**super().default_options(), **self._default_address()}
+
+    def log_options(self) -> Mapping[str, object]:
+        """Return the options that have the server's own lines in our form."""
+        return {}
+
+    def access_log(self, args: Sequence[str]) -> str:
+        if not self.said("ACCESS_LOG").value or self.is_off("access-log", args):
+            return OFF
+        return self.access_logger or ON
+
+    def is_off(self, option: str, args: Sequence[str]) -> bool:
+        """Tell whether a switch is turned off, as by ``--no-access-log``."""
+        given = option in names(args, self.grammar)
+        return given and value_of(option, args, self.grammar) is None
+
+    def bind_options(self, binds: Sequence[Bind]) -> Mapping[str, object]:
+        """
+        Return the options for the addresses of ``BIND``.
+
+        Raises:
+            ConfigurationError: The server cannot listen there.
+        """
+        bind = binds[0]
+        if len(binds) > 1:
+            raise self.cannot_bind(binds, "listens on one address")
+        if bind.fd and "fd" not in self.sockets:
+            raise self.cannot_bind(binds, "takes no socket that is open already")
+        if bind.path or bind.fd:
+            return {"uds": bind.path} if bind.path else {"fd": bind.fd}
+        return self.address_options(bind.host, bind.port)
+
+    def cannot_bind(self, binds: Sequence[Bind], why: str) -> ConfigurationError:
+        given = ", ".join(bind.text for bind in binds)
+        message = f"['BIND'] is {short(given)}, and {self.package} {why}."
+        hint = 'Write BIND as one address, such as "127.0.0.1:8000".'
+        return ConfigurationError(Fault.BAD_VALUE, message, hint)
 
     def address_options(self, host: str, port: str) -> Mapping[str, object]:
         """Return the options for an address; either part may be missing."""
         parts = {"host": host, "port": port}
         return {name: value for name, value in parts.items() if value}
 
-    def _default_address(self) -> Mapping[str, object]:
+    def override(self, words: Sequence[str], stronger: Sequence[str]) -> list[str]:
+        """Return the options; an address is replaced as a whole, or host or port."""
+        given = {name for name in self._address if self._is_said(name, stronger)}
+        if given.intersection(self.sockets):
+            words = drop(words, self._address, self.grammar)
+        elif given:
+            words = drop(words, self.sockets, self.grammar)
+        return super().override(words, stronger)
+
+    @property
+    def _address(self) -> tuple[str, ...]:
+        return tuple(
+            name for name in (*self.sockets, "host", "port") if self.grammar.knows(name)
+        )
+
+    def _default_address(self) -> Mapping[str, Default]:
         """Return the options for ``PRODSERVER_HOST`` and ``PORT``, else our own."""
-        words = render(self.config.get("ARGS", {}), self.grammar)
-        if any(self._is_given(option, words) for option in self.sockets):
+        given = {name for name in self._address if self._is_given(name)}
+        if "BIND" in self.config or given.intersection(self.sockets):
             return {}
         host = os.environ.get("PRODSERVER_HOST", "")
         port = os.environ.get("PORT", "")
         # What ARGS says in part is left to the server: its users know the rest.
-        if not any(self._is_given(option, words) for option in ("host", "port")):
+        if not given:
             # Who sets PORT (Heroku, Cloud Run) is not on the loopback.
             host = host or ("0.0.0.0" if port else "127.0.0.1")  # noqa: S104
             port = port or "8000"
-        return self.address_options(host, port)
+        default = Default("", "for a proxy on this machine; the image says 0.0.0.0")
+        for name in ("PRODSERVER_HOST", "PORT"):
+            if os.environ.get(name):
+                default = Default("", "", name)
+        return {
+            name: default._replace(value=value)
+            for name, value in self.address_options(host, port).items()
+        }
 
-    def _is_given(self, option: str, words: Sequence[str]) -> bool:
-        if not self.grammar.knows(option):
-            return False
-        given = value_of(option, words, self.grammar) is not None
-        return given or self.given_elsewhere(option)
+    def _is_given(self, option: str) -> bool:
+        return self._is_said(option, self.args) or self.given_elsewhere(option)
+
+    def _is_said(self, option: str, words: Sequence[str]) -> bool:
+        return value_of(option, words, self.grammar) is not None
+
+    def environment(self) -> dict[str, str]:
+        found = super().environment()
+        workers = self.said("WORKERS").value
+        # Gunicorn reads the variable too, and takes no word for a number.
+        if workers and os.environ.get("WEB_CONCURRENCY") == AUTO:
+            found["WEB_CONCURRENCY"] = str(workers)
+        root = self.said("ROOT_PATH").value
+        proxies = self.said("TRUSTED_PROXIES").value
+        if root or proxies:
+            found[proxied.VARIABLE] = proxied.encoded(root, proxies)
+        return found
+
+    def at_a_time(self, args: Sequence[str]) -> int | None:
+        threads = self.keys.get("THREADS")
+        if not isinstance(threads, str):
+            return None
+        given = self.option(threads, args) if threads else ""
+        return int(given) if given.isdecimal() else int(self.said("THREADS").value)
 
     def interface_for(self, args: Sequence[str]) -> Interface:
         return self.interface
@@ -104,6 +198,8 @@ class WebBackend(Backend):
         """Import the application and its URLs, so that forked workers share them."""
         target = self.application(args)
         self.import_application(target)
+        # It has called django.setup() once more, which configures LOGGING.
+        setting_up.apply()
         warming.load_urls_and_what_views_use()
         warming.hand_over(target)
 
@@ -114,7 +210,7 @@ class WebBackend(Backend):
     def check(self) -> Iterator[ConfigurationError]:
         yield from super().check()
         port = os.environ.get("PORT", "")
-        if port and not addresses.is_port(port):
+        if port and not binding.is_port(port):
             message = f"PORT is {short(port)} in the environment, and no port."
             hint = "Set PORT to a number from 1 to 65535, or unset it."
             yield ConfigurationError(Fault.BAD_VALUE, message, hint)

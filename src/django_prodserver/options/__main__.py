@@ -21,16 +21,7 @@ import django
 from django.conf import settings
 
 from django_prodserver.arguments import Option
-from django_prodserver.options.readers import READERS
-
-PACKAGES = {
-    "celery_worker": "celery",
-    "celery_beat": "celery",
-    "celery_flower": "flower",
-    "db_worker": "django-tasks-db",
-    "qcluster": "django-q2",
-    "rqworker": "django-rq",
-}
+from django_prodserver.options.readers import PACKAGES, READERS
 
 WIDTH = 88
 

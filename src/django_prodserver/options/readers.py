@@ -13,6 +13,16 @@ from django_prodserver.options.parsers import (
     option_of,
 )
 
+#: The packages of the servers that are not called like them.
+PACKAGES = {
+    "celery_worker": "celery",
+    "celery_beat": "celery",
+    "celery_flower": "flower",
+    "db_worker": "django-tasks-db",
+    "qcluster": "django-q2",
+    "rqworker": "django-rq",
+}
+
 # django-prodserver 2.x and 3.x called granian from Python, so their users have
 # the names of its constructor's arguments in ARGS and not those of its options.
 _GRANIAN_ARGUMENTS = {
@@ -66,7 +76,9 @@ def granian() -> list[Option]:
 def waitress() -> list[Option]:
     from waitress.adjustments import Adjustments, asbool
 
+    # The second is ours: prodserver-waitress takes it.
     options = [option_of("flag", ["--call"])]
+    options.append(option_of("value", ["--graceful-timeout"]))
     for name, cast in Adjustments._params:
         flag = f"--{name.replace('_', '-')}"
         if cast is asbool:

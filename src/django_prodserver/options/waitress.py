@@ -26,6 +26,7 @@ OPTIONS = (
     Option(
         "expose-tracebacks", "flag", "--expose-tracebacks", off="--no-expose-tracebacks"
     ),
+    Option("graceful-timeout", "value", "--graceful-timeout"),
     Option("host", "value", "--host"),
     Option("ident", "value", "--ident"),
     Option("inbuf-overflow", "value", "--inbuf-overflow"),

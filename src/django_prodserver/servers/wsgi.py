@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 from a2wsgi import WSGIMiddleware
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-#: Each request runs in one of 10 threads, a2wsgi's default.
-application = WSGIMiddleware(import_string(settings.WSGI_APPLICATION))
+# THREADS, where the launcher says it; else a2wsgi's default.
+_THREADS = int(os.environ.get("_PRODSERVER_THREADS", "10"))
+
+application = WSGIMiddleware(import_string(settings.WSGI_APPLICATION), _THREADS)

@@ -30,7 +30,14 @@ def about(request: HttpRequest) -> JsonResponse:
 def slow(request: HttpRequest) -> HttpResponse:
     logging.getLogger("proj").warning("slow began")
     time.sleep(float(request.GET.get("s", 1)))
+    logging.getLogger("proj").warning("slow ended")
     return HttpResponse("slow done")
+
+
+def who(request: HttpRequest) -> HttpResponse:
+    """Say which process answers, after a while: several requests are spread."""
+    time.sleep(float(request.GET.get("s", 0.1)))
+    return HttpResponse(str(os.getpid()))
 
 
 async def async_slow(request: HttpRequest) -> HttpResponse:
@@ -46,6 +53,7 @@ def log(request: HttpRequest) -> HttpResponse:
 urlpatterns = [
     path("about", about),
     path("log", log),
+    path("who", who),
     path("slow", slow),
     path("async-slow", async_slow),
 ]

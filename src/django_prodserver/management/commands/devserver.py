@@ -21,8 +21,13 @@ class Command(Prodserver):
 
     def add_arguments(self, parser: CommandParser) -> None:
         cli.add_name(parser)
+        cli.add_explain(parser)
+        cli.add_printing(parser)
 
     def start(self, **options: Any) -> int:
         name = cli.only(options["names"])
         planned = development.plan(name, options["native"])
+        if options["explain"]:
+            cli.explain(planned, self.stdout.write, **options)
+            return 0
         return development.run(planned, self.stderr.write)

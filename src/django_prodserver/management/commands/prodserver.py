@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from django_prodserver import cli, reason
 from django_prodserver.exceptions import ProdserverError
+from django_prodserver.logs import setting_up
 
 
 class Command(BaseCommand):
@@ -42,6 +43,8 @@ class Command(BaseCommand):
             code = self.start(**options)
         except ProdserverError as error:
             reason.leave(f"prodserver: {error}")
+            if setting_up.tell_fatal(str(error)):
+                sys.exit(error.returncode)
             raise CommandError(str(error), returncode=error.returncode) from error
         if code:
             sys.exit(code)

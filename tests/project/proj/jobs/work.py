@@ -1,9 +1,12 @@
 """What every queue's tasks do: say in a file that they began, and that they ended."""
 
+import logging
 import os
 import time
 
 from django.conf import settings
+
+logger = logging.getLogger(__name__)
 
 
 def mark(name: str, seconds: float = 0) -> str:
@@ -11,6 +14,9 @@ def mark(name: str, seconds: float = 0) -> str:
     folder.mkdir(exist_ok=True)
     with (folder / f"{name}.began").open("a") as file:
         file.write(f"{os.getpid()}\n")
+    logger.info("working on %s", name)
+    if name == "fail":
+        raise ValueError("it fails")
     if seconds < 0:
         _hold(stubborn=seconds < -1)
     else:

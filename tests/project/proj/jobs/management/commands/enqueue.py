@@ -12,20 +12,21 @@ class Command(BaseCommand):
         parser.add_argument("queue")
         parser.add_argument("names", nargs="+")
         parser.add_argument("--seconds", type=float, default=0)
+        parser.add_argument("--on", help="The name of the queue at the broker.")
 
     def handle(self, **options: Any) -> None:
         for name in options["names"]:
-            _enqueue(options["queue"], name, options["seconds"])
+            _enqueue(options["queue"], name, options["seconds"], options["on"])
 
 
-def _enqueue(queue: str, name: str, seconds: float) -> None:
+def _enqueue(queue: str, name: str, seconds: float, on: str | None) -> None:
     if queue == "celery" or queue == "celery-late":
         import proj.celery  # noqa: F401  # makes it the current app
         from proj.jobs import celery_tasks
 
         late = queue == "celery-late"
         task = celery_tasks.mark_late if late else celery_tasks.mark
-        task.delay(name, seconds)
+        task.apply_async((name, seconds), queue=on)
     elif queue == "celery-loop":
         from proj.celery import app
 
@@ -37,4 +38,4 @@ def _enqueue(queue: str, name: str, seconds: float) -> None:
     else:
         from proj.jobs.tasks import mark
 
-        mark.enqueue(name, seconds)
+        (mark.using(queue_name=on) if on else mark).enqueue(name, seconds)

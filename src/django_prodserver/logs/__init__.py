@@ -1,0 +1,1 @@
+"""One log for every server and worker: text, or one JSON object a line."""
