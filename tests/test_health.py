@@ -216,6 +216,35 @@ def test_a_check_that_hangs_costs_one_thread_and_no_time(ask, settings, caplog):
     assert asked.threads[0].daemon, "it would keep the process from ending"
 
 
+def test_a_check_that_hangs_for_long_is_begun_anew(ask, settings, monkeypatch):
+    """What it hangs on may be gone for good, and a new connection would be well."""
+    monkeypatch.setattr(checks, "_GIVEN_UP", 0.3)
+    configure(settings, CHECK, TIMEOUT=0.1, MAX_AGE=0)
+    release = threading.Event()
+    asked.conduct = lambda: release.wait(60)
+    assert ask().status_code == 503
+    asked.conduct = lambda: None
+    wait_for(lambda: said(ask()) == READY, "ready, though the first one hangs")
+    assert asked.threads[0].is_alive()
+    release.set()
+    asked.threads[0].join(60)
+    assert said(ask()) == READY
+
+
+def test_no_more_than_a_few_checks_hang(ask, settings, monkeypatch):
+    monkeypatch.setattr(checks, "_GIVEN_UP", 0.0)
+    monkeypatch.setattr(checks, "_MOST", 3)
+    configure(settings, CHECK, TIMEOUT=0.05, MAX_AGE=0)
+    release = threading.Event()
+    asked.conduct = lambda: release.wait(60)
+    for _ in range(10):
+        assert ask().status_code == 503
+    assert asked.calls == 3
+    release.set()
+    for thread in asked.threads:
+        thread.join(60)
+
+
 def test_those_who_wait_for_one_that_hangs_are_forgotten(settings):
     """Or each probe would leave something behind, for as long as it hangs."""
     release = threading.Event()

@@ -8,8 +8,10 @@ from collections.abc import Iterator, Sequence
 _LEVEL = r"(WARNING|WARN|ERROR|CRITICAL|FATAL)"
 _PROBLEM = re.compile(
     # "[2026-11-25 22:06:16 +0000] [7] [WARNING] ...", "[... WARNING/MainProcess]",
-    # "WARNING:  ...", "22:06:16 [Q] ERROR ...", '"level": "error"'.
-    rf"(\b{_LEVEL}\b|\"level\": ?\"(warning|error|critical)\"|^Traceback|\w+Warning: )",
+    # "WARNING:  ...", "22:06:16 [Q] ERROR ...", '"level": "error"', and our own. Not
+    # the loggers "gunicorn.error" and "uvicorn.error", which say everything.
+    rf"((?<!\.)\b{_LEVEL}\b|\"level\": ?\"(warning|error|critical)\""
+    r"|^Traceback|\w+Warning: )",
     re.IGNORECASE,
 )
 ALLOWED = (

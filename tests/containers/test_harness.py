@@ -17,6 +17,7 @@ from tests.containers.logs import problems
         "[ERROR] Application callable raised an exception",
         "22:06:16 [Q] CRITICAL reincarnated worker",
         '{"level": "error", "message": "x"}',
+        "2026-11-25T23:49:20.662Z error    web[9] gunicorn.error: Worker failed",
         "Traceback (most recent call last):",
         "/app/x.py:1: DeprecationWarning: old",
     ],
@@ -30,6 +31,7 @@ def test_no_problem_in_a_log():
     log = (
         "[2026-11-25 22:06:16 +0000] [7] [INFO] Shutting down: Master\n"
         "web is ready: 200\n"
+        "2026-11-25T23:49:20.662Z info     web[9] gunicorn.error: Starting\n"
         "  File errors.py was loaded\n"
         "slow began\n"
     )

@@ -1,8 +1,9 @@
 """
-What readiness may look at: each check in a thread of its own, and never twice.
+What readiness may look at: each check in a thread of its own, and one at a time.
 
-A check that hangs for ever keeps one thread, however often it is asked for, and
-its connection is in no request's way.
+A check that hangs keeps a thread, however often it is asked for, and its connection
+is in no request's way. It is begun anew twice a minute, for what it hangs on may be
+gone for good, and what it asks for may be back.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ from django.db import connections
 from django_prodserver.health import conf
 
 logger = logging.getLogger("django_prodserver.health")
+# Seconds after which one that hangs is begun anew, and how many may hang.
+_GIVEN_UP = 30.0
+_MOST = 10
 
 
 class NotReady(Exception):
@@ -88,6 +92,7 @@ class Check:
         self._lock = threading.Lock()
         self._log_lock = threading.Lock()
         self._run: Run | None = None
+        self._going = 0
         self._said = ""
 
     def ask(self) -> Run:
@@ -96,6 +101,7 @@ class Check:
             run = self._run
             if run is None or self._is_over(run):
                 run = self._run = Run(self._timeout)
+                self._going += 1
                 self._start(run)
             return run
 
@@ -107,7 +113,10 @@ class Check:
         return False
 
     def _is_over(self, run: Run) -> bool:
-        if not run.future.done() or (self._lasts and run.future.result()):
+        if not run.future.done():
+            hangs = time.monotonic() - run.began > _GIVEN_UP
+            return hangs and self._going < _MOST
+        if self._lasts and run.future.result():
             return False
         return time.monotonic() - run.ended >= self._max_age
 
@@ -123,6 +132,7 @@ class Check:
             ).start()
         except RuntimeError as error:  # there can be no more threads
             self._say(str(error))
+            self._going -= 1
             run.end(False)
 
     def _work(self, run: Run) -> None:
@@ -139,7 +149,11 @@ class Check:
         took = time.monotonic() - run.began
         if not said and took > self._timeout:
             said = f"no answer within {self._timeout:g} s"
-        self._say(said)
+        with self._lock:
+            self._going -= 1
+            counts = run is self._run
+        if counts:  # what one says that was given up is of long ago
+            self._say(said)
         run.end(not said)
         # Afterwards: where the other side hangs, so may this.
         connections.close_all()
