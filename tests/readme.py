@@ -7,6 +7,7 @@ The README's tables of neutral keys, out of the code.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,7 @@ def _made(path: str) -> Backend:
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "proj.settings")
+    sys.path.insert(0, str(README.parent / "tests" / "project"))
     head, _, rest = README.read_text().partition(BEGIN)
     README.write_text(f"{head}{BEGIN}{tables()}{END}{rest.partition(END)[2]}")
 
