@@ -63,6 +63,7 @@ class Proxy(AbstractContextManager["Proxy"]):
 
     def __init__(self) -> None:
         self.replicas: dict[str, Replica] = {}
+        self._lock = threading.Lock()
         self._turn = itertools.count()
         proxy = self
 
@@ -87,12 +88,16 @@ class Proxy(AbstractContextManager["Proxy"]):
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def add(self, name: str, port: int) -> Replica:
-        self.replicas = {**self.replicas, name: (made := Replica(port))}
+        made = Replica(port)
+        # One may come while another goes; a new dictionary, for those who read it.
+        with self._lock:
+            self.replicas = {**self.replicas, name: made}
         return made
 
     def forget(self, name: str) -> None:
         self.replicas[name].end()
-        self.replicas = {n: r for n, r in self.replicas.items() if n != name}
+        with self._lock:
+            self.replicas = {n: r for n, r in self.replicas.items() if n != name}
 
     def __exit__(self, *error: object) -> None:
         for name in list(self.replicas):
