@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import psutil
 
 PROJECT = Path(__file__).parent / "project"
-STARTUP = 30
+STARTUP = 60
 BIN = Path(sys.executable).parent
 
 #: The three ways to say "become this process".

@@ -46,7 +46,7 @@ from tests.containers.images import LABEL, PREFIX, Images
 from tests.containers.logs import problems
 
 #: Seconds for what takes a second or two on a machine that does nothing else.
-PATIENCE = 60
+PATIENCE = 150
 PORT = 8000
 #: What Kubernetes' "restricted" profile and OpenShift ask for, and a bit more.
 HARDENED = {
