@@ -391,7 +391,7 @@ def test_celery_without_its_broker_does_not_exit_0(start: Starter):
         },
     )
     assert done.returncode == 1
-    assert "Retrying to establish a connection" in done.stderr
+    assert "Retrying to establish a connection" in done.stdout + done.stderr
 
 
 DJANGOS = ["--settings=proj.settings", "--traceback", "--no-color", "--skip-checks"]

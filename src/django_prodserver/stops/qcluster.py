@@ -62,6 +62,7 @@ class _Cluster:
         self._stop = Stop()
         self._deadline = Deadline(seconds, self._end)
         self._cutting = threading.Lock()
+        self._is_put_back = False
         self._workers: list[int] = []
         self._ledger = Ledger()
         _write_down(self._ledger)
@@ -105,16 +106,19 @@ class _Cluster:
         leave()
 
     def _put_back(self) -> None:
-        if not self._cutting.acquire(blocking=False):
-            return
-        broker = cluster.get_broker()
-        for task in self._ledger.unfinished(self._workers):
-            taken = task.pop("ack_id", None)
-            broker.enqueue(SignedPackage.dumps(task))
-            if taken is not None:
-                broker.acknowledge(taken)
-            say(f"task {task['name']} is put back")
-        self._ledger.remove()
+        # Both threads come here, and both end the process: the second waits.
+        with self._cutting:
+            if self._is_put_back:
+                return
+            broker = cluster.get_broker()
+            for task in self._ledger.unfinished(self._workers):
+                taken = task.pop("ack_id", None)
+                broker.enqueue(SignedPackage.dumps(task))
+                if taken is not None:
+                    broker.acknowledge(taken)
+                say(f"task {task['name']} is put back")
+            self._ledger.remove()
+            self._is_put_back = True
 
 
 def _write_down(ledger: Ledger) -> None:
