@@ -16,7 +16,9 @@ _PROBLEM = re.compile(
 )
 ALLOWED = (
     # The project under test says so, to be seen: at this level without LOGGING.
-    r"slow began",
+    r"slow (began|ended)",
+    # What db_worker says of a stop, natively too.
+    r"Received \w+ - shutting down gracefully",
     # granian's own default is as many threads as it has waiting connections.
     r"Configuration allows spawning up to \d+ Python threads",
 )
