@@ -57,9 +57,12 @@ image: ## Build the images prodserver-base and prodserver-base:builder.
 			--target $$target --tag $$tag .; \
 	done
 
-bench: venv ## Measure warm starts and the probe against the native commands.
+bench: venv ## Measure starts, the probe, the image and the log against what one has without.
 	$(BIN)/python -m benchmarks.warm_start
+	scripts/engine
 	$(BIN)/python -m benchmarks.probe
+	$(BIN)/python -m benchmarks.containers
+	$(BIN)/python -m benchmarks.throughput
 
 clean: ## Remove what the other targets made.
 	rm -rf $(VENV) .nox .mypy_cache .pytest_cache .ruff_cache example/.data example/static-root
