@@ -72,7 +72,7 @@ def test_what_is_beaten_is_read(started):
     beat("ready")
     assert seen(worker) == ("ready", "")
     file = Path(worker.folder) / "worker.heartbeat"
-    assert file.read_text().count("\n") == 1
+    assert file.read_text().count("\n") == 2
     assert file.stat().st_mode & 0o777 == 0o600
 
 
@@ -149,12 +149,12 @@ def test_one_of_the_future_is_none(started):
 
 
 def test_half_of_a_line_is_not_read(started):
-    """Its two ends must be of one moment."""
+    """It is there twice, and both must be the same."""
     worker = started()
     beat("ready")
     file = Path(worker.folder) / "worker.heartbeat"
     content = file.read_bytes()
-    file.write_bytes(content[:400] + content[400:].replace(b".", b"9"))
+    file.write_bytes(content[:500] + content[500:].replace(b".", b"9"))
     assert seen(worker) is None
 
 

@@ -2,9 +2,9 @@
 The heartbeat: one line, ``NAME.heartbeat`` beside the state, that says how it is.
 
 The process's own main loop writes it and nobody else, so that a loop that hangs
-shows. It is overwritten where it is: that takes no room on a device that is full,
-and a reader sees by its two ends whether it is one line or two halves. Its time is
-of the clock that nobody can set, and it names the process that wrote it: what an
+shows. It is overwritten where it is, which takes no room on a device that is full;
+and it is there twice, so that a reader sees when it is just being written. Its time
+is of the clock that nobody can set, and it names the process that wrote it: what an
 earlier one left, or another container's, is not believed.
 """
 
@@ -14,7 +14,7 @@ import os
 import time
 
 CONDITIONS = ("starting", "ready", "busy", "draining", "silent")
-_LENGTH = 512
+_HALF = 512
 # A loop may call as often as it likes.
 _OFTEN = 0.5
 
@@ -85,9 +85,8 @@ class Heart:
 
     def _write(self, now: str, condition: str, detail: str) -> None:
         text = f"{now} {condition} {self._owner} {' '.join(detail.split())}"
-        end = f" {now}\n".encode()
-        line = text.encode(errors="replace")[: _LENGTH - len(end)]
-        line = line.ljust(_LENGTH - len(end)) + end
+        half = text.encode(errors="replace")[: _HALF - 1].ljust(_HALF - 1) + b"\n"
+        line = half * 2
         for _ in range(2):
             try:
                 flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -124,12 +123,13 @@ class Beat:
 def read(state: "State") -> Beat | None:
     """Return the heartbeat of that process; None if there is none to believe."""
     for _ in range(5):
-        content = state.beside("heartbeat").decode(errors="replace")
+        content = state.beside("heartbeat")
         if not content:
             return None
-        began, condition, owner, rest = (content.split(" ", 3) + [""] * 3)[:4]
-        detail, _, ended = rest.rpartition(" ")
-        if began == ended.rstrip("\n"):
+        half = content[: len(content) // 2]
+        if half * 2 == content:
+            text = half.decode(errors="replace").rstrip("\n")
+            began, condition, owner, detail = (text.split(" ", 3) + [""] * 3)[:4]
             try:
                 age = time.monotonic() - float(began)
             except ValueError:
