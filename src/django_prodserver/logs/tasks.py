@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from django.apps import apps
+from django.conf import settings
 
 from django_prodserver.logs import context, output
 
@@ -82,11 +83,22 @@ def _celery() -> None:
         getattr(signals, name).connect(receiver, weak=False)
 
 
+def _task_packages() -> list[str]:
+    """Return Django's own tasks, from 6.0 on, and the backport where it is in use."""
+    own, backport = "django.tasks", "django_tasks"
+    if find_spec(own) is None:
+        return [backport] if find_spec(backport) else []
+    # RQ's worker speaks it on every Django. It imports all of the admin, so that
+    # nobody pays for it who has it installed and does not use it.
+    backends = [each.get("BACKEND", "") for each in settings.TASKS.values()]
+    used = any(
+        name.startswith(("django_tasks.", "django_tasks_rq.")) for name in backends
+    )
+    return [own, backport] if used else [own]
+
+
 def _django_tasks() -> None:
-    # Django's own from 6.0 on, and the backport, which RQ's worker still speaks.
-    for package in ("django.tasks", "django_tasks"):
-        if find_spec(package) is None:
-            continue
+    for package in _task_packages():
         signals = import_module(f"{package}.signals")
 
         def begin(task_result: Any, **kwargs: Any) -> None:
