@@ -22,6 +22,9 @@ UV := $(shell sed -n 's/^uv==//p' constraints.txt)
 
 venv: $(BIN)/.installed ## Install everything into .venv.
 
+docs: venv ## Build the documentation into docs/_build/html.
+	$(BIN)/sphinx-build -q -n -T -W --keep-going docs docs/_build/html
+
 demo: venv ## Start the example, web and worker, and print its address.
 	cd example && ../$(BIN)/python manage.py migrate --verbosity 0
 	cd example && ../$(BIN)/python manage.py collectstatic --noinput --verbosity 0
@@ -65,6 +68,6 @@ bench: venv ## Measure starts, the probe, the image and the log against what one
 	$(BIN)/python -m benchmarks.throughput
 
 clean: ## Remove what the other targets made.
-	rm -rf $(VENV) .nox .mypy_cache .pytest_cache .ruff_cache example/.data example/static-root
+	rm -rf $(VENV) docs/_build .nox .mypy_cache .pytest_cache .ruff_cache example/.data example/static-root
 
-.PHONY: help venv demo test lint options constraints image bench clean
+.PHONY: help venv docs demo test lint options constraints image bench clean

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,11 +14,7 @@ import pytest
 from tests import harness
 from tests.harness import MANAGE, PROJECT, Running, Web
 
-# Under nohup, or in the background of a script, they are ignored, and then by every
-# process that the tests start: a shell cannot even trap them.
-for _signum in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
-    if signal.getsignal(_signum) is signal.SIG_IGN:
-        signal.signal(_signum, signal.SIG_DFL)
+harness.hear_signals()
 
 
 @pytest.fixture(scope="session")

@@ -29,6 +29,17 @@ MODULE = (sys.executable, "-m", "django_prodserver")
 SCRIPT = (str(BIN / "prodserver"),)
 
 
+def hear_signals() -> None:
+    """
+    Undo what nohup, or the background of a script, does: these are ignored there.
+
+    And then by every process that the tests start: a shell cannot even trap them.
+    """
+    for signum in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        if signal.getsignal(signum) is signal.SIG_IGN:
+            signal.signal(signum, signal.SIG_DFL)
+
+
 def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -127,6 +138,11 @@ class Running:
     def stop(self, signum: int = signal.SIGTERM, seconds: float = STARTUP) -> int:
         self.process.send_signal(signum)
         return self.exits(seconds)
+
+    def signal_all(self, signum: int) -> None:
+        """Send it to all that it has started, as a terminal does with Ctrl-C."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signum)
 
     def left(self) -> list[psutil.Process]:
         """Return the processes of its session that are still there."""

@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.management import CommandError, load_command_class
+from django.core.management import CommandError
 from django.utils.module_loading import import_string
 
 from django_prodserver.backends import loading
@@ -26,6 +24,7 @@ from django_prodserver.exceptions import ConfigurationError, Fault
 from tests.conftest import Starter
 from tests.harness import MANAGE, MODULE, PROJECT, Web
 from tests.installed import skip_without_servers
+from tests.parsers import parse
 
 BACKENDS = "django_prodserver.backends"
 PATHS = {
@@ -54,72 +53,9 @@ def command(server, args: Any, *overrides: str) -> list[str]:
 def parsed(server, args: Any, *overrides: str) -> dict[str, Any]:
     """Return what the server's own parser makes of the native command, or fail."""
     skip_without_servers({"web": {"BACKEND": PATHS[server]}})
-    return PARSERS[server](command(server, args, *overrides)[1:])
+    return parse(command(server, args, *overrides))
 
 
-def _gunicorn(argv):
-    from gunicorn.config import Config
-
-    return vars(Config().parser().parse_args(argv))
-
-
-def _click(module: str, name: str) -> Callable[[list[str]], dict[str, Any]]:
-    def parse(argv):
-        return _context(getattr(import_module(module), name), name, argv)
-
-    return parse
-
-
-def _context(command: Any, name: str, argv, **more: Any) -> dict[str, Any]:
-    from click import UsageError
-
-    try:
-        return dict(command.make_context(name, argv, **more).params)
-    except UsageError as error:  # as click does where it is not called from Python
-        raise SystemExit(error.exit_code) from error
-
-
-def _celery(argv):
-    from celery.bin.base import CLIContext
-
-    option, path, quiet, name, *args = argv
-    assert (option, quiet) == ("-A", "-q")
-    module, _, attribute = path.rpartition(".")
-    app = getattr(import_module(module), attribute)
-    context = CLIContext(app=app, no_color=True, workdir=None)
-    found = getattr(import_module(f"celery.bin.{name}"), name)
-    return _context(found, name, args, obj=context)
-
-
-def _waitress(argv):
-    from waitress.adjustments import Adjustments
-
-    # Ours, and the only option that is.
-    own = [word for word in argv if not word.startswith("--graceful-timeout=")]
-    return Adjustments.parse_args(own)[0]
-
-
-def _management(app: str) -> Callable[[list[str]], dict[str, Any]]:
-    def parse(argv):
-        name, *args = argv
-        return vars(
-            load_command_class(app, name).create_parser("", name).parse_args(args)
-        )
-
-    return parse
-
-
-PARSERS: dict[str, Callable[[list[str]], dict[str, Any]]] = {
-    "gunicorn": _gunicorn,
-    "uvicorn": _click("uvicorn.main", "main"),
-    "granian": _click("granian.cli", "cli"),
-    "granian-wsgi": _click("granian.cli", "cli"),
-    "waitress": _waitress,
-    "celery": _celery,
-    "beat": _celery,
-    "django-tasks": _management("django_tasks_db"),
-    "django-q2": _management("django_q"),
-}
 FILE = str(Path(__file__))
 
 #: Tables 2a and 2b: what was in ARGS, and what the server is to make of it.

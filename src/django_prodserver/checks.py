@@ -84,11 +84,11 @@ def _place() -> Iterator[Warning]:
         if hasattr(settings, "PRODSERVER_HEALTH"):
             message = "PRODSERVER_HEALTH is set, and nothing answers it."
             hint = f"Put {health.MIDDLEWARE!r} first into MIDDLEWARE."
-            yield Warning(message, hint=hint, id="prodserver.W020")
+            yield Warning(message, hint=hint, id=Caution.NO_MIDDLEWARE)
     elif settings.MIDDLEWARE[0] != health.MIDDLEWARE:
         message = f"HealthMiddleware is behind {settings.MIDDLEWARE[0]!r}."
         hint = "Put it first: what comes before it can redirect a probe, or refuse it."
-        yield Warning(message, hint=hint, id="prodserver.W021")
+        yield Warning(message, hint=hint, id=Caution.MIDDLEWARE_NOT_FIRST)
 
 
 def _error(fault: ConfigurationError) -> Error:

@@ -19,8 +19,18 @@ EXAMPLE = (
     'PRODUCTION_PROCESSES = {"web": {"BACKEND": '
     '"django_prodserver.backends.gunicorn.GunicornServer"}}'
 )
-#: The keys of every process. APP is Celery's, and does nothing elsewhere.
-KEYS = ("BACKEND", "ARGS", "APP", "ENV", "PREFIX", "PRELOAD", "HEALTH", "WAIT_FOR")
+#: The keys of every process, and what each is. APP does nothing but for Celery's.
+KEYS = {
+    "BACKEND": "The dotted path of the backend.",
+    "ARGS": "The server's own options, by the names the server has for them.",
+    "APP": "The path of the Celery app, such as shop.celery.app.",
+    "ENV": "Variables for the process, set before it starts.",
+    "PREFIX": "A wrapper around the native command, as a list of words.",
+    "PRELOAD": "False starts the native command without loading the application first.",
+    "HEALTH": "The probe's: {\"MAX_AGE\": seconds} is the age at which a worker's "
+    "heartbeat no longer counts.",
+    "WAIT_FOR": f"What must be there before it starts: {needs.FORM}.",
+}
 # A name is typed in shells, and names files.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 

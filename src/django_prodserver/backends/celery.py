@@ -200,7 +200,7 @@ class CeleryFlower(_CeleryBackend):
     """Run Flower, Celery's monitor, for the app at ``APP``."""
 
     package = "flower"
-    requirement = "flower"  # there is no extra for it
+    extra = "flower"
     table = "celery_flower"
     keys: ClassVar[Mapping[str, Becomes]] = Backend.keys
     subcommand = "flower"

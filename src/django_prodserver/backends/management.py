@@ -15,6 +15,7 @@ from django_prodserver import locking
 from django_prodserver.backends.base import KnownBackend
 from django_prodserver.exceptions import (
     ConfigurationError,
+    ExitCode,
     Fault,
     UnavailableError,
     UsageError,
@@ -25,9 +26,12 @@ from django_prodserver.masking import mask_words, short
 from django_prodserver.patience import Patience, reason, timeout
 
 _FORM = 'Write COMMANDS as ["migrate --noinput", ["command", "argument"]].'
-#: What a command that was stopped in the middle exits with. Not 143, which is a
-#: clean stop for tini in the image, and so for who waits for the release.
-STOPPED = 1
+#: The keys that only this has, and what each is.
+OWN_KEYS = {
+    "COMMANDS": "The management commands of a release, in order: each a text, or a "
+    "list of words.",
+    "LOCK": "False runs them without a lock of the database. Default True.",
+}
 
 
 class ManagementCommands(KnownBackend):
@@ -41,7 +45,7 @@ class ManagementCommands(KnownBackend):
     """
 
     kind = "release"
-    keys = {**KnownBackend.keys, "COMMANDS": "", "LOCK": ""}
+    keys = {**KnownBackend.keys, **dict.fromkeys(OWN_KEYS, "")}
 
     def max_age(self, args: Sequence[str]) -> float:
         # It has no loop that could tick: it is busy, which has no age.
@@ -153,7 +157,7 @@ class _Stop:
         while os.read(self._reader, 1) != bytes([signal.SIGTERM]):
             pass  # SIGINT is Python's own affair
         say(f"SIGTERM during {self.during}", logging.WARNING)
-        os._exit(STOPPED)
+        os._exit(ExitCode.RELEASE_STOPPED)
 
 
 def _nothing(signum: int, frame: FrameType | None) -> None:

@@ -42,6 +42,12 @@ else:  # run as a file, by a Python that need not see the package
     del sys.path[0]
 
 YES, NO, UNKNOWN = range(3)
+#: What it exits with.
+EXIT_CODES = {
+    YES: "It is ready; with --live, alive.",
+    NO: "It is not.",
+    UNKNOWN: "It cannot be told, for the reason that is printed.",
+}
 USAGE = (
     "usage: prodserver-probe [--live|--ready|--drain SECONDS]"
     " [--timeout SECONDS] [--json] [NAME]"

@@ -1,0 +1,320 @@
+"""What the pages' tables say, out of the code: nothing here is kept by hand."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import filterfalse
+from pathlib import Path
+from typing import Any
+
+import django_prodserver.logs
+from django_prodserver import conf, variables, vocabulary
+from django_prodserver.arguments import render
+from django_prodserver.backends import loading, management
+from django_prodserver.backends.base import Backend, KnownBackend
+from django_prodserver.backends.web import WebBackend
+from django_prodserver.cautions import Caution
+from django_prodserver.conf import Process
+from django_prodserver.exceptions import ExitCode, Fault
+from django_prodserver.health import probe
+from django_prodserver.vocabulary import Cannot, Key
+from docs._ext.tables import Table, code, codes, of_named
+
+ROOT = Path(__file__).parent.parent.parent
+BACKENDS = "django_prodserver.backends"
+#: The columns, and the backends that share one: the second is for WSGI.
+COLUMNS = {
+    "web": {
+        "Gunicorn": ["gunicorn.GunicornServer"],
+        "Uvicorn": ["uvicorn.UvicornServer", "uvicorn.UvicornWSGIServer"],
+        "Granian": ["granian.GranianASGIServer", "granian.GranianWSGIServer"],
+        "Waitress": ["waitress.WaitressServer"],
+    },
+    "worker": {
+        "Celery": ["celery.CeleryWorker"],
+        "Django Tasks": ["django_tasks.DjangoTasksWorker"],
+        "Django-Q2": ["django_q2.DjangoQ2Worker"],
+    },
+}
+COLUMNS["shared"] = {**COLUMNS["web"], **COLUMNS["worker"]}
+KEYS = {
+    "web": vocabulary.WEB,
+    "worker": vocabulary.WORKER,
+    "shared": vocabulary.SHARED,
+}
+#: A value of each key.
+EXAMPLES: Mapping[str, Any] = {
+    "BIND": "0.0.0.0:8000",
+    "WORKERS": 4,
+    "THREADS": 4,
+    "TIMEOUT": 60,
+    "KEEP_ALIVE": 65,
+    "MAX_REQUESTS": 1000,
+    "CERTFILE": "/run/secrets/tls.crt",
+    "KEYFILE": "/run/secrets/tls.key",
+    "ROOT_PATH": "/shop",
+    "TRUSTED_PROXIES": ["10.0.0.0/8"],
+    "ACCESS_LOG": False,
+    "CONCURRENCY": 4,
+    "QUEUES": ["default", "mail"],
+    "MAX_TASKS": 1000,
+    "GRACEFUL_TIMEOUT": 25,
+    "LOG_LEVEL": "info",
+    "LOG_FORMAT": "json",
+}
+_DONE = "no option: django-prodserver does it"
+
+
+def backend(path: str, **config: Any) -> KnownBackend:
+    """Return one of our own backends, by its path within ``backends``."""
+    config = {"BACKEND": f"{BACKENDS}.{path}", "APP": "shop.celery.app", **config}
+    found = loading.load(Process("web", config))
+    if not isinstance(found, KnownBackend):
+        raise TypeError(path)
+    return found
+
+
+def known() -> dict[str, KnownBackend]:
+    """Return all of our own backends."""
+    paths = [path.removeprefix(f"{BACKENDS}.") for path in loading.known_backends()]
+    return {path: backend(path) for path in (*paths, "management.ManagementCommands")}
+
+
+def neutral_keys(kind: str, *, short: bool = False) -> Table:
+    """
+    Return the table of the keys of a kind: "web", "worker" or "shared".
+
+    Args:
+        short: Without the column of the form.
+    """
+    shared = kind == "shared"
+    head = ["Key", "Meaning", *([] if short else ["Form"]), *COLUMNS[kind]]
+    keys = KEYS[kind] if shared or not short else {**KEYS[kind], **vocabulary.SHARED}
+    columns = [[backend(path) for path in paths] for paths in COLUMNS[kind].values()]
+    rows = [
+        (key, [_meaning(key), *_form(key, short), *(_cell(key, c) for c in columns)])
+        for key in keys
+    ]
+    return of_named("key", head, rows)
+
+
+def key_translation(path: str) -> Table:
+    """Return what each neutral key becomes for a backend."""
+    found = backend(path)
+    rows = [
+        (code(f'"{key}": {_literal(EXAMPLES[key])}'), _words(path, found, key))
+        for key in vocabulary.KEYS
+        if key in found.keys
+    ]
+    return Table(("Key", "Becomes"), rows)
+
+
+def settings_keys() -> Table:
+    """Return the keys of a process that are not neutral ones."""
+    return of_named(
+        "key",
+        ("Key", "Meaning"),
+        [(k, [text]) for k, text in (*conf.KEYS.items(), *management.OWN_KEYS.items())],
+    )
+
+
+def environment() -> Table:
+    return of_named(
+        "envvar",
+        ("Variable", "Meaning", "Default"),
+        [(name, list(said)) for name, said in variables.VARIABLES.items()],
+    )
+
+
+def exit_codes() -> Table:
+    own = [(str(int(found)), found.meaning) for found in ExitCode]
+    rows = [
+        ("the server's own", "It was started."),
+        ("0", "A release, or what only prints, has done it."),
+        *own,
+    ]
+    return Table(("Code", "When"), [(_maybe_code(c), text) for c, text in rows])
+
+
+def probe_exit_codes() -> Table:
+    rows = [(code(number), text) for number, text in probe.EXIT_CODES.items()]
+    return Table(("Code", "Answer"), rows)
+
+
+def checks() -> Table:
+    return of_named(
+        "check",
+        ("Id", "What it says"),
+        [(found.value, [found.meaning]) for found in (*Fault, *Caution)],
+    )
+
+
+def extras() -> Table:
+    """Return the extras, each with what it installs."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    rows = []
+    for name, needs in project["optional-dependencies"].items():
+        what = codes(needs) if name != "all" else "All of these."
+        rows.append((code(f'pip install "django-prodserver[{name}]"'), what))
+    return Table(("Command", "Installs"), rows)
+
+
+def comparison() -> Table:
+    """Return what each backend is, side by side."""
+    head = (
+        *("`django_prodserver.backends.`", "Runs", "Extra", "Processes"),
+        *("At a time, in each", "TLS", "Replaces a worker that hangs"),
+    )
+    order = [*filter(_is_web, known().items()), *filterfalse(_is_web, known().items())]
+    return Table(head, [_compared(path, found) for path, found in order])
+
+
+def log_fields() -> Table:
+    schema = json.loads(
+        Path(django_prodserver.logs.__path__[0], "schema.json").read_text()
+    )
+    required = schema["required"]
+    rows = [
+        (
+            code(name),
+            "every line" if name in required else "",
+            said.get("type", "string"),
+            _described(said),
+        )
+        for name, said in schema["properties"].items()
+    ]
+    return Table(("Field", "In", "Type", "What it is"), rows)
+
+
+def tested_with() -> Table:
+    """Return the releases that all tests run with."""
+    pins = _pins()
+    rows = [
+        (name, ", ".join(pins[name]))
+        for found in _extras().values()
+        for name in found
+        if name in pins
+    ]
+    pairs = re.findall(r'\("(3\.\d+)", "(\d\.\d)"\)', (ROOT / "noxfile.py").read_text())
+    pythons = [f"Python {p} with Django {d}" for p, d in pairs]
+    rows = [("Python and Django", "; ".join(pythons)), *rows]
+    return Table(("Package", "Release"), list(dict.fromkeys(rows)))
+
+
+def version_of(package: str) -> str:
+    """Return the release of a package that everything is tested with."""
+    return _pins()[package][-1]
+
+
+def _extras() -> dict[str, list[str]]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return {
+        name: [re.split(r"[\[>=<]", need)[0] for need in needs]
+        for name, needs in project["optional-dependencies"].items()
+        if name != "all"
+    }
+
+
+def _pins() -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for line in (ROOT / "constraints.txt").read_text().splitlines():
+        name, _, rest = line.partition("==")
+        found.setdefault(name, []).append(rest.partition(" ;")[0])
+    return found
+
+
+def _is_web(named: tuple[str, KnownBackend]) -> bool:
+    return isinstance(named[1], WebBackend)
+
+
+def _compared(path: str, found: KnownBackend) -> Sequence[str]:
+    if not isinstance(found, Backend):
+        return (code(path), _kind(found), "", "one", "one command", "", "")
+    threads = found.at_a_time(found.args)
+    at_a_time = "as many as come" if threads is None else str(threads)
+    many = "THREADS" in found.keys and not isinstance(found.keys["THREADS"], Cannot)
+    several = [k for k in ("WORKERS", "CONCURRENCY") if _takes(found, k)]
+    return (
+        code(path),
+        _kind(found),
+        code(found.extra),
+        codes(several) or "one",
+        code("THREADS") if many else at_a_time,
+        "yes" if _takes(found, "CERTFILE") else "",
+        "yes" if _takes(found, "TIMEOUT") else "",
+    )
+
+
+def _kind(found: KnownBackend) -> str:
+    if isinstance(found, WebBackend):
+        kinds = [found.interface_for(a) for a in ([], ["--worker-class=asgi"])]
+        return f"The site, {' or '.join(dict.fromkeys(kinds)).upper()}"
+    first = (found.__doc__ or "").strip().partition(".\n")[0].partition("\n")[0]
+    return first.rstrip(".").replace("``", "`")
+
+
+def _takes(found: KnownBackend, key: str) -> bool:
+    return not isinstance(found.keys.get(key, Cannot("")), Cannot)
+
+
+def _meaning(key: str) -> str:
+    known: Key = vocabulary.KEYS[key]
+    if known.default is None:
+        return known.meaning
+    return f"{known.meaning} Default `{known.default!r}`: {known.why}."
+
+
+def _form(key: str, short: bool) -> Iterator[str]:
+    if not short:
+        yield vocabulary.KEYS[key].form
+
+
+def _cell(key: str, column: list[KnownBackend]) -> str:
+    said = [_becomes(found, key) for found in column]
+    if len(set(said)) == 1:
+        return said[0]
+    return ", ".join(
+        f"{word} ({kind})" for word, kind in zip(said, ("ASGI", "WSGI"), strict=True)
+    )
+
+
+def _becomes(found: KnownBackend, key: str) -> str:
+    if not _takes(found, key):
+        return "no"
+    return codes(_options(found, key)) or "yes"
+
+
+def _options(found: KnownBackend, key: str) -> Mapping[str, object]:
+    if not isinstance(found, Backend):
+        return {}
+    found.config = {**found.config, key: EXAMPLES[key]}
+    return found.translate(key, EXAMPLES[key])
+
+
+def _words(path: str, found: KnownBackend, key: str) -> str:
+    becomes = found.keys[key]
+    if isinstance(becomes, Cannot):
+        return f"no: {becomes.why}"
+    if not isinstance(found, Backend):
+        return _DONE
+    words = render(_options(found, key), found.grammar)
+    # Where it is installed is this machine's affair.
+    here = str(Path(django_prodserver.logs.__path__[0]))
+    return codes(shlex.quote(word.replace(here, "...")) for word in words) or _DONE
+
+
+def _literal(value: object) -> str:
+    return json.dumps(value) if not isinstance(value, bool) else repr(value)
+
+
+def _maybe_code(text: str) -> str:
+    return code(text) if text.isdecimal() else text
+
+
+def _described(said: Mapping[str, Any]) -> str:
+    text = str(said["description"])
+    return f"{text} One of {codes(said['enum'])}." if "enum" in said else text

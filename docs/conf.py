@@ -1,0 +1,83 @@
+"""How the documentation is built: "make docs"."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.metadata import version as version_of
+from pathlib import Path
+
+import django
+
+HERE = Path(__file__).parent
+# For docs._ext, and the project whose settings the backends are asked with.
+sys.path[:0] = [str(HERE.parent), str(HERE / "shop")]
+os.environ["DJANGO_SETTINGS_MODULE"] = "shop.settings"
+# What the defaults depend on is not this machine's.
+for name in ("PORT", "PRODSERVER_HOST", "PRODSERVER_LOG_FORMAT", "WEB_CONCURRENCY"):
+    os.environ.pop(name, None)
+# Before autodoc, which asks an app's config for its name, which needs settings.
+django.setup()
+
+from docs._ext import facts  # noqa: E402
+
+project = "django-prodserver"
+author = "The django-prodserver founders"
+release = version = version_of("django-prodserver")
+
+extensions = [
+    "docs._ext.directives",
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.extlinks",
+    "sphinx_copybutton",
+]
+exclude_patterns = ["_build", "shop"]
+myst_enable_extensions = ["attrs_block", "colon_fence", "deflist", "fieldlist"]
+myst_heading_anchors = 3
+
+html_theme = "furo"
+html_title = f"{project} {release}"
+html_static_path = ["_static"]
+html_css_files = ["tables.css"]
+html_copy_source = False
+html_show_sourcelink = False
+
+# A prompt is not copied, and neither is what a command says.
+copybutton_prompt_text = "$ "
+copybutton_only_copy_prompt_lines = True
+copybutton_exclude = ".linenos, .gp, .go"
+
+autodoc_typehints = "none"
+# A name of Python's or Django's in a signature is a link only where there is a
+# network for it: INTERSPHINX=1.
+if os.environ.get("INTERSPHINX"):
+    extensions.append("sphinx.ext.intersphinx")
+    intersphinx_mapping = {
+        "python": ("https://docs.python.org/3", None),
+        "django": ("https://docs.djangoproject.com/en/stable/", None),
+    }
+else:
+    nitpick_ignore_regex = [("py:.*", r"(?!django_prodserver).*")]
+
+# One line for each server's site, of the release that everything is tested with.
+extlinks = {
+    name: (f"{site}%s", None)
+    for name, site in {
+        "celery": f"https://docs.celeryq.dev/en/v{facts.version_of('celery')}/",
+        "django": "https://docs.djangoproject.com/en/"
+        f"{facts.version_of('django')[:3]}/",
+        "django-q2": "https://django-q2.readthedocs.io/en/"
+        f"v{facts.version_of('django-q2')}/",
+        "django-tasks-db": "https://github.com/RealOrangeOne/django-tasks-db/tree/"
+        f"{facts.version_of('django-tasks-db')}/",
+        "flower": f"https://flower.readthedocs.io/en/v{facts.version_of('flower')}/",
+        "granian": "https://github.com/emmett-framework/granian/tree/"
+        f"v{facts.version_of('granian')}/",
+        "gunicorn": "https://gunicorn.org/",
+        "uvicorn": "https://uvicorn.dev/",
+        "waitress": "https://docs.pylonsproject.org/projects/waitress/en/"
+        f"v{facts.version_of('waitress')}/",
+    }.items()
+}
+extlinks_detect_hardcoded_links = True

@@ -1,0 +1,149 @@
+"""What the documentation has to have, and to have right: each fact has its place."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+from django_prodserver import variables
+from django_prodserver.cautions import Caution
+from django_prodserver.exceptions import Fault
+from tests.harness import PROJECT
+
+ROOT = PROJECT.parent.parent
+DOCS = ROOT / "docs"
+PAGES = {
+    str(path.relative_to(DOCS)): path.read_text()
+    for suffix in ("md", "rst")
+    for path in DOCS.rglob(f"*.{suffix}")
+    if path.relative_to(DOCS).parts[0] not in ("_build", "shop")
+}
+BACKENDS = [name for name in PAGES if re.match(r"backends/(?!index)", name)]
+HEADINGS = [
+    "Overview",
+    "When to use",
+    "Installation",
+    "Basic configuration",
+    "ARGS translation",
+    "Configuration reference",
+    "Advanced examples",
+    "Common issues",
+    "Official documentation",
+]
+#: The hosts that pages and extlinks may link to; each was looked at.
+HOSTS = {
+    "django-q2.readthedocs.io",
+    "docs.celeryq.dev",
+    "docs.djangoproject.com",
+    "docs.pylonsproject.org",
+    "flower.readthedocs.io",
+    "github.com",
+    "gunicorn.org",
+    "uvicorn.dev",
+}
+_HERE = {"0.0.0.0", "127.0.0.1", "localhost"}
+#: Samples that are not run, by page: each has its reason there.
+SKIPPED: dict[str, int] = {}
+#: What others' programs read.
+_THEIRS = {
+    *("FORWARDED_ALLOW_IPS", "GUNICORN_CMD_ARGS", "KUBERNETES_SERVICE_HOST"),
+    *("TMPDIR", "UVICORN_WORKERS"),
+}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_begins_with_its_label(page):
+    label = r"\.\. _[a-z-]+:\n" if page.endswith(".rst") else r"\([a-z-]+\)=\n"
+    # Comments for the samples may come before.
+    text = re.sub(r"\A(%.*\n|\.\. .*[^:]\n|\n)*", "", PAGES[page])
+    assert re.match(label, text), page
+
+
+@pytest.mark.parametrize("page", BACKENDS)
+def test_a_backends_page_has_its_headings(page):
+    assert re.findall(r"^## (.+)$", PAGES[page], re.MULTILINE) == HEADINGS
+
+
+@pytest.mark.parametrize("page", BACKENDS)
+def test_a_backends_page_is_short(page):
+    assert len(PAGES[page].splitlines()) <= 120
+
+
+def test_all_our_names_on_the_pages_are_there():
+    """A check, a variable or an extra that is gone is on no page any more."""
+    text = "\n".join([*PAGES.values(), (ROOT / "README.md").read_text()])
+    known = {found.value for found in (*Fault, *Caution)}
+    assert set(re.findall(r"prodserver\.[EWI]\d{3}", text)) <= known
+    ours = set(re.findall(r"\bPRODSERVER_[A-Z_]+\b", text)) - {"PRODSERVER_HEALTH"}
+    assert ours <= set(variables.VARIABLES)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    for need in re.findall(r"django-prodserver\[[^\]]*\]", text):
+        assert Requirement(need).extras <= set(project["optional-dependencies"])
+
+
+def test_each_variable_that_we_read_is_in_the_table():
+    entrypoint = (ROOT / "docker" / "entrypoint.sh").read_text()
+    modules = (ROOT / "src").rglob("*.py")
+    source = [path.read_text() for path in modules if path.name != "variables.py"]
+    text = "\n".join([*source, entrypoint])
+    # Those that begin with "_" are for the process that it starts.
+    read = set(re.findall(r'os\.environ(?:\.get\(|\[)"([A-Z]\w+)"', text))
+    read |= set(re.findall(r"\$\{([A-Z]\w+)", entrypoint))
+    assert read - _THEIRS <= set(variables.VARIABLES)
+    for name in variables.VARIABLES:
+        assert re.search(rf"\b{name}\b", text), name
+
+
+@pytest.mark.parametrize("page", [*PAGES, "conf.py"])
+def test_links_are_of_the_form_and_to_hosts_that_were_looked_at(page):
+    text = PAGES.get(page) or (DOCS / page).read_text()
+    for url in re.findall(r"""\bhttps?://[^\s)>\]"'`]+""", text):
+        scheme, _, rest = url.partition("://")
+        host = re.split("[/:]", rest)[0]
+        if host in _HERE or host.endswith("example.com"):
+            continue
+        assert scheme == "https", url
+        assert url[-1] not in ".,;:", url
+        assert host in HOSTS | {"docs.python.org"}, url
+
+
+def test_skipped_samples_are_few_and_known():
+    samples = pytest.importorskip("docs._ext.samples")
+    skipped = {
+        page: len(found)
+        for page in PAGES
+        if (found := [s for s in samples.of_page(DOCS / page) if s.skipped])
+    }
+    assert skipped == SKIPPED
+
+
+def test_samples_that_another_test_runs_are_run_by_it():
+    samples = pytest.importorskip("docs._ext.samples")
+    for page in PAGES:
+        if test := samples.tested_by(DOCS / page):
+            assert Path(page).name in (ROOT / test).read_text(), page
+
+
+def test_read_the_docs_installs_what_exists():
+    yaml = pytest.importorskip("yaml")
+    config = yaml.safe_load((ROOT / ".readthedocs.yaml").read_text())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    pip, install = config["build"]["jobs"]["install"]
+    assert "s/^uv==//p" in pip
+    assert re.search(r"^uv==", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
+    assert "--constraint constraints.txt" in install
+    for group in re.findall(r"--group (\S+)", install):
+        assert group in project["dependency-groups"]
+    for extra in re.findall(r"\.\[(.+?)\]", install):
+        assert extra in project["project"]["optional-dependencies"]
+    python = config["build"]["tools"]["python"]
+    assert (
+        f"Programming Language :: Python :: {python}"
+        in (project["project"]["classifiers"])
+    )
+    assert (ROOT / config["sphinx"]["configuration"]).exists()
+    assert config["sphinx"]["fail_on_warning"] is True
