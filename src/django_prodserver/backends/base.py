@@ -160,8 +160,9 @@ class Backend(KnownBackend):
     needs: ClassVar[tuple[str, ...]] = ()
     #: ``pip install "django-prodserver[extra]"``.
     extra: ClassVar[str]
-    #: The table in ``django_prodserver.options`` that describes the command.
-    table: ClassVar[str]
+    #: The table in ``django_prodserver.options`` that describes the command; "" for a
+    #: command of somebody else's, of whose options nothing is known.
+    table: ClassVar[str] = ""
     #: What the server wants between list items of an option it takes once.
     join: ClassVar[str] = ","
     #: Options given where nothing else gives them, beside those of the keys.

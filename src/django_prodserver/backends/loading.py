@@ -236,5 +236,5 @@ def _checked(process: Process, path: str, backend: object) -> type[BaseServerBac
 def _missing(backend: type[BaseServerBackend]) -> list[str]:
     """Return what a class lacks to be a backend and not a base of some."""
     methods = [f"{name}()" for name in sorted(backend.__abstractmethods__)]
-    declared = ("script", "package", "table") if issubclass(backend, Backend) else ()
+    declared = ("script", "package") if issubclass(backend, Backend) else ()
     return methods + [name for name in declared if not hasattr(backend, name)]

@@ -11,4 +11,5 @@ from django_prodserver.arguments import Grammar
 @functools.cache
 def grammar(server: str, join: str = ",") -> Grammar:
     """Return what is known of a server's options, without importing the server."""
-    return Grammar(import_module(f".{server}", __name__).OPTIONS, join)
+    known = import_module(f".{server}", __name__).OPTIONS if server else ()
+    return Grammar(known, join)
