@@ -26,8 +26,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from benchmarks.warm_start import machine
 
+from benchmarks.warm_start import machine
 from tests.conftest import Starter
 from tests.harness import MODULE, Running, Web, free_port, wait_for
 from tests.servers import config
@@ -68,6 +68,8 @@ def main() -> None:
     names = parser.parse_args().names
     with tempfile.TemporaryDirectory(prefix="ps") as folder, redis(folder) as url:
         found = {name: measure(name, Path(folder), url) for name in names}
+    if RESULTS.exists():  # of which these are some
+        found = json.loads(RESULTS.read_text())["processes"] | found
     result = {"machine": machine(), "options": {"seconds": WORK}, "processes": found}
     RESULTS.write_text(json.dumps(result, indent=2) + "\n")
 

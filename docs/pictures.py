@@ -97,7 +97,9 @@ def shown(picture: str) -> list[str]:
 
 def fitted(lines: Sequence[str]) -> list[str]:
     """Return the lines as a terminal of that width shows them that does not wrap."""
-    return [line if len(line) <= COLUMNS else f"{line[: COLUMNS - 1]}…" for line in lines]
+    return [
+        line if len(line) <= COLUMNS else f"{line[: COLUMNS - 1]}…" for line in lines
+    ]
 
 
 def svg(argv: Sequence[str], lines: Sequence[str]) -> str:
@@ -152,11 +154,15 @@ def _project() -> Iterator[tuple[Path, dict[str, str]]]:
             for name, value in os.environ.items()
             if not (_LEFT_OUT.fullmatch(name) or _PREFIXES.match(name))
         }
-        yield folder, kept | {
-            "DJANGO_SETTINGS_MODULE": "pictures",
-            "PRODSERVER_RUNTIME_DIR": str(folder),
-            "TZ": "UTC",
-        }
+        yield (
+            folder,
+            kept
+            | {
+                "DJANGO_SETTINGS_MODULE": "pictures",
+                "PRODSERVER_RUNTIME_DIR": str(folder),
+                "TZ": "UTC",
+            },
+        )
 
 
 def _life(argv: Sequence[str], folder: Path, env: Mapping[str, str]) -> str:
@@ -189,7 +195,7 @@ def _life(argv: Sequence[str], folder: Path, env: Mapping[str, str]) -> str:
 
 
 def _answers(url: str) -> bool:
-    request = urllib.request.Request(url, headers={"X-Request-ID": "order-17"})
+    request = urllib.request.Request(url, headers={"X-Request-ID": "order-17"})  # noqa: S310
     with contextlib.suppress(OSError), urllib.request.urlopen(request) as response:  # noqa: S310
         return bool(response.status == 200)
     return False
@@ -221,12 +227,10 @@ _PID = re.compile(r"(pid[ =:]+|\[|8000 \()(\d+)")
 
 def _pids(text: str) -> dict[str, int]:
     """Return another pid for each: the two that were started have the first."""
-    found = [
-        re.findall(rf"{name} started \(pid=(\d+)\)", text) for name in ("web", "worker")
-    ]
-    others = [pid for _, pid in _PID.findall(text)]
-    every = dict.fromkeys([*sum(found, []), *others])
-    return {pid: 101 + number for number, pid in enumerate(every)}
+    started = dict(re.findall(r"(\w+) started \(pid=(\d+)\)", text))
+    pids = [started[name] for name in ("web", "worker") if name in started]
+    pids += [pid for _, pid in _PID.findall(text)]
+    return {pid: 101 + number for number, pid in enumerate(dict.fromkeys(pids))}
 
 
 def _script(name: str) -> str:
@@ -234,9 +238,8 @@ def _script(name: str) -> str:
 
 
 def _run(script: str, *args: str, cwd: Path, env: Mapping[str, str]) -> None:
-    subprocess.run(
-        [_script(script), *args], cwd=cwd, env={**env, "PYTHONPATH": str(cwd)}, check=True
-    )
+    env = {**env, "PYTHONPATH": str(cwd)}
+    subprocess.run([_script(script), *args], cwd=cwd, env=env, check=True)
 
 
 if __name__ == "__main__":

@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from docs._ext.directives import Facts
+from docs._ext.tables import Table
 from sphinx.application import Sphinx
 from sphinx.util.typing import ExtensionMetadata
 
-from docs._ext.directives import Facts
-from docs._ext.tables import Table, code
+from docs._ext import tables
 
 RESULTS = Path(__file__).parent.parent.parent / "benchmarks" / "results"
 
@@ -19,7 +20,7 @@ RESULTS = Path(__file__).parent.parent.parent / "benchmarks" / "results"
 def probe_costs() -> Table:
     """Return what asking a process takes, and what it takes by other means."""
     rows = [
-        (_NAMES.get(name, name), code(way), f"{cpu:.0f} ms", f"{memory:.0f} MB")
+        (_NAMES.get(name, name), tables.code(way), f"{cpu:.0f} ms", f"{memory:.0f} MB")
         for name, ways in _results("probe")["processes"].items()
         for way, (cpu, _, memory) in ((w, found["median"]) for w, found in ways.items())
     ]
@@ -38,8 +39,8 @@ def warm_start() -> Table:
     for name, found in result["servers"].items():
         (seconds, mib), ours = found["medians"]["native"], found["medians"][_OURS]
         ratios = found["ratios"][_OURS]
-        time = (f"{seconds:.2f} s", f"{ours[0]:.2f} s", f"× {ratios[0]:.2f}")
-        memory = (f"{mib:.0f} MiB", f"{ours[1]:.0f} MiB", f"× {ratios[1]:.2f}")
+        time = (f"{seconds:.2f} s", f"{ours[0]:.2f} s", _times(ratios[0]))
+        memory = (f"{mib:.0f} MiB", f"{ours[1]:.0f} MiB", _times(ratios[1]))
         rows.append((name, *time, *memory))
     return Table(head, rows)
 
@@ -68,13 +69,18 @@ _MORE = {
 
 def _does(name: str, word: str, seen: Mapping[str, Any]) -> str:
     """Return in words what was seen."""
-    code_, done = seen["code"], seen["work"] == "done"
-    if code_ is None:
+    code, done = seen["code"], seen["work"] == "done"
+    if code is None:
         plain = "replaces its workers" if seen["replaced"] else "goes on"
         return _MORE.get((name.partition(" ")[0], word), plain)
-    if seen["left"]:
-        return f"orphans, {code_}"
-    return f"{'finishes' if done else 'cut'}, {code_}"
+    # As a shell shows a signal.
+    shown = code if code >= 0 else 128 - code
+    what = "orphans" if seen["left"] else "finishes" if done else "cut"
+    return f"{what}, {shown}"
+
+
+def _times(ratio: float) -> str:
+    return f"\u00d7 {ratio:.2f}"
 
 
 def _results(name: str) -> dict[str, Any]:
