@@ -27,6 +27,7 @@ release = version = version_of("django-prodserver")
 
 extensions = [
     "docs._ext.directives",
+    "docs._ext.measured",
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.extlinks",

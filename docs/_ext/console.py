@@ -73,9 +73,13 @@ def commands(source: str) -> list[Command]:
     return found
 
 
-def run(command: Command, folder: Path, env: Mapping[str, str]) -> None:
+def run(
+    command: Command, folder: Path, env: Mapping[str, str], port: int = 8000
+) -> None:
     """
     Run a command that ends by itself.
+
+    What it prints is to have the port of the page, 8000, and not that one.
 
     Raises:
         WrongSample: It prints something else, or fails without a word of it.
@@ -97,7 +101,8 @@ def run(command: Command, folder: Path, env: Mapping[str, str]) -> None:
             timeout=120,
         )
         if command.output:
-            return "" if _matches(command.output, done.stdout) else done.stdout or "-"
+            output = _with_port(done.stdout, port)
+            return "" if _matches(command.output, output) else output or "-"
         return f"{done.stdout}exit code {done.returncode}" if done.returncode else ""
 
     printed = said()
@@ -127,7 +132,7 @@ def run_and_stop(
     process = Running(_shell(command), env, log, folder)
 
     def output() -> str:
-        return re.sub(rf"\b{port}\b", "8000", process.output)
+        return _with_port(process.output, port)
 
     def begins(lines: list[str], more: str = "") -> bool:
         return bool(re.match(f"{_pattern(lines)}(\n|$){more}", output()))
@@ -135,7 +140,7 @@ def run_and_stop(
     try:
         process.until(lambda: begins(command.output), "its output")
         for other in command.meanwhile:
-            run(other, folder, env)
+            run(other, folder, env, port)
         # As a terminal does: to all that is in it.
         process.signal_all(signal.SIGINT)
         process.exits()
@@ -153,6 +158,10 @@ def run_and_stop(
 def _shell(command: Command) -> list[str]:
     # "exec": what is started is what gets the signal.
     return ["bash", "-c", command.words]
+
+
+def _with_port(text: str, port: int) -> str:
+    return re.sub(rf"\b{port}\b", "8000", text)
 
 
 def _matches(lines: list[str], printed: str) -> bool:

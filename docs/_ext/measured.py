@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from docs._ext.directives import Facts
-from docs._ext.tables import Table
 from sphinx.application import Sphinx
 from sphinx.util.typing import ExtensionMetadata
 
 from docs._ext import tables
+from docs._ext.directives import Facts
+from docs._ext.tables import Table
 
 RESULTS = Path(__file__).parent.parent.parent / "benchmarks" / "results"
 
