@@ -59,7 +59,7 @@ _THEIRS = {
 def test_a_page_begins_with_its_label(page):
     label = r"\.\. _[a-z-]+:\n" if page.endswith(".rst") else r"\([a-z-]+\)=\n"
     # Comments for the samples may come before.
-    text = re.sub(r"\A(%.*\n|\.\. .*[^:]\n|\n)*", "", PAGES[page])
+    text = re.sub(r"\A(%.*\n|\.\. .*[^:\n]\n|\n)*", "", PAGES[page])
     assert re.match(label, text), page
 
 

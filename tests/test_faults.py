@@ -226,14 +226,14 @@ CASES = {
     "backend-unfinished-declarative": Case(
         web(BACKEND=f"{__name__}.NoCommand"),
         F.NOT_A_BACKEND,
-        "NoCommand' has no command(), script, package, table.",
-        "Write command(), script, package, table in it.",
+        "NoCommand' has no command(), script, package.",
+        "Write command(), script, package in it.",
     ),
     "backend-base": Case(
         web(BACKEND=f"{BACKENDS}.web.WebBackend"),
         F.NOT_A_BACKEND,
-        "WebBackend' has no script, package, table.",
-        "Write script, package, table in it.",
+        "WebBackend' has no script, package.",
+        "Write script, package in it.",
     ),
     "server-not-installed": Case(
         web(BACKEND=f"{__name__}.NotThere"),
