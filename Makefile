@@ -23,7 +23,8 @@ UV := $(shell sed -n 's/^uv==//p' constraints.txt)
 venv: $(BIN)/.installed ## Install everything into .venv.
 
 docs: venv ## Build the documentation into docs/_build/html.
-	$(BIN)/sphinx-build -q -n -T -W --keep-going docs docs/_build/html
+	@# -E: the tables come out of the code, of which Sphinx does not know.
+	$(BIN)/sphinx-build -q -E -n -T -W --keep-going docs docs/_build/html
 
 demo: venv ## Start the example, web and worker, and print its address.
 	cd example && ../$(BIN)/python manage.py migrate --verbosity 0

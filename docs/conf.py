@@ -61,24 +61,28 @@ if os.environ.get("INTERSPHINX"):
 else:
     nitpick_ignore_regex = [("py:.*", r"(?!django_prodserver).*")]
 
-# One line for each server's site, of the release that everything is tested with.
+# One line for each server's documentation, of the release that all is tested with.
 extlinks = {
-    name: (f"{site}%s", None)
+    name: (f"{site}/%s", None)
     for name, site in {
-        "celery": f"https://docs.celeryq.dev/en/v{facts.version_of('celery')}/",
-        "django": "https://docs.djangoproject.com/en/"
-        f"{facts.version_of('django')[:3]}/",
-        "django-q2": "https://django-q2.readthedocs.io/en/"
-        f"v{facts.version_of('django-q2')}/",
-        "django-tasks-db": "https://github.com/RealOrangeOne/django-tasks-db/tree/"
-        f"{facts.version_of('django-tasks-db')}/",
-        "flower": f"https://flower.readthedocs.io/en/v{facts.version_of('flower')}/",
-        "granian": "https://github.com/emmett-framework/granian/tree/"
-        f"v{facts.version_of('granian')}/",
-        "gunicorn": "https://gunicorn.org/",
-        "uvicorn": "https://uvicorn.dev/",
-        "waitress": "https://docs.pylonsproject.org/projects/waitress/en/"
-        f"v{facts.version_of('waitress')}/",
+        "celery": f"https://docs.celeryq.dev/en/v{facts.version_of('celery')}",
+        "django": f"https://docs.djangoproject.com/en/{facts.version_of('django')[:3]}",
+        "django-q2": "https://github.com/django-q2/django-q2/blob/"
+        f"v{facts.version_of('django-q2')}/docs",
+        "django-tasks-db": "https://github.com/RealOrangeOne/django-tasks-db/blob/"
+        f"{facts.version_of('django-tasks-db')}",
+        "django-tasks-rq": "https://github.com/RealOrangeOne/django-tasks-rq/blob/"
+        f"{facts.version_of('django-tasks-rq')}",
+        "flower": "https://github.com/mher/flower/blob/"
+        f"v{facts.version_of('flower')}/docs",
+        "granian": "https://github.com/emmett-framework/granian/blob/"
+        f"v{facts.version_of('granian')}",
+        "gunicorn": "https://github.com/benoitc/gunicorn/blob/"
+        f"{facts.version_of('gunicorn')}/docs/content",
+        "uvicorn": "https://github.com/Kludex/uvicorn/blob/"
+        f"{facts.version_of('uvicorn')}/docs",
+        "waitress": "https://github.com/Pylons/waitress/blob/"
+        f"v{facts.version_of('waitress')}/docs",
     }.items()
 }
 extlinks_detect_hardcoded_links = True

@@ -219,6 +219,15 @@ def test_what_is_fine_is_not_warned_of(entry, configured):
     assert [message.id for message in checks.check_deployment()] == [Caution.SQLITE]
 
 
+def test_the_entry_of_tasks_is_no_option_of_rqs_worker(configured):
+    backend = "django_prodserver.backends.django_tasks.DjangoTasksWorker"
+    configured(
+        {"BACKEND": backend, "ARGS": {"backend": "reports"}},
+        TASKS={"reports": {"BACKEND": "django_tasks_rq.RQBackend"}},
+    )
+    assert checks.check_processes() == []
+
+
 def test_a_loopback_address_in_a_container(configured, monkeypatch):
     monkeypatch.setattr(deploy, "in_container", lambda: True)
     configured({})

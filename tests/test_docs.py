@@ -10,8 +10,10 @@ import pytest
 from packaging.requirements import Requirement
 
 from django_prodserver import variables
+from django_prodserver.backends import loading
 from django_prodserver.cautions import Caution
 from django_prodserver.exceptions import Fault
+from docs._ext import facts
 from tests.harness import PROJECT
 
 ROOT = PROJECT.parent.parent
@@ -36,14 +38,10 @@ HEADINGS = [
 ]
 #: The hosts that pages and extlinks may link to; each was looked at.
 HOSTS = {
-    "django-q2.readthedocs.io",
     "docs.celeryq.dev",
     "docs.djangoproject.com",
-    "docs.pylonsproject.org",
-    "flower.readthedocs.io",
+    "docs.python.org",
     "github.com",
-    "gunicorn.org",
-    "uvicorn.dev",
 }
 _HERE = {"0.0.0.0", "127.0.0.1", "localhost"}
 #: Samples that are not run, by page: each has its reason there.
@@ -57,7 +55,7 @@ _THEIRS = {
 
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_begins_with_its_label(page):
-    label = r"\.\. _[a-z-]+:\n" if page.endswith(".rst") else r"\([a-z-]+\)=\n"
+    label = r"\.\. _[a-z0-9-]+:\n" if page.endswith(".rst") else r"\([a-z0-9-]+\)=\n"
     # Comments for the samples may come before.
     text = re.sub(r"\A(%.*\n|\.\. .*[^:\n]\n|\n)*", "", PAGES[page])
     assert re.match(label, text), page
@@ -71,6 +69,25 @@ def test_a_backends_page_has_its_headings(page):
 @pytest.mark.parametrize("page", BACKENDS)
 def test_a_backends_page_is_short(page):
     assert len(PAGES[page].splitlines()) <= 120
+
+
+def test_each_backend_has_a_page_and_a_row():
+    text = "\n".join(PAGES[page] for page in BACKENDS)
+    told = " ".join(re.findall(r"^```\{key-translation\} (.+)$", text, re.M)).split()
+    prefix = f"{facts.BACKENDS}."
+    known = [path.removeprefix(prefix) for path in loading.known_backends()]
+    assert sorted(told) == sorted([*known, "management.ManagementCommands"])
+    assert sorted(facts.known()) == sorted(told)
+    assert "{backend-comparison}" in PAGES["backends/index.md"]
+
+
+def test_each_extra_is_told_of():
+    text = "\n".join(PAGES[page] for page in BACKENDS)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    for extra in set(project["optional-dependencies"]) - {"all", "honcho"}:
+        assert re.search(rf'pip install "django-prodserver\[[^"]*\b{extra}\b', text), (
+            extra
+        )
 
 
 def test_all_our_names_on_the_pages_are_there():
@@ -108,7 +125,7 @@ def test_links_are_of_the_form_and_to_hosts_that_were_looked_at(page):
             continue
         assert scheme == "https", url
         assert url[-1] not in ".,;:", url
-        assert host in HOSTS | {"docs.python.org"}, url
+        assert host in HOSTS, url
 
 
 def test_skipped_samples_are_few_and_known():

@@ -23,7 +23,7 @@ WRONG = {
     "{envvar}`PROT`": "'envvar' reference target not found: PROT",
     "{ref}`nowhere`": "undefined label: 'nowhere'",
     "[nowhere](nowhere.md)": "'nowhere.md'",
-    "[settings](https://gunicorn.org/settings)": "hardcoded link",
+    "[guide](https://docs.celeryq.dev/en/v5.7.0/guide)": "hardcoded link",
     "```{nothing}\n```": "Unknown directive type: 'nothing'",
 }
 

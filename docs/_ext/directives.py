@@ -90,12 +90,13 @@ class NeutralKeys(Facts):
 
 
 class KeyTranslation(Facts):
-    """What each neutral key becomes for a backend."""
+    """What each neutral key becomes for some backends."""
 
     required_arguments = 1
+    final_argument_whitespace = True
 
     def table(self) -> Table:
-        return facts.key_translation(self.arguments[0])
+        return facts.key_translation(self.arguments[0].split())
 
 
 def _without_arguments(make: Callable[[], Table]) -> type[Facts]:

@@ -102,15 +102,16 @@ def neutral_keys(kind: str, *, short: bool = False) -> Table:
     return of_named("key", head, rows)
 
 
-def key_translation(path: str) -> Table:
-    """Return what each neutral key becomes for a backend."""
-    found = backend(path)
+def key_translation(paths: Sequence[str]) -> Table:
+    """Return what each neutral key becomes for some backends, a column each."""
+    found = [backend(path) for path in paths]
     rows = [
-        (code(f'"{key}": {_literal(EXAMPLES[key])}'), _words(path, found, key))
+        [code(f'"{key}": {_literal(EXAMPLES[key])}'), *(_words(f, key) for f in found)]
         for key in vocabulary.KEYS
-        if key in found.keys
+        if any(key in f.keys for f in found)
     ]
-    return Table(("Key", "Becomes"), rows)
+    names = [f"Becomes for {path.partition('.')[2]}" for path in paths]
+    return Table(("Key", *(names if len(paths) > 1 else ["Becomes"])), rows)
 
 
 def settings_keys() -> Table:
@@ -252,7 +253,8 @@ def _compared(path: str, found: KnownBackend) -> Sequence[str]:
 def _kind(found: KnownBackend) -> str:
     if isinstance(found, WebBackend):
         kinds = [found.interface_for(a) for a in ([], ["--worker-class=asgi"])]
-        return f"The site, {' or '.join(dict.fromkeys(kinds)).upper()}"
+        names = [kind.upper() for kind in dict.fromkeys(kinds)]
+        return f"The site, {' or '.join(names)}"
     first = (found.__doc__ or "").strip().partition(".\n")[0].partition("\n")[0]
     return first.rstrip(".").replace("``", "`")
 
@@ -295,7 +297,9 @@ def _options(found: KnownBackend, key: str) -> Mapping[str, object]:
     return found.translate(key, EXAMPLES[key])
 
 
-def _words(path: str, found: KnownBackend, key: str) -> str:
+def _words(found: KnownBackend, key: str) -> str:
+    if key not in found.keys:
+        return "no such key"
     becomes = found.keys[key]
     if isinstance(becomes, Cannot):
         return f"no: {becomes.why}"

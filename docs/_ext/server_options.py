@@ -27,6 +27,8 @@ _EVERYWHERE = {
         "workers": "1, or $WEB_CONCURRENCY",
     },
     "celery_worker": {"hostname": "celery@%h"},
+    "db_worker": {"reload": "DEBUG", "worker-id": "random letters"},
+    "waitress": {"unix-socket-perms": "600"},
 }
 #: Where the server says nothing of an option.
 _UNTOLD = {
@@ -44,9 +46,9 @@ _UNTOLD = {
         "without-heartbeat": "Send no events that say it is alive.",
         "without-mingle": "Do not ask other workers at the start.",
     },
-    "db_worker": {"reload": "Reload the worker on code changes."},
     "waitress": {
         "graceful-timeout": "Seconds that a stop waits for requests; ours.",
+        "trusted-proxy": "The proxy whose headers are believed.",
     },
 }
 
@@ -81,6 +83,9 @@ def options(server: str, names: list[str]) -> Table:
         told = said.get(name, Said(None, ""))
         default = _EVERYWHERE.get(server, {}).get(name) or _text(told.default, option)
         help = _UNTOLD.get(server, {}).get(name) or _sentence(told.help)
+        if not help:
+            message = f"{release} says nothing of --{name}: write it in _UNTOLD"
+            raise LookupError(message)
         rows.append((code(name), option.kind, default, ours(name), help))
     head = ("Option", "Value", f"Default in {release}", "Default here", "Meaning")
     return Table(head, rows)
@@ -124,7 +129,9 @@ def _text(default: object, option: Option) -> str:
 
 def _sentence(text: str) -> str:
     """Return the first sentence of a help text, on one line."""
-    line = " ".join(text.replace("``", "`").split())
+    line = " ".join(text.replace("``", "`").replace("%%", "%").split())
+    if not line:
+        return ""
     found = re.match(r"(.*?[^.]\.)(?= [A-Z(]|$)", line)
     first = found[1] if found else line
     return first[:1].upper() + first[1:] if first.endswith(".") else f"{first}."
@@ -134,12 +141,12 @@ def _gunicorn(server: str) -> Iterator[tuple[str, Said]]:
     from gunicorn.config import KNOWN_SETTINGS
 
     for setting in KNOWN_SETTINGS:
-        if setting.cli:
-            name = setting.cli[-1].removeprefix("--").removeprefix("no-")
-            # Its texts are reStructuredText.
-            text = re.sub(r"\.\. \w+::.*", "", setting.desc)
-            text = re.sub(r":\w+:`([^<`]+)[^`]*`", r"\1", text)
-            yield name.replace("_", "-"), Said(setting.default, text)
+        # Its texts are reStructuredText.
+        text = re.sub(r"\.\. \w+::.*", "", setting.desc)
+        text = re.sub(r":\w+:`([^<`]+)[^`]*`", r"\1", text)
+        for flag in setting.cli or ():
+            name = flag.lstrip("-").removeprefix("no-").replace("_", "-")
+            yield name, Said(setting.default, text)
 
 
 def _click(module: str, name: str) -> Callable[[str], Iterator[tuple[str, Said]]]:
@@ -177,7 +184,8 @@ def _command(app: str) -> Callable[[str], Iterator[tuple[str, Said]]]:
         for action in parser._actions:
             for flag in action.option_strings:
                 text = (action.help or "") % vars(action)
-                yield flag.lstrip("-"), Said(action.default, text)
+                name = flag.lstrip("-").removeprefix("no-")
+                yield name, Said(action.default, text)
 
     return say
 

@@ -29,7 +29,7 @@ def check_processes(**kwargs: Any) -> list[CheckMessage]:
             found.append(_warning(Finding(Caution.USELESS_KEY, message), process))
         if not backend.table:
             continue
-        given = process.config.get("ARGS", {})
+        given = backend.native_args()
         for finding in checking.findings(backend.table, given, backend.join):
             found.append(_warning(finding, process))
     return found

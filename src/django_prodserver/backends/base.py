@@ -212,6 +212,10 @@ class Backend(KnownBackend):
             if key in self.config and isinstance(becomes, Cannot)
         }
 
+    def native_args(self) -> object:
+        """Return what of ``ARGS`` is for the server, as it is written."""
+        return self.config.get("ARGS", {})
+
     def at_a_time(self, args: Sequence[str]) -> int | None:
         """Return how many requests or tasks a process has at a time; None for many."""
         return 1

@@ -67,6 +67,12 @@ class DjangoTasksWorker(ManagementBackend):
     def management_command(self) -> str:
         return self.table
 
+    def native_args(self) -> object:
+        given = super().native_args()
+        if self.on_rq and isinstance(given, dict):
+            return {name: value for name, value in given.items() if name != "backend"}
+        return given
+
     def given_elsewhere(self, option: str) -> bool:
         return self.on_rq
 
