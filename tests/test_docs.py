@@ -128,6 +128,38 @@ def test_links_are_of_the_form_and_to_hosts_that_were_looked_at(page):
         assert host in HOSTS, url
 
 
+#: Where what a page includes is run by the tests, or is itself a page.
+RUN = ("compose.example.yaml", "docker", "docs/shop", "example", "tests")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_block_of_code_escapes_the_tests(page):
+    """What is a block of code for Sphinx, and none for those who run the samples."""
+    text = PAGES[page]
+    unseen = r":::+\s*\{(code|code-block|sourcecode|literalinclude)\}"
+    unseen += r"|```+\s*\{(parsed-literal|eval-rst|prompt|doctest)\}"
+    if page.endswith(".rst"):
+        unseen = r"(?!\s*\.\. ).*::$|\s*\.\. (parsed-literal|prompt|doctest)::|\s*>>>"
+    assert not re.findall(rf"^(?:{unseen})", text, re.MULTILINE)
+    for file in re.findall(r"literalinclude(?:\}|::) (\S+)", text):
+        path = (DOCS / page).parent.joinpath(file).resolve().relative_to(ROOT)
+        assert str(path).startswith(RUN), path
+
+
+def test_each_table_out_of_the_code_is_on_a_page():
+    text = "\n".join(PAGES.values())
+    source = (DOCS / "_ext" / "directives.py").read_text()
+    found = re.findall(r'^        "([a-z-]+)": facts\.', source, re.MULTILINE)
+    assert "exit-codes" in found
+    assert [name for name in found if not _uses(name, text)] == []
+    for kind in ("web", "worker", "shared"):
+        assert _uses(f"neutral-keys(\\}}|::) {kind}", text), kind
+
+
+def _uses(directive: str, text: str) -> bool:
+    return bool(re.search(rf"^(```\{{|\.\. ){directive}", text, re.MULTILINE))
+
+
 def test_skipped_samples_are_few_and_known():
     samples = pytest.importorskip("docs._ext.samples")
     skipped = {
@@ -149,9 +181,7 @@ def test_read_the_docs_installs_what_exists():
     yaml = pytest.importorskip("yaml")
     config = yaml.safe_load((ROOT / ".readthedocs.yaml").read_text())
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    pip, install = config["build"]["jobs"]["install"]
-    assert "s/^uv==//p" in pip
-    assert re.search(r"^uv==", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
+    _, install = config["build"]["jobs"]["install"]
     assert "--constraint constraints.txt" in install
     for group in re.findall(r"--group (\S+)", install):
         assert group in project["dependency-groups"]
