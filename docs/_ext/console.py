@@ -7,7 +7,7 @@ import shlex
 import signal
 import subprocess
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -19,6 +19,7 @@ from tests import harness
 from tests.harness import Running
 
 ELSEWHERE = "# in another terminal"
+BACK = "# in the first terminal"
 STOPPED = "^C"
 #: Of these a first answer may come too early, and asking again changes nothing.
 _QUESTIONS = ("curl ", "prodserver-probe")
@@ -34,6 +35,8 @@ class Command:
     after: list[str] | None = None
     #: Those that are run while it goes on.
     meanwhile: list[Command] = field(default_factory=list)
+    #: What it prints, by then.
+    later: list[str] = field(default_factory=list)
 
 
 class WrongSample(Exception):
@@ -59,11 +62,15 @@ def commands(source: str) -> list[Command]:
             current[-1].words += f"\n{line[2:]}"
         elif line == ELSEWHERE:
             current = found[-1].meanwhile
+        elif line == BACK:
+            current = found
         elif line == STOPPED:
             found[-1].after = []
             current = found
         elif current is found and found[-1].after is not None:
             found[-1].after.append(line)
+        elif current is found and found[-1].meanwhile:
+            found[-1].later.append(line)
         else:
             current[-1].output.append(line)
     for command in found:
@@ -77,7 +84,7 @@ def run(
     command: Command, folder: Path, env: Mapping[str, str], port: int = 8000
 ) -> None:
     """
-    Run a command that ends by itself.
+    Run a command that ends by itself; what would install something is looked at.
 
     What it prints is to have the port of the page, 8000, and not that one.
 
@@ -86,7 +93,30 @@ def run(
     """
     if command.words.startswith("python -m pip install "):
         _look_for_requirements(command)
-        return
+    else:
+        execute(command, folder, env, port)
+
+
+def execute(
+    command: Command,
+    folder: Path,
+    env: Mapping[str, str],
+    port: int = 8000,
+    timeout: float = 120,
+) -> None:
+    """
+    Run a command that ends by itself, whatever it does.
+
+    Args:
+        command: What to run, and what it is to print.
+        folder: Where.
+        env: Its whole environment.
+        port: What is 8000 on the page.
+        timeout: Seconds.
+
+    Raises:
+        WrongSample: It prints something else, or fails without a word of it.
+    """
     question = command.words.startswith(_QUESTIONS)
 
     def said() -> str:
@@ -98,12 +128,12 @@ def run(
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=120,
+            timeout=timeout,
         )
+        text = _with_port(done.stdout, port)
         if command.output:
-            output = _with_port(done.stdout, port)
-            return "" if _matches(command.output, output) else output or "-"
-        return f"{done.stdout}exit code {done.returncode}" if done.returncode else ""
+            return "" if _matches([command.output], text) else text or "-"
+        return f"{text}exit code {done.returncode}" if done.returncode else ""
 
     printed = said()
     if printed and question:
@@ -118,11 +148,14 @@ def run(
 
 def run_and_stop(
     command: Command, folder: Path, env: Mapping[str, str], port: int
-) -> None:
+) -> int:
     """
     Run a command that goes on, do what is done meanwhile, and stop it.
 
     What it prints is to have the port of the page, 8000, and not that one.
+
+    Returns:
+        Its exit code.
 
     Raises:
         WrongSample: It, or what is done meanwhile, prints something else.
@@ -134,26 +167,28 @@ def run_and_stop(
     def output() -> str:
         return _with_port(process.output, port)
 
-    def begins(lines: list[str], more: str = "") -> bool:
-        return bool(re.match(f"{_pattern(lines)}(\n|$){more}", output()))
+    def begins(*parts: list[str]) -> bool:
+        return _matches(parts, output(), whole=False)
 
     try:
         process.until(lambda: begins(command.output), "its output")
         for other in command.meanwhile:
             run(other, folder, env, port)
+        process.until(
+            lambda: begins(command.output, command.later), "what it prints by then"
+        )
         # As a terminal does: to all that is in it.
         process.signal_all(signal.SIGINT)
-        process.exits()
+        code = process.exits()
     except AssertionError as error:
         raise WrongSample(_report(command, command.output, str(error))) from None
     finally:
         process.kill()
-    after = command.after or []
     # Not its last words: a server may say more of its end when the machine is busy.
-    rest = rf"(.|\n)*?{_pattern(after)}(\n|$)" if after else ""
-    if not begins(command.output, rest):
-        expected = [*command.output, STOPPED, *after]
+    if not begins(command.output, command.later, command.after or []):
+        expected = [*command.output, *command.later, STOPPED, *(command.after or [])]
         raise WrongSample(_report(command, expected, output()))
+    return code
 
 
 def _shell(command: Command) -> list[str]:
@@ -165,13 +200,35 @@ def _with_port(text: str, port: int) -> str:
     return re.sub(rf"\b{port}\b", "8000", text)
 
 
-def _matches(lines: list[str], printed: str) -> bool:
-    return bool(re.fullmatch(_pattern(lines), _trimmed(printed)))
+def _matches(parts: Sequence[list[str]], printed: str, *, whole: bool = True) -> bool:
+    """
+    Tell whether it prints these lines; "..." is anything, in a line or of lines.
 
-
-def _pattern(lines: list[str]) -> str:
-    escaped = re.escape("\n".join(line.rstrip() for line in lines).strip("\n"))
-    return escaped.replace(r"\.\.\.", r"(?:.|\n)*?")
+    Args:
+        parts: The lines, and between two parts whatever it says.
+        printed: What it has printed.
+        whole: Whether that is all of it, or its beginning.
+    """
+    said = ["\n".join(map(str.rstrip, lines)).strip("\n") for lines in parts]
+    wanted = "...".join([said[0], *filter(None, said[1:])])
+    # Of lines, also none.
+    wanted = re.sub(r"(^|\n)\.\.\.\n", r"\1...", wanted)
+    first, *rest = re.sub(r"\n\.\.\.$", "...", wanted).split("...")
+    text = _trimmed(printed)
+    if not (wanted or whole):
+        return True
+    if not rest:
+        return text == first or (not whole and f"{text}\n".startswith(f"{first}\n"))
+    if not text.startswith(first):
+        return False
+    # Each as early as it can be; where the last has to end is known.
+    place, last = len(first), rest.pop() if rest else ""
+    for piece in rest:
+        if (found := text.find(piece, place)) < 0:
+            return False
+        place = found + len(piece)
+    end = re.escape(last) + (r"\Z" if whole else r"(?=\n|\Z)" if last else "")
+    return bool(re.compile(end).search(text, place))
 
 
 def _trimmed(text: str) -> str:
