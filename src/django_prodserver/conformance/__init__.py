@@ -1,0 +1,1 @@
+"""``prodserver-conformance``: does an image keep what the base image promises?"""

@@ -1,0 +1,76 @@
+"""What is checked, and how: the command line's options."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from django_prodserver.exceptions import UsageError
+
+
+@dataclasses.dataclass
+class Options:
+    """
+    What the command line says.
+
+    Args:
+        image: The image's name.
+        env: Variables for its containers.
+        processes: The names of those that are looked at.
+        configured: The names of all that the image has.
+        only: The rows to check; all if empty.
+        before: Processes that run to their end first, as the release does.
+        volumes: ``/path`` for one of the run's own, or ``source:/path[:ro]``.
+        network: A network of the engine's.
+        timeout: Seconds for a process to be healthy, and for a command to end.
+        grace: Seconds for a process to stop.
+        host: The Host header of requests.
+        slow_path: A page that takes seconds; none if empty.
+        max_size: MiB that the image may have; any if 0.
+        strict: Whether a row that is skipped is one that failed.
+    """
+
+    image: str
+    env: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    processes: Sequence[str] = ()
+    configured: Sequence[str] = ()
+    only: Sequence[str] = ()
+    before: Sequence[str] = ()
+    volumes: Sequence[str] = ()
+    network: str = ""
+    timeout: float = 60
+    grace: float = 30
+    host: str = "localhost"
+    slow_path: str = ""
+    max_size: float = 0
+    strict: bool = False
+
+
+def read_env(pairs: Sequence[str], file: str) -> dict[str, str]:
+    """
+    Return the variables of ``--env`` and ``--env-file``; the first are stronger.
+
+    Raises:
+        UsageError: One is no ``NAME=value``, or the file cannot be read.
+    """
+    found: dict[str, str] = {}
+    lines: list[tuple[str, str]] = []
+    if file:
+        try:
+            text = Path(file).read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"--env-file {file} cannot be read: {error}") from None
+        told = enumerate(text.splitlines(), 1)
+        lines = [
+            (line.strip(), f"line {number} of {file}")
+            for number, line in told
+            if line.strip() and not line.lstrip().startswith("#")
+        ]
+    for pair, where in [*lines, *((pair, "--env") for pair in pairs)]:
+        name, equals, value = pair.partition("=")
+        # Without what stands there, which may be a secret.
+        if not equals or not name or not name.isprintable() or " " in name:
+            raise UsageError(f"{where} is not NAME=value.")
+        found[name] = value
+    return found
