@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import contextlib
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from functools import partial
-from importlib.util import find_spec
+from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
@@ -85,12 +85,13 @@ def _number(text: str) -> float:
 
 
 def rows() -> Iterator[tuple[str, str]]:
-    """Yield each row's name, and what it is about; without importing it."""
+    """Yield each row's name, and what it is about; without pytest, which they need."""
     for path in _files():
-        text = path.read_text()
-        found = r'@named\(\s*"([\w-]+)".*?\ndef row_.*?"""(.*?)"""'
-        for name, about in re.findall(found, text, re.DOTALL):
-            yield name, " ".join(about.split())
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("row_"):
+                [decorator] = node.decorator_list
+                name = ast.literal_eval(decorator.args[0])  # type: ignore[attr-defined]
+                yield name, str(ast.get_docstring(node))
 
 
 def _files() -> list[Path]:
@@ -134,11 +135,17 @@ def _run(words: argparse.Namespace) -> int:
         strict=words.strict,
     )
     for volume in options.volumes:
-        if not volume.rpartition("/")[0] and not volume.startswith("/"):
-            raise UsageError(f"--volume {volume} has no path.", "--volume /data")
+        source, _, path = volume.partition(":")
+        if not (path or source).startswith("/"):
+            message = f"--volume {volume} has no path in the container."
+            raise UsageError(message, "--volume /data, or --volume ./data:/data")
     for file in filter(None, (words.json, words.junit)):
-        if not Path(file).absolute().parent.is_dir():
-            raise UsageError(f"{file} cannot be written: no such folder.")
+        # Before all of it is done.
+        try:
+            Path(file).open("a").close()
+        except OSError as error:
+            message = f"{file} cannot be written: {error.strerror}"
+            raise UsageError(message) from None
     _check_installed()
     from django_prodserver.conformance import running
 
@@ -147,7 +154,9 @@ def _run(words: argparse.Namespace) -> int:
 
 def _check_installed() -> None:
     for module in ("pytest", "testcontainers"):
-        if find_spec(module) is None:
+        try:
+            import_module(module)
+        except ImportError:
             message = f"{module} is not installed."
             hint = 'python -m pip install "django-prodserver[conformance]"'
-            raise ProdserverError(message, f"Install it with: {hint}")
+            raise ProdserverError(message, f"Install it with: {hint}") from None

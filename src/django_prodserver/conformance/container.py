@@ -161,7 +161,7 @@ class Container:
                 return found
             if not self.is_running:
                 raise Wrong(self.ending())
-            time.sleep(0.1)
+            time.sleep(0.25)
         raise Wrong(f"not {what} within {seconds:g} s; {self._why()}")
 
     def exits(self, seconds: float) -> int:
@@ -175,7 +175,7 @@ class Container:
         while self.is_running:
             if time.monotonic() > deadline:
                 raise Wrong(f"it does not end within {seconds:g} s; {self._why()}")
-            time.sleep(0.05)
+            time.sleep(0.1)
         return int(self.state["ExitCode"])
 
     def ending(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -70,7 +71,10 @@ def read_env(pairs: Sequence[str], file: str) -> dict[str, str]:
     for pair, where in [*lines, *((pair, "--env") for pair in pairs)]:
         name, equals, value = pair.partition("=")
         # Without what stands there, which may be a secret.
-        if not equals or not name or not name.isprintable() or " " in name:
+        if not name or not name.isprintable() or " " in name:
             raise UsageError(f"{where} is not NAME=value.")
-        found[name] = value
+        if not equals and name not in os.environ:
+            message = f"{where} {name}: it is not set here."
+            raise UsageError(message, "NAME=value, or NAME for its value here.")
+        found[name] = value if equals else os.environ[name]
     return found

@@ -62,7 +62,7 @@ class Plugin:
     def __init__(self, site: Site, report: Report) -> None:
         self._site = site
         self._report = report
-        #: Whether a row failed by no fault of the image's.
+        #: What failed by a fault of ours: tracebacks.
         self.broken: list[str] = []
 
     @pytest.fixture
@@ -83,6 +83,10 @@ class Plugin:
         only = self._site.options.only
         items[:] = [item for item in items if not only or _mark(item)["name"] in only]
         self._report.expected = len(items)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self.broken.append(report.longreprtext)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(

@@ -60,7 +60,7 @@ def check(
             code = _pytest(plugin, files, junit)
         finally:
             engine.remove()
-        if code == pytest.ExitCode.INTERRUPTED:
+        if code == pytest.ExitCode.INTERRUPTED and not plugin.broken:
             raise KeyboardInterrupt
     except KeyboardInterrupt:
         report.say("interrupted; all that was started is removed")

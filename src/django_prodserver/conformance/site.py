@@ -18,6 +18,8 @@ from django_prodserver.conformance.secrets import Secrets
 
 #: The image's own HEALTHCHECK, and oftener: it is a yes that is waited for.
 _OFTEN = {"interval": 2_000_000_000}
+#: Where ``inside/request.py`` looks whether it may end.
+_GO = "/tmp/go"  # noqa: S108
 #: Seconds for what listens to be reached.
 _PATIENCE = 10
 #: What a hardened platform takes from a container; all of it at once is the first
@@ -195,27 +197,24 @@ class Site:
             raise Wrong(f"{answer}; {error.seen}") from None
         return answer
 
-    def hold(self, container: Container, process: str) -> Held:
-        """Begin a request that is not over until ``release``; else skip the row."""
+    def hold(self, container: Container, process: str) -> Held | str:
+        """Begin a request that is not over until ``release``; else say why not."""
         if not (where := self.where(container, process)):
-            pytest.skip("it does not listen on a port")
+            return "it does not listen on a port"
         slow = self.options.slow_path
         paths = [slow] if slow else ["/", "/admin/login/", "/login/"]
-        self.idle().exec("rm", "-f", "/tmp/go")  # noqa: S108
+        how = ["hold", "slow"] if slow else ["hold"]
+        self.idle().exec("rm", "-f", _GO)
         for path in paths:
-            how = ["hold", "slow"] if slow else ["hold"]
             words = program("request", *where, self.options.host, path, *how)
             answers = self.idle().lines(*words)
-            if (first := next(answers, "nothing")) == "held":
+            if (first := next(answers, "no answer")) == "held":
                 return Held(path, answers)
-        pytest.skip(
-            f"{', '.join(paths)}: answered before the request's end ({first}); "
-            "name a page that takes seconds with --slow-path"
-        )
+        return f"{', '.join(paths)}: {first}; --slow-path names a page that takes long"
 
     def release(self, held: Held) -> str:
         """Let a request end; return what comes of it."""
-        self.idle().exec("touch", "/tmp/go")  # noqa: S108
+        self.idle().exec("touch", _GO)
         return next(held.answers, "no answer")
 
     def idle(self) -> Container:

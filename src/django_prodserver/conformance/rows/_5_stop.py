@@ -8,7 +8,7 @@ import pytest
 
 from django_prodserver.conformance.container import Wrong
 from django_prodserver.conformance.plugin import Row, named
-from django_prodserver.conformance.site import Site
+from django_prodserver.conformance.site import Held, Site
 
 _DRAIN = 120
 
@@ -51,17 +51,16 @@ def row_drain(row: Row, site: Site, process: str) -> None:
 def row_stop(row: Row, site: Site, process: str) -> None:
     """A stop finishes the request in flight, and exits with 0 within the grace."""
     container = site.running(process)
-    signal = site.image.stop_signal
-    held, grace = None, site.options.grace
+    signal, grace = site.image.stop_signal, site.options.grace
     row.do(f"{signal}")
-    if site.is_web(process):
-        held = site.hold(container, process)
+    held = site.hold(container, process) if site.is_web(process) else None
+    if isinstance(held, Held):
         row.do(f"with a request for {held.path} in flight")
     site.has_ended(process)
     began = time.monotonic()
     container.signal(signal)
     answer = ""
-    if held:
+    if isinstance(held, Held):
         # Time for a server that would drop it to do so.
         time.sleep(1)
         answer = site.release(held)
@@ -71,6 +70,9 @@ def row_stop(row: Row, site: Site, process: str) -> None:
         container.kill()
         raise Wrong(f"{answer} {error.seen}".strip()) from None
     took = f"exit code {code} after {time.monotonic() - began:.1f} s"
-    row.require(not held or answer.startswith("answered"), f"{answer}; {took}")
-    row.require(code == 0, f"{answer} {took}".strip())
-    row.see(", ".join(filter(None, [answer, took])))
+    seen = ", ".join(filter(None, [answer, took]))
+    row.require(not answer or answer.startswith("answered"), seen)
+    row.require(code == 0, seen)
+    if isinstance(held, str):
+        pytest.skip(f"{seen}; but no request was in flight: {held}")
+    row.see(seen)
