@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -27,18 +28,25 @@ ROWS = [
 class Done:
     """How the command ended, and what it said."""
 
-    def __init__(self, *args: str, **env: str) -> None:
-        done = subprocess.run(
-            [sys.executable, "-m", "django_prodserver.conformance", *args],
-            env={**os.environ, "TESTCONTAINERS_RYUK_DISABLED": "true", **env},
-            capture_output=True,
-            text=True,
-        )
-        self.code, self.out, self.err = done.returncode, done.stdout, done.stderr
+    def __init__(self, args: Sequence[str], capsys: pytest.CaptureFixture[str]) -> None:
+        with pytest.raises(SystemExit) as ended:
+            cli.main(args)
+        self.code = ended.value.code
+        self.out, self.err = capsys.readouterr()
 
 
-def test_the_rows_are_listed_without_an_engine() -> None:
-    done = Done("--list", DOCKER_HOST="unix:///nowhere.sock")
+@pytest.fixture
+def conformance(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Done]:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
+    return lambda *args: Done(args, capsys)
+
+
+def test_the_rows_are_listed_without_an_engine(
+    conformance: Callable[..., Done],
+) -> None:
+    done = conformance("--list")
     assert (done.code, done.err) == (0, "")
     assert [line.split()[0] for line in done.out.splitlines()] == ROWS
     assert all(len(line.split()) > 4 for line in done.out.splitlines())
@@ -68,8 +76,10 @@ def test_the_console_script_is_the_same_main() -> None:
         (["x", "y"], "unrecognized arguments: y"),
     ],
 )
-def test_wrong_usage_is_2(args: list[str], said: str) -> None:
-    done = Done(*args, DOCKER_HOST="unix:///nowhere.sock")
+def test_wrong_usage_is_2(
+    args: list[str], said: str, conformance: Callable[..., Done]
+) -> None:
+    done = conformance(*args)
     assert done.code == 2, done.err
     assert said in done.err
     assert "tops" not in done.err
@@ -78,25 +88,30 @@ def test_wrong_usage_is_2(args: list[str], said: str) -> None:
 
 
 def test_no_engine_is_69() -> None:
-    done = Done("x", DOCKER_HOST="unix:///nowhere.sock")
-    assert done.code == 69, done.err
-    assert done.err.startswith("prodserver-conformance: No Docker engine answers: ")
-    assert "DOCKER_HOST" in done.err
-    assert "Traceback" not in done.err
+    """As a process of its own, for docker-py leaves a socket open."""
+    done = subprocess.run(
+        [sys.executable, "-m", "django_prodserver.conformance", "x"],
+        env={**os.environ, "DOCKER_HOST": "unix:///nowhere.sock"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 69, done.stderr
+    said = "prodserver-conformance: No Docker engine answers: "
+    assert done.stderr.startswith(said)
+    assert "DOCKER_HOST" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("module", ["pytest", "testcontainers"])
 def test_what_is_missing_is_78(
-    module: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    module: str, monkeypatch: pytest.MonkeyPatch, conformance: Callable[..., Done]
 ) -> None:
     # What import says of it, and so does find_spec.
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(SystemExit) as ended:
-        cli.main(["x"])
-    assert ended.value.code == 78
-    said = capsys.readouterr().err
-    assert f"{module} is not installed." in said
-    assert 'pip install "django-prodserver[conformance]"' in said
+    done = conformance("x")
+    assert done.code == 78
+    assert f"{module} is not installed." in done.err
+    assert 'pip install "django-prodserver[conformance]"' in done.err
 
 
 def test_the_command_line_is_stronger_than_the_file(

@@ -103,6 +103,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     words = parser().parse_args(argv)
     try:
         sys.exit(_run(words))
+    except KeyboardInterrupt:
+        sys.exit(130)
     except ProdserverError as error:
         print(f"prodserver-conformance: {error}", file=sys.stderr)
         sys.exit(error.returncode)

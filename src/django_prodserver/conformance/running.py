@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -49,6 +50,7 @@ def check(
     before = signal.signal(signal.SIGTERM, end)
     secrets = Secrets(options.env)
     report = Report(lambda line: print(line, flush=True), secrets.hide)
+    engine = None
     try:
         env = {**options.env, **secrets.canary}
         engine = Engine(options.image, env, options.network, options.volumes)
@@ -63,6 +65,10 @@ def check(
         if code == pytest.ExitCode.INTERRUPTED and not plugin.broken:
             raise KeyboardInterrupt
     except KeyboardInterrupt:
+        if engine:
+            # What the engine was asked for just then, it makes nevertheless.
+            time.sleep(1)
+            engine.remove()
         report.say("interrupted; all that was started is removed")
         return 128 + (ended[0] if ended else signal.SIGINT)
     except ENGINE_ERRORS as error:
@@ -87,14 +93,14 @@ def _list(engine: Engine, options: Options, secrets: Secrets) -> str:
     hint = "Give it the variables it needs with --env; and is it of prodserver-base?"
     try:
         done = engine.finish(*command, seconds=options.timeout)
-        # Hooks may say something first.
-        start = done.output.find("[\n")
-        json.loads(done.output[max(start, 0) :])
+        # Hooks may say something first, and Python its warnings behind it.
+        start = max(done.output.find("[\n"), 0)
+        _, end = json.JSONDecoder().raw_decode(done.output, start)
     except (Wrong, ValueError, *ENGINE_ERRORS) as error:
         why = done.last_words if isinstance(error, ValueError) else str(error)
         message = f"{options.image} does not list its processes: {why}"
         raise UsageError(secrets.hide(message), hint) from None
-    return done.output[max(start, 0) :]
+    return done.output[start:end]
 
 
 def _choose(options: Options, names: Sequence[str], listed: str) -> None:
@@ -126,7 +132,7 @@ def _pytest(plugin: Plugin, files: list[Path], junit: str) -> int:
     """Run the rows, whatever the project in this folder makes of pytest."""
     for name in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS"):
         os.environ.pop(name, None)
-    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    os.environ |= {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     here = Path(__file__).parent
     return int(
         pytest.main(
