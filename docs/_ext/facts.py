@@ -159,7 +159,7 @@ def extras() -> Table:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     rows = []
     for name, needs in project["optional-dependencies"].items():
-        what = codes(needs) if name != "all" else "All of these."
+        what = codes(needs) if name != "all" else "All but `conformance`."
         rows.append((code(f'pip install "django-prodserver[{name}]"'), what))
     return Table(("Command", "Installs"), rows)
 

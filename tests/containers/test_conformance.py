@@ -336,7 +336,6 @@ def _docker(*args: str) -> str:
         pytest.param(
             ["IMAGE", "--process=wbe"], "no process 'wbe'.\nIt has: web.", id="process"
         ),
-        pytest.param(["IMAGE", "--before=x"], "no process 'x'", id="before"),
         pytest.param(["IMAGE", "--network=x"], "no network 'x'", id="network"),
         pytest.param(
             ["IMAGE", "--env=DJANGO_SETTINGS_MODULE=nosuch"],

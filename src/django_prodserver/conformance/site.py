@@ -5,23 +5,18 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
 from django_prodserver.conformance.container import Container, Wrong
 from django_prodserver.conformance.engine import NEVER, Engine
-from django_prodserver.conformance.inside import program
 from django_prodserver.conformance.options import Options
 from django_prodserver.conformance.secrets import Secrets
+from django_prodserver.conformance.visitor import Held, Visitor, Where
 
 #: The image's own HEALTHCHECK, and oftener: it is a yes that is waited for.
 _OFTEN = {"interval": 2_000_000_000}
-#: Where ``inside/request.py`` looks whether it may end.
-_GO = "/tmp/go"  # noqa: S108
-#: Seconds for what listens to be reached.
-_PATIENCE = 10
 #: What a hardened platform takes from a container; all of it at once is the first
 #: try, and each alone where that does not come up.
 RESTRICTIONS: dict[str, dict[str, Any]] = {
@@ -29,13 +24,6 @@ RESTRICTIONS: dict[str, dict[str, Any]] = {
     "read-only": {"read_only": True, "tmpfs": ["/tmp"]},  # noqa: S108
     "capabilities": {"cap_drop": ["ALL"], "security_opt": ["no-new-privileges"]},
 }
-
-
-class Held(NamedTuple):
-    """A request in flight, and what comes of it."""
-
-    path: str
-    answers: Iterator[str]
 
 
 class Site:
@@ -61,7 +49,7 @@ class Site:
         self._told: dict[str, dict[str, Any]] = {}
         self._hardened: dict[str, bool] = {}
         self._prepared: set[str] = set()
-        self._visitor: Container | None = None
+        self.visitor = Visitor(engine, options)
 
     def start(self, process: str, state: str = "plain", **options: Any) -> Container:
         """
@@ -166,62 +154,26 @@ class Site:
     def is_web(self, process: str) -> bool:
         return self.told(process).get("kind") == "web"
 
-    def where(self, container: Container, process: str) -> tuple[str, str] | None:
-        """Return the address and the port to ask; None if it is not asked by TCP."""
-        for address in self.told(process).get("addresses", []):
-            scheme, _, place = str(address).partition("://")
-            if scheme == "tcp":
-                return container.address, place.rpartition(":")[2]
-        return None
-
     def request(self, container: Container, process: str) -> str:
         """
-        Ask for ``/``, from another container; return what comes of it.
+        Ask for ``/`` from outside; return what comes of it.
 
         Raises:
             Wrong: It does not listen there.
         """
-        if not (where := self.where(container, process)):
-            return "not asked: it does not listen on a port"
-        words = program("request", *where, self.options.host, "/")
-        answer = ""
-
-        def is_reached() -> bool:
-            nonlocal answer
-            answer = self.idle().exec(*words).output.strip()
-            return not answer.startswith("no answer: [Errno")
-
-        try:
-            container.until(is_reached, "reached", _PATIENCE)
-        except Wrong as error:
-            raise Wrong(f"{answer}; {error.seen}") from None
-        return answer
+        if where := self._where(container, process):
+            return self.visitor.request(container, where)
+        return "not asked: it does not listen on a port"
 
     def hold(self, container: Container, process: str) -> Held | str:
-        """Begin a request that is not over until ``release``; else say why not."""
-        if not (where := self.where(container, process)):
-            return "it does not listen on a port"
-        slow = self.options.slow_path
-        paths = [slow] if slow else ["/", "/admin/login/", "/login/"]
-        how = ["hold", "slow"] if slow else ["hold"]
-        self.idle().exec("rm", "-f", _GO)
-        for path in paths:
-            words = program("request", *where, self.options.host, path, *how)
-            answers = self.idle().lines(*words)
-            if (first := next(answers, "no answer")) == "held":
-                return Held(path, answers)
-        return f"{', '.join(paths)}: {first}; --slow-path names a page that takes long"
+        """Begin a request that is over when it is released; else say why not."""
+        if where := self._where(container, process):
+            return self.visitor.hold(where)
+        return "it does not listen on a port"
 
-    def release(self, held: Held) -> str:
-        """Let a request end; return what comes of it."""
-        self.idle().exec("touch", _GO)
-        return next(held.answers, "no answer")
-
-    def idle(self) -> Container:
-        """Return a container that waits: to look into it, and to ask others."""
-        if not self._visitor:
-            self._visitor = self.engine.start(
-                entrypoint=["python", "-c", "import signal; signal.pause()"],
-                healthcheck=NEVER,
-            )
-        return self._visitor
+    def _where(self, container: Container, process: str) -> Where | None:
+        for address in self.told(process).get("addresses", []):
+            scheme, _, place = str(address).partition("://")
+            if scheme == "tcp":
+                return Where(container.address, place.rpartition(":")[2])
+        return None

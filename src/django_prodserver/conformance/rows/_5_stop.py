@@ -8,7 +8,8 @@ import pytest
 
 from django_prodserver.conformance.container import Wrong
 from django_prodserver.conformance.plugin import Row, named
-from django_prodserver.conformance.site import Held, Site
+from django_prodserver.conformance.site import Site
+from django_prodserver.conformance.visitor import Held
 
 _DRAIN = 120
 
@@ -63,7 +64,7 @@ def row_stop(row: Row, site: Site, process: str) -> None:
     if isinstance(held, Held):
         # Time for a server that would drop it to do so.
         time.sleep(1)
-        answer = site.release(held)
+        answer = site.visitor.release(held)
     try:
         code = container.exits(grace)
     except Wrong as error:

@@ -64,7 +64,7 @@ def row_exit_codes(row: Row, site: Site) -> None:
 def row_byte_code(row: Row, site: Site) -> None:
     """Every module has its byte code: of the library, the packages, the project."""
     row.do("looked at each module on Python's path and in WORKDIR")
-    container = site.idle()
+    container = site.visitor.container
     told = container.told("byte_code", site=True)
     number, faults = told["modules"], told["faults"]
     row.require(number, "no modules at all")
