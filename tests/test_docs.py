@@ -88,7 +88,8 @@ def test_each_backend_has_a_page_and_a_row():
 def test_each_extra_is_told_of():
     text = "\n".join(PAGES[page] for page in BACKENDS)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    for extra in set(project["optional-dependencies"]) - {"all", "honcho"}:
+    others = {"all", "conformance", "honcho"}
+    for extra in set(project["optional-dependencies"]) - others:
         assert re.search(rf'pip install "django-prodserver\[[^"]*\b{extra}\b', text), (
             extra
         )
