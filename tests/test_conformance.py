@@ -6,8 +6,9 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable, Sequence
-from importlib import metadata
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from django_prodserver.conformance.report import Report, Result
 from django_prodserver.conformance.secrets import CANARY, Secrets
 from django_prodserver.exceptions import UsageError
 
+ROOT = Path(__file__).parents[1]
 ROWS = [
     *("comes-up", "pid-1", "non-root", "any-uid", "read-only", "capabilities"),
     *("probe-truth", "probe-cost", "secrets", "drain", "stop"),
@@ -52,11 +54,10 @@ def test_the_rows_are_listed_without_an_engine(
     assert all(len(line.split()) > 4 for line in done.out.splitlines())
 
 
-def test_the_console_script_is_the_same_main() -> None:
-    [script] = metadata.entry_points(
-        group="console_scripts", name="prodserver-conformance"
-    )
-    assert script.load() is cli.main
+def test_the_console_script_is_this_main() -> None:
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    module, _, name = scripts["prodserver-conformance"].partition(":")
+    assert getattr(import_module(module), name) is cli.main
 
 
 @pytest.mark.parametrize(
