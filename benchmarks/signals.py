@@ -27,7 +27,7 @@ from typing import Any
 
 import psutil
 
-from benchmarks.warm_start import machine
+from benchmarks.machine import machine
 from tests.conftest import Starter
 from tests.harness import MODULE, Running, Web, free_port, wait_for
 from tests.servers import config

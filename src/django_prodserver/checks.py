@@ -27,8 +27,6 @@ def check_processes(**kwargs: Any) -> list[CheckMessage]:
         for key, cannot in backend.useless().items():
             message = f": {key} does nothing here: {cannot}."
             found.append(_warning(Finding(Caution.USELESS_KEY, message), process))
-        if not backend.table:
-            continue
         given = backend.native_args()
         for finding in checking.findings(backend.table, given, backend.join):
             found.append(_warning(finding, process))

@@ -6,6 +6,8 @@ from wsgiref.simple_server import WSGIServer, make_server
 from django.apps import apps
 
 from django_prodserver.backends.base import BaseServerBackend
+from django_prodserver.backends.commands import ManagementBackend
+from django_prodserver.vocabulary import Cannot
 
 
 class _Server(WSGIServer):
@@ -36,3 +38,15 @@ class EchoServer(BaseServerBackend):
 
     def start_server(self, *args: str) -> None:
         print(json.dumps(args), flush=True)
+
+
+class StepWorker(ManagementBackend):
+    """Run a command of whose options nothing is known."""
+
+    package = "proj"
+    management_command = "step"
+    keys = {
+        **ManagementBackend.keys,
+        "QUEUES": "queue",
+        "CONCURRENCY": Cannot("one step at a time; start more of it"),
+    }
