@@ -63,7 +63,6 @@ image: ## Build the images prodserver-base and prodserver-base:builder.
 
 bench: venv ## Measure starts, the probe, the image and the log against what one has without.
 	$(BIN)/python -m benchmarks.warm_start
-	$(BIN)/python -m benchmarks.signals
 	scripts/engine
 	$(BIN)/python -m benchmarks.probe
 	$(BIN)/python -m benchmarks.containers

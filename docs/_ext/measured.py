@@ -27,6 +27,24 @@ def probe_costs() -> Table:
     return Table(("Process", "Asked by", "CPU time", "Peak memory"), rows)
 
 
+def warm_start() -> Table:
+    """Return what a warm start saves against the native command."""
+    result = _results("warm_start")
+    workers = result["options"]["workers"]
+    head = (
+        *(f"Server, {workers} workers", "First 200, native", "Ours", ""),
+        *("Memory, native", "Ours", ""),
+    )
+    rows = []
+    for name, found in result["servers"].items():
+        (seconds, mib), ours = found["medians"]["native"], found["medians"][_OURS]
+        ratios = found["ratios"][_OURS]
+        time = (f"{seconds:.2f} s", f"{ours[0]:.2f} s", _times(ratios[0]))
+        memory = (f"{mib:.0f} MiB", f"{ours[1]:.0f} MiB", _times(ratios[1]))
+        rows.append((name, *time, *memory))
+    return Table(head, rows)
+
+
 def signals() -> Table:
     """Return what each process does on each signal, with work in flight."""
     found = _results("signals")["processes"]
@@ -38,6 +56,7 @@ def signals() -> Table:
     return Table(("", *(f"SIG{word}" for word in words)), rows)
 
 
+_OURS = "prodserver"
 #: As other pages call them; the tests' project has names of its own.
 _NAMES = {"worker": "celery"}
 #: What it does where it goes on, as far as that does not show in its processes.
@@ -60,6 +79,10 @@ def _does(name: str, word: str, seen: Mapping[str, Any]) -> str:
     return f"{what}, {shown}"
 
 
+def _times(ratio: float) -> str:
+    return f"\u00d7 {ratio:.2f}"
+
+
 def _results(name: str) -> dict[str, Any]:
     found: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text())
     return found
@@ -74,6 +97,6 @@ def _directive(make: Callable[[], Table]) -> type[Facts]:
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:
-    for make in (probe_costs, signals):
+    for make in (probe_costs, warm_start, signals):
         app.add_directive(make.__name__.replace("_", "-"), _directive(make))
     return {"parallel_read_safe": True, "parallel_write_safe": True}
