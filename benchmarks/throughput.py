@@ -1,14 +1,16 @@
 """
-What a request costs with the log that each server has, against the native command.
+What a request costs, with and without its line in the log, against the native command.
 
-    python -m benchmarks.throughput [--rounds 20] [--requests 200] [SERVER ...]
+    python -m benchmarks.throughput [--rounds 400] [--requests 5] [SERVER ...]
 
-All ways of one server run at the same time, and are asked in turn, a burst each, so
-that what else the machine does meets all of them alike. What is measured is the CPU
+All ways of one server run at the same time, and are asked in turn, a few requests
+each, so that what else the machine does meets all of them alike. What is measured is the CPU
 time of the server's processes for each request, which that disturbs less than the
-time on the clock. The project is the example, its front page; the log goes to a file.
-Printed, and written to benchmarks/results/throughput.json: the medians in
-microseconds, and the quartiles of the rounds' ratios to native without an access log.
+time on the clock; that, the latency, is beside it. The project is the example, its
+front page; the log goes to a file. Printed, and written to
+benchmarks/results/throughput.json: the medians in microseconds, and the median of the
+rounds' ratios to the native command that logs as much (waitress has no access log: to
+the one that logs nothing), with the interval that has it at 95 %.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import json
 import statistics
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
 from http.client import HTTPConnection
 from pathlib import Path
@@ -34,6 +37,7 @@ RESULTS = ROOT / "benchmarks" / "results" / "throughput.json"
 SERVERS: Mapping[str, tuple[str, Mapping[str, Any] | None]] = {
     "gunicorn": ("gunicorn.GunicornServer", {"access-logfile": "-"}),
     "uvicorn": ("uvicorn.UvicornServer", {}),
+    "uvicorn-wsgi": ("uvicorn.UvicornWSGIServer", {}),
     "granian-asgi": ("granian.GranianASGIServer", {"access-log": True}),
     "granian-wsgi": ("granian.GranianWSGIServer", {"access-log": True}),
     "waitress": ("waitress.WaitressServer", None),
@@ -55,7 +59,7 @@ class Server:
         backend, log = SERVERS[name]
         port = free_port()
         args = dict(log or {}) if way == NATIVE_LOG else {}
-        if name == "uvicorn" and way == NATIVE:
+        if name.startswith("uvicorn") and way == NATIVE:
             args = {"no-access-log": True}
         config = {
             "BACKEND": f"{BACKENDS}.{backend}",
@@ -73,22 +77,23 @@ class Server:
         parent = psutil.Process(self.web.process.pid)
         self.tree = [parent, *parent.children(recursive=True)]
 
-    def ask(self, requests: int) -> float:
-        """Return the CPU time of a request, in microseconds."""
-        self.connection.close()  # others' turns are longer than it is kept
+    def ask(self, requests: int) -> tuple[float, float]:
+        """Return a request's CPU time and (median) latency, in microseconds."""
+        self._answers()  # others' turns are longer than a connection is kept
+        latencies = []
         before = self._used()
         for _ in range(requests):
+            began = time.perf_counter()
             self.connection.request("GET", "/")
             self.connection.getresponse().read()
-        return (self._used() - before) / requests * 1e6
+            latencies.append(time.perf_counter() - began)
+        used = self._used() - before
+        return used / requests * 1e6, statistics.median(latencies) * 1e6
 
     def _used(self) -> float:
-        # Of /proc/PID/schedstat, in nanoseconds: cpu_times() are ticks of 10 ms.
-        used = 0
-        for process in self.tree:
-            for task in Path(f"/proc/{process.pid}/task").iterdir():
-                used += int((task / "schedstat").read_text().split()[0])
-        return used / 1e9
+        # clock_getcpuclockid(3): nanoseconds, of threads that have ended too;
+        # /proc and psutil have ticks of 10 ms, or the threads that are there.
+        return sum(time.clock_gettime(~child.pid << 3 | 2) for child in self.tree)
 
     def _answers(self) -> bool:
         try:
@@ -103,12 +108,12 @@ def compare(name: str, rounds: int, requests: int, folder: Path) -> dict[str, An
     """Measure one server in each way: medians, and quartiles of the ratios."""
     ways = [way for way in WAYS if way != NATIVE_LOG or SERVERS[name][1] is not None]
     servers: dict[str, Server] = {}
-    rows: dict[str, list[float]] = {way: [] for way in ways}
+    rows: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
     try:
         for number, way in enumerate(ways):
             servers[way] = Server(name, way, folder / f"{name}-{number}")
         for server in servers.values():
-            server.ask(requests)
+            server.ask(100)
         for turn in range(rounds):
             # Each is first as often as the others.
             first = turn % len(ways)
@@ -120,22 +125,37 @@ def compare(name: str, rounds: int, requests: int, folder: Path) -> dict[str, An
     print(f"{name} measured", file=sys.stderr)
     return {
         way: {
-            "microseconds": round(statistics.median(row), 1),
-            "ratio": [
-                round(quartile, 3)
-                for quartile in statistics.quantiles(
-                    [a / b for a, b in zip(row, rows[NATIVE], strict=True)], n=4
-                )
-            ],
+            quantity: summary(
+                [row[index] for row in found],
+                [row[index] for row in rows[like(way, ways)]],
+            )
+            for index, quantity in enumerate(("cpu", "latency"))
         }
-        for way, row in rows.items()
+        for way, found in rows.items()
+    }
+
+
+def like(way: str, ways: list[str]) -> str:
+    """Return the native way that logs what this one does."""
+    return NATIVE_LOG if "no access" not in way and NATIVE_LOG in ways else NATIVE
+
+
+def summary(own: list[float], native: list[float]) -> dict[str, Any]:
+    """Return the median, and that of the ratios with its 95 % interval."""
+    ratios = sorted(a / b for a, b in zip(own, native, strict=True))
+    # Of the order statistics (a binomial's normal approximation): no assumption.
+    middle, reach = len(ratios) / 2, 0.98 * len(ratios) ** 0.5
+    low, high = ratios[int(middle - reach)], ratios[-1 - int(middle - reach)]
+    return {
+        "microseconds": round(statistics.median(own), 1),
+        "ratio": [round(each, 3) for each in (low, statistics.median(ratios), high)],
     }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--requests", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=400)
+    parser.add_argument("--requests", type=int, default=5)
     parser.add_argument("servers", nargs="*", default=list(SERVERS))
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -145,13 +165,15 @@ def main() -> None:
         }
     result = {"machine": machine(), "options": vars(options), "servers": servers}
     RESULTS.write_text(json.dumps(result, indent=2) + "\n")
-    print("| server | log | CPU a request (µs) | ratio, quartiles |")
-    print("| --- | --- | --- | --- |")
+    print("| server | log | CPU (µs) | ratio | latency (µs) | ratio |")
+    print("| --- | --- | --- | --- | --- | --- |")
     for name, found in servers.items():
         for way, row in found.items():
-            low, middle, high = row["ratio"]
-            spread = f"{middle} ({low} to {high})"
-            print(f"| {name} | {way} | {row['microseconds']} | {spread} |")
+            cells = []
+            for quantity in row.values():
+                low, middle, high = quantity["ratio"]
+                cells += [f"{quantity['microseconds']}", f"{middle} ({low} to {high})"]
+            print(f"| {name} | {way} | {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":
