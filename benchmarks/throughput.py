@@ -4,9 +4,9 @@ What a request costs, with and without its line in the log, against the native c
     python -m benchmarks.throughput [--rounds 400] [--requests 5] [SERVER ...]
 
 All ways of one server run at the same time, and are asked in turn, a few requests
-each, so that what else the machine does meets all of them alike. What is measured is the CPU
-time of the server's processes for each request, which that disturbs less than the
-time on the clock; that, the latency, is beside it. The project is the example, its
+each, so that what else the machine does meets all of them alike. What is measured is
+the CPU time of the server's processes for each request, which that disturbs less than
+the time on the clock; that, the latency, is beside it. The project is the example, its
 front page; the log goes to a file. Printed, and written to
 benchmarks/results/throughput.json: the medians in microseconds, and the median of the
 rounds' ratios to the native command that logs as much (waitress has no access log: to
