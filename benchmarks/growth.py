@@ -1,0 +1,217 @@
+"""
+How the cost of a start grows: with applications, processes and workers.
+
+    python -m benchmarks.growth [--runs 5]
+
+A project with 5, 50 and 200 applications (each a model, a view and their URLs); with
+1, 10 and 100 processes in its settings; with 1 to 16 workers. Gunicorn is started
+natively and by the console command, in alternating runs. Of each run: seconds to the
+first 200, and the proportional set size of all its processes (MiB) when idle; beside
+them what the launcher itself does with so many processes, as the time of
+``prodserver --list``. Written to benchmarks/results/growth.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks.environments import python
+from benchmarks.starts import CONSOLE, NATIVE, ask, settle
+from benchmarks.warm_start import BACKENDS, machine
+from tests.harness import Web, free_port, memory
+
+RESULTS = Path(__file__).parent / "results" / "growth.json"
+APPS, PROCESSES, WORKERS = (5, 50, 200), (1, 10, 100), (1, 2, 4, 8, 16)
+SETTINGS = """
+import json, os
+SECRET_KEY = "for-the-benchmark-only-" + "0" * 40
+ALLOWED_HOSTS = ["*"]
+ROOT_URLCONF = "grown_urls"
+WSGI_APPLICATION = "grown_wsgi.application"
+SQLITE = "django.db.backends.sqlite3"
+DATABASES = {{"default": {{"ENGINE": SQLITE, "NAME": ":memory:"}}}}
+INSTALLED_APPS = [
+    "django.contrib.admin", "django.contrib.auth", "django.contrib.contenttypes",
+    "django.contrib.messages", "django.contrib.sessions", *{apps},
+]
+PRODUCTION_PROCESSES = json.loads(os.environ.get("BENCH_PROCESSES", "{{}}"))
+if PRODUCTION_PROCESSES:
+    INSTALLED_APPS.append("django_prodserver")
+"""
+URLS = """
+from importlib import import_module
+from django.urls import path
+urlpatterns = [
+    path(f"{{app}}/", import_module(f"{{app}}.views").page) for app in {apps}
+]
+"""
+WSGI = "from django.core.wsgi import get_wsgi_application\n"
+MODELS = """
+from django.db import models
+
+class Thing(models.Model):
+    name = models.CharField(max_length=100)
+    made = models.DateTimeField(auto_now_add=True)
+    owner = models.ForeignKey("auth.User", models.CASCADE)
+"""
+VIEWS = """
+from django import forms
+from django.http import HttpResponse
+from . import models
+
+class Form(forms.ModelForm):
+    class Meta:
+        model = models.Thing
+        fields = ["name"]
+
+def page(request):
+    return HttpResponse("yes")
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=5)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        found = {
+            "apps": {n: compare(root, options.runs, apps=n) for n in APPS},
+            "processes": {
+                n: compare(root, options.runs, processes=n) for n in PROCESSES
+            },
+            "workers": {n: compare(root, options.runs, workers=n) for n in WORKERS},
+        }
+    result = {"machine": machine(), "runs": options.runs, **found}
+    RESULTS.write_text(json.dumps(result, indent=1) + "\n")
+    print(
+        "| what | how many | native (s) | ours (s) | native (MiB) | ours (MiB)"
+        " | --list (s) |"
+    )
+    print("| --- |" + " --- |" * 6)
+    for what, rows in found.items():
+        for number, row in rows.items():
+            native, ours = row["median"][NATIVE], row["median"][CONSOLE]
+            cells = (native[0], ours[0], native[1], ours[1], row["list"])
+            print(
+                f"| {what} | {number} | {' | '.join(f'{cell:g}' for cell in cells)} |"
+            )
+
+
+def compare(
+    root: Path, runs: int, *, apps: int = 5, processes: int = 1, workers: int = 2
+) -> dict[str, Any]:
+    """Measure a project of that size: medians of seconds and MiB, and of --list."""
+    folder = make(root, apps)
+    rows: dict[str, list[tuple[float, float]]] = {NATIVE: [], CONSOLE: []}
+    lists = []
+    for run in range(runs + 1):
+        for way in rows:
+            measured = measure(folder, way, processes, workers)
+            if run:  # the first fills the disk cache
+                rows[way].append(measured)
+        lists.append(listed(folder, processes, workers))
+    print(
+        f"{apps} applications, {processes} processes, {workers} workers",
+        file=sys.stderr,
+    )
+    return {
+        "runs": rows,
+        "median": {
+            way: [
+                round(statistics.median(column), 3) for column in zip(*row, strict=True)
+            ]
+            for way, row in rows.items()
+        },
+        "list": round(statistics.median(lists), 3),
+    }
+
+
+def make(root: Path, apps: int) -> Path:
+    """Write the project, with byte code, where it is not there yet."""
+    folder = root / f"apps-{apps}"
+    if folder.exists():
+        return folder
+    names = [f"app_{number}" for number in range(apps)]
+    for name in names:
+        (folder / name).mkdir(parents=True)
+        (folder / name / "__init__.py").touch()
+        (folder / name / "models.py").write_text(MODELS)
+        (folder / name / "views.py").write_text(VIEWS)
+    (folder / "grown_settings.py").write_text(SETTINGS.format(apps=names))
+    (folder / "grown_urls.py").write_text(URLS.format(apps=names))
+    (folder / "grown_wsgi.py").write_text(
+        f"{WSGI}application = get_wsgi_application()\n"
+    )
+    subprocess.run([python("ours"), "-m", "compileall", "-q", folder], check=True)
+    return folder
+
+
+def measure(
+    folder: Path, way: str, processes: int, workers: int
+) -> tuple[float, float]:
+    port = free_port()
+    env = {"PYTHONPATH": str(folder), "DJANGO_SETTINGS_MODULE": "grown_settings"}
+    if way == NATIVE:
+        argv = [
+            *(str(python("ours").with_name("gunicorn")), "grown_wsgi:application"),
+            *(f"--bind=127.0.0.1:{port}", f"--workers={workers}", "--threads=4"),
+        ]
+    else:
+        argv = [str(python("ours").with_name("prodserver")), "web"]
+        env["BENCH_PROCESSES"] = json.dumps(table(processes, workers, port))
+    web = Web(argv, environment(env), folder / "log", folder)
+    try:
+        url = f"http://127.0.0.1:{port}/app_0/"
+        while not ask(url):
+            if web.process.poll() is not None or time.monotonic() > web.started + 90:
+                sys.exit(f"{way}: no answer\n{web.output}")
+            time.sleep(0.005)
+        seconds = time.monotonic() - web.started
+        settle(web.process.pid)
+        return round(seconds, 3), round(memory(web.process.pid), 1)
+    finally:
+        web.stop()
+        web.kill()
+
+
+def listed(folder: Path, processes: int, workers: int) -> float:
+    """Return the seconds that it takes to look at every process of the settings."""
+    env = {
+        "PYTHONPATH": str(folder),
+        "DJANGO_SETTINGS_MODULE": "grown_settings",
+        "BENCH_PROCESSES": json.dumps(table(processes, workers, 8000)),
+    }
+    argv = [str(python("ours").with_name("prodserver")), "--list"]
+    began = time.monotonic()
+    subprocess.run(
+        argv, env=environment(env), cwd=folder, check=True, capture_output=True
+    )
+    return time.monotonic() - began
+
+
+def table(processes: int, workers: int, port: int) -> dict[str, Any]:
+    config = {
+        "BACKEND": f"{BACKENDS}.gunicorn.GunicornServer",
+        "BIND": f"127.0.0.1:{port}",
+        "WORKERS": workers,
+    }
+    return {"web": config} | {f"web-{n}": config for n in range(1, processes)}
+
+
+def environment(more: Mapping[str, str]) -> dict[str, str]:
+    return {**os.environ, **more}
+
+
+if __name__ == "__main__":
+    main()
