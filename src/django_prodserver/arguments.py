@@ -176,7 +176,7 @@ def _words(key: object, value: object, grammar: Grammar) -> Iterator[str]:
         yield f"{option.on}={str(value).lower()}"
     elif value is None or value is True:
         if known:
-            message = f"[{key!r}] is {value!r}, and {option.on} needs a value."
+            message = f"[{short(key)}] is {value!r}, and {option.on} needs a value."
             raise ArgumentError(message, f'Write "{key}": value, or leave it out.')
         yield option.on
     elif value is False:
@@ -197,18 +197,18 @@ def _switch(key: str, value: object) -> bool:
         return True
     if str(value).lower() in _FALSE:
         return False
-    message = f"[{key!r}] is {short(value, key)}, and that option is a switch."
+    message = f"[{short(key)}] is {short(value, key)}, and that option is a switch."
     raise ArgumentError(message, f'Write "{key}": True or False.')
 
 
 def _text(key: str, value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, _SCALARS):
-        where = f"[{key!r}]" if key else ""
+        where = f"[{short(key)}]" if key else ""
         message = f"{where} holds {short(value, key)}, a {type(value).__name__}."
         raise ArgumentError(message, "Options take text and numbers, or lists of them.")
     text = os.fspath(value) if isinstance(value, os.PathLike) else str(value)
     if _PORT.search(text):
-        where = f"[{key!r}]" if key else ""
+        where = f"[{short(key)}]" if key else ""
         message = f"{where} is {short(text, key)}, and no shell puts PORT in."
         raise ArgumentError(message, "Write os.environ['PORT'] in the settings.")
     return text
