@@ -61,12 +61,14 @@ image: ## Build the images prodserver-base and prodserver-base:builder.
 			--target $$target --tag $$tag .; \
 	done
 
-bench: venv ## Measure starts, the probe, the image and the log against what one has without.
-	$(BIN)/python -m benchmarks.warm_start
-	scripts/engine
-	$(BIN)/python -m benchmarks.probe
-	$(BIN)/python -m benchmarks.containers
-	$(BIN)/python -m benchmarks.throughput
+SUBJECTS := starts growth throughput stops containers probe
+
+bench: $(SUBJECTS:%=bench-%) ## Measure everything against what one has without; bench-starts one subject.
+	$(BIN)/python -m benchmarks.plots
+
+bench-%: venv
+	case $* in probe|containers) scripts/engine ;; esac
+	$(BIN)/python -m benchmarks.$*
 
 clean: ## Remove what the other targets made.
 	rm -rf $(VENV) docs/_build .nox .mypy_cache .pytest_cache .ruff_cache example/.data example/static-root

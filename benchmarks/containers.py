@@ -24,7 +24,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-from benchmarks.warm_start import machine
+from benchmarks.machine import machine
 from tests.containers.images import PREFIX, Images, build, make
 from tests.harness import free_port
 

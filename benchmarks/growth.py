@@ -26,8 +26,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.environments import python
+from benchmarks.machine import BACKENDS, machine
 from benchmarks.starts import CONSOLE, NATIVE, ask, settle
-from benchmarks.warm_start import BACKENDS, machine
 from tests.harness import Web, free_port, memory
 
 RESULTS = Path(__file__).parent / "results" / "growth.json"

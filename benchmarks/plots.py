@@ -1,7 +1,7 @@
 """
 The documentation's plots and tables, out of the committed results.
 
-    python -m benchmarks.plots            write docs/figures
+    python -m benchmarks.plots            write docs/figures, and the README's table
     python -m benchmarks.plots --check    only compare; 1 if any differs
 
 A plot is an SVG that takes its colours from the page it stands in, light or dark.
@@ -20,11 +20,19 @@ from typing import Any
 from benchmarks.starts import MANAGE, NATIVE, PRELOADED, THEIRS
 
 RESULTS = Path(__file__).parent / "results"
-FIGURES = Path(__file__).parent.parent / "docs" / "figures"
+ROOT = Path(__file__).parent.parent
+FIGURES = ROOT / "docs" / "figures"
+README = ROOT / "README.md"
+BEGIN, END = "<!-- figures: python -m benchmarks.plots -->\n", "<!-- /figures -->\n"
 PROJECTS = {"small": "the example", "big": "Wagtail's starter project with 300 pages"}
 #: What a start is called in the plots, and how strong its bar is.
 WAYS = {NATIVE: "native", PRELOADED: "native", THEIRS: "peer", MANAGE: "ours"}
 SHADES = {"native": 0.35, "peer": 0.35, "ours": 1.0}
+#: What is plotted of a start: the file, the column, and the title.
+COLUMNS = (
+    ("memory", 2, "Memory of all processes when idle, MiB"),
+    ("first-200", 0, "From the start to the first 200, seconds"),
+)
 WIDTH, BAR, GAP, LABEL = 720, 16, 14, 190
 
 
@@ -33,42 +41,70 @@ def main() -> int:
     parser.add_argument("--check", action="store_true")
     options = parser.parse_args()
     differs = False
-    for name, text in files().items():
-        path = FIGURES / name
+    FIGURES.mkdir(exist_ok=True)
+    for path, text in files().items():
         if path.exists() and path.read_text() == text:
             continue
         differs = True
-        print(f"{path.relative_to(FIGURES.parent.parent)} is not what the results say")
+        print(f"{path.relative_to(ROOT)} is not what the results say")
         if not options.check:
-            FIGURES.mkdir(exist_ok=True)
             path.write_text(text)
     return int(differs and options.check)
 
 
-def files() -> dict[str, str]:
-    """Return the text of each file, by its name."""
+def files() -> dict[Path, str]:
+    """Return the text of each file."""
     starts = result("starts")
-    made = {}
-    for project, servers in starts["starts"].items():
-        most = {
-            server: counts[max(counts, key=int)] for server, counts in servers.items()
+    made = {
+        "starts.md": starts_table(starts),
+        "throughput.md": throughput_table(result("throughput")),
+        "containers.md": containers_table(result("containers")),
+        "probe.md": probe_table(result("probe")),
+    }
+    plots = {
+        f"{name}-{project}.svg": plot(f"{title}: {PROJECTS[project]}", bars)
+        for project, servers in starts["starts"].items()
+        for name, column, title in COLUMNS
+        if (bars := most_workers(servers, column))
+    }
+    head, _, rest = README.read_text().partition(BEGIN)
+    summary = table(readme_table(starts))
+    return {
+        README: f"{head}{BEGIN}{summary}{END}{rest.partition(END)[2]}",
+        **{FIGURES / name: table(rows) for name, rows in made.items()},
+        **{FIGURES / name: text for name, text in plots.items()},
+    }
+
+
+def most_workers(
+    servers: Mapping[str, Any], column: int
+) -> dict[str, dict[str, float]]:
+    """Return a column's medians by server and way, with as many workers as measured."""
+    return {
+        server: {
+            way: row["median"][column]
+            for way, row in counts[max(counts, key=int)].items()
+            if way in WAYS
         }
-        for name, column, title in (
-            ("memory", 2, "Memory of all processes when idle, MiB"),
-            ("first-200", 0, "From the start to the first 200, seconds"),
-        ):
-            bars = {
-                server: {
-                    way: ways[way]["median"][column] for way in WAYS if way in ways
-                }
-                for server, ways in most.items()
-            }
-            made[f"{name}-{project}.svg"] = plot(f"{title}: {PROJECTS[project]}", bars)
-    made["starts.md"] = table(starts_table(starts))
-    made["throughput.md"] = table(throughput_table(result("throughput")))
-    made["containers.md"] = table(containers_table(result("containers")))
-    made["probe.md"] = table(probe_table(result("probe")))
-    return made
+        for server, counts in servers.items()
+    }
+
+
+def readme_table(found: Mapping[str, Any]) -> Iterator[Sequence[object]]:
+    """Yield what a stranger decides by: ours and native, with the most workers."""
+    yield (
+        *("Server, and workers", "First 200, native", "Ours", ""),
+        *("Memory, native", "Ours", ""),
+    )
+    for project, servers in found["starts"].items():
+        for server, counts in servers.items():
+            workers = max(counts, key=int)
+            native, ours = counts[workers][NATIVE], counts[workers][MANAGE]
+            cells: list[str] = []
+            for column, unit in ((0, "s"), (2, "MiB")):
+                cells += [f"{row['median'][column]:g} {unit}" for row in (native, ours)]
+                cells += [f"x {ours['ratio'][column]:g}"]
+            yield f"{server}, {workers}: {PROJECTS[project]}", *cells
 
 
 def result(name: str) -> dict[str, Any]:

@@ -29,7 +29,7 @@ os.environ["TESTCONTAINERS_RYUK_DISABLED"] = "true"
 
 from testcontainers.core.network import Network
 
-from benchmarks.warm_start import machine
+from benchmarks.machine import machine
 from tests.containers.harness import Container, Containers, Databases, Site
 from tests.containers.images import LABEL, PREFIX, build
 

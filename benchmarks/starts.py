@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 import psutil
 
 from benchmarks.environments import PEER, Project, projects, python, variables
-from benchmarks.warm_start import BACKENDS, machine
+from benchmarks.machine import BACKENDS, machine
 from tests.harness import Web, free_port, memory
 
 RESULTS = Path(__file__).parent / "results" / "starts.json"
@@ -97,7 +97,6 @@ def main() -> None:
                 at[str(workers)] = rows
                 RESULTS.write_text(json.dumps(found, indent=1) + "\n")
                 print(f" {name} {server} {workers}", file=sys.stderr)
-    print_table(found["starts"])
 
 
 def compare(project: Project, server: str, workers: int, runs: int) -> dict[str, Any]:
@@ -224,26 +223,6 @@ def settle(pid: int) -> None:
     while (now := used()) > before + 0.02 and time.monotonic() < deadline:
         before = now
         time.sleep(0.5)
-
-
-def print_table(starts: Mapping[str, Any]) -> None:
-    print(
-        "| project | server | workers | start | first 200 (s) | slowest of the next 20"
-        " (ms) | memory (MiB) | after 200 requests (MiB) |"
-    )
-    print("| --- |" + " --- |" * 7)
-    for project, servers in starts.items():
-        for server, counts in servers.items():
-            for workers, ways in counts.items():
-                for way, row in ways.items():
-                    cells = [
-                        f"{number} (x {ratio})"
-                        for number, ratio in zip(
-                            row["median"], row["ratio"], strict=True
-                        )
-                    ]
-                    print(f"| {project} | {server} | {workers} | {way} |", end=" ")
-                    print(" | ".join(cells), "|")
 
 
 if __name__ == "__main__":

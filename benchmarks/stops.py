@@ -28,8 +28,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.environments import Project, projects
+from benchmarks.machine import machine
 from benchmarks.starts import CONSOLE, NATIVE, SERVERS, THEIRS, ask, command
-from benchmarks.warm_start import machine
 from tests.harness import Web, free_port
 
 RESULTS = Path(__file__).parent / "results" / "stops.json"

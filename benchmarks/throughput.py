@@ -17,7 +17,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -28,10 +30,11 @@ from typing import Any
 
 import psutil
 
-from benchmarks.warm_start import BACKENDS, EXAMPLE, ROOT, environment, machine
-from benchmarks.warm_start import command as native_or_ours
-from tests.harness import Web, free_port
+from benchmarks.machine import BACKENDS, machine
+from tests.harness import BIN, Web, free_port
 
+ROOT = Path(__file__).parent.parent
+EXAMPLE = ROOT / "example"
 RESULTS = ROOT / "benchmarks" / "results" / "throughput.json"
 #: Each server, and the options of its own access log; None if it has none.
 SERVERS: Mapping[str, tuple[str, Mapping[str, Any] | None]] = {
@@ -69,8 +72,7 @@ class Server:
         }
         folder.mkdir()
         env = environment(config, str(folder))
-        start = "native" if way.startswith("native") else "prodserver"
-        argv = native_or_ours(start, env)
+        argv = command(way, env)
         self.web = Web(argv, env, folder / "log", EXAMPLE)
         self.connection = HTTPConnection("127.0.0.1", port, timeout=60)
         self.web.until(self._answers, "the first answer", 120)
@@ -102,6 +104,33 @@ class Server:
         except OSError:
             self.connection.close()
             return False
+
+
+def command(way: str, env: Mapping[str, str]) -> list[str]:
+    """Return the words of a start; the native command is what --dry-run prints."""
+    if not way.startswith("native"):
+        return [str(BIN / "prodserver"), "web"]
+    words = [sys.executable, "manage.py", "prodserver", "web", "--dry-run"]
+    line = subprocess.check_output(words, env=env, cwd=EXAMPLE, text=True)
+    return ["sh", "-c", f"exec env {line}"]
+
+
+def environment(config: Mapping[str, Any], folder: str) -> dict[str, str]:
+    module = Path(folder) / "bench_settings.py"
+    processes = f"PRODUCTION_PROCESSES = {{'web': {config!r}}}"
+    module.write_text(f"from paperwork.settings import *\n{processes}\n")
+    data = Path(folder) / "data"
+    env = {
+        **os.environ,
+        "EXAMPLE_DATA_DIR": str(data),
+        "PYTHONPATH": folder,
+        "DJANGO_SETTINGS_MODULE": "bench_settings",
+    }
+    if not data.exists():
+        data.mkdir()
+        migrate = [sys.executable, "manage.py", "migrate", "-v0"]
+        subprocess.run(migrate, env=env, cwd=EXAMPLE, check=True)
+    return env
 
 
 def compare(name: str, rounds: int, requests: int, folder: Path) -> dict[str, Any]:
