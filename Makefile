@@ -64,7 +64,7 @@ image: ## Build the images prodserver-base and prodserver-base:builder.
 SUBJECTS := starts growth throughput stops containers probe
 
 bench: $(SUBJECTS:%=bench-%) ## Measure everything against what one has without; bench-starts one subject.
-	$(BIN)/python -m benchmarks.plots
+	$(BIN)/python -m tests.readme
 
 bench-%: venv
 	case $* in probe|containers) scripts/engine ;; esac

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-pytest.importorskip("psutil")
+pytest.importorskip("sphinx", reason="the documentation's tools are not installed")
 
 from benchmarks import plots
+from tests import readme
 
 
-def test_what_is_written_is_what_the_results_say() -> None:
-    for path, text in plots.files().items():
-        assert path.read_text() == text, "run python -m benchmarks.plots"
+def test_the_readme_has_the_figures_of_the_results() -> None:
+    assert readme.written() == readme.table(), "run python -m tests.readme"
 
 
 def test_a_plot_says_in_words_what_it_shows() -> None:

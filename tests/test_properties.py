@@ -171,7 +171,7 @@ entries = st.fixed_dictionaries(
     {},
     optional={
         "BACKEND": st.one_of(backends, values),
-        **dict.fromkeys((*conf.KEYS[1:], *KEYS, "COMMANDS", "LOCK"), values),
+        **dict.fromkeys((*(set(conf.KEYS) - {"BACKEND"}), *KEYS, "COMMANDS", "LOCK"), values),
     },
 )
 tables = st.one_of(

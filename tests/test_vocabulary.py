@@ -15,7 +15,6 @@ from django_prodserver.conf import Process
 from django_prodserver.exceptions import ConfigurationError, Fault
 from django_prodserver.resources import Amount
 from django_prodserver.vocabulary import KEYS, Cannot
-from tests import readme
 from tests.servers import BACKENDS
 
 WEB = {
@@ -455,7 +454,3 @@ def test_auto_is_a_number_on_the_command_line(name, monkeypatch):
     monkeypatch.setenv("WEB_CONCURRENCY", "auto")
     assert option(name, "workers") == "5"
     assert made(name).environment()["WEB_CONCURRENCY"] == "5"
-
-
-def test_the_readme_has_the_table():
-    assert readme.written() == readme.tables(), "run python -m tests.readme"
