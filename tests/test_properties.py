@@ -170,8 +170,8 @@ backends = st.sampled_from(loading.known_backends())
 entries = st.fixed_dictionaries(
     {},
     optional={
+        **dict.fromkeys((*conf.KEYS, *KEYS, "COMMANDS", "LOCK"), values),
         "BACKEND": st.one_of(backends, values),
-        **dict.fromkeys((*(set(conf.KEYS) - {"BACKEND"}), *KEYS, "COMMANDS", "LOCK"), values),
     },
 )
 tables = st.one_of(
