@@ -48,7 +48,7 @@ def result(name: str) -> dict[str, Any]:
 def plot(title: str, groups: Mapping[str, Mapping[str, float]]) -> str:
     """Return horizontal bars, a group for each label; values may not be negative."""
     longest = max(value for bars in groups.values() for value in bars.values())
-    room = WIDTH - LABEL - 150
+    room = WIDTH - LABEL - 215  # beside it the longest name of a way
     y, marks = 44, []
     for label, bars in groups.items():
         height = len(bars) * (BAR + 3)

@@ -62,7 +62,7 @@ def starts() -> Table:
         for way, row in ways.items()
         for cells in [
             [
-                f"{value:g} {unit}" + (f" ({_times(ratio)})" if way != NATIVE else "")
+                _value(value, unit) + (f" ({_times(ratio)})" if way != NATIVE else "")
                 for value, ratio, unit in zip(
                     row["median"], row["ratio"], units, strict=True
                 )
@@ -134,7 +134,12 @@ def _does(name: str, word: str, seen: Mapping[str, Any]) -> str:
 
 
 def _times(ratio: float) -> str:
-    return f"\u00d7 {ratio:.2f}"
+    return f"\u00d7\u00a0{ratio:.2f}"
+
+
+def _value(number: float, unit: str) -> str:
+    # Not to be broken between the two.
+    return f"{number:g}\u00a0{unit}"
 
 
 def _directive(make: Callable[[], Table]) -> type[Facts]:
