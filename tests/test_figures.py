@@ -15,9 +15,12 @@ def test_the_readme_has_the_figures_of_the_results() -> None:
 
 
 def test_a_plot_says_in_words_what_it_shows() -> None:
-    made = plots.plot("Memory <MiB>", {"gunicorn": {"native": 100.5, "prodserver": 50}})
+    made = plots.plot(
+        "Memory <MiB>", {"gunicorn": {"native": 9.5, "manage.py prodserver": 5}}
+    )
     assert (
-        'aria-label="Memory &lt;MiB&gt;. gunicorn: native 100.5, prodserver 50"' in made
+        'aria-label="Memory &lt;MiB&gt;. gunicorn: native 9.5, manage.py prodserver 5"'
+        in made
     )
     widths = [line for line in made.splitlines() if line.startswith("<rect")]
     assert len(widths) == 2
