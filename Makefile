@@ -61,7 +61,7 @@ image: ## Build the images prodserver-base and prodserver-base:builder.
 			--target $$target --tag $$tag .; \
 	done
 
-SUBJECTS := starts growth throughput stops containers probe
+SUBJECTS := starts growth throughput stops signals containers probe
 
 bench: $(SUBJECTS:%=bench-%) ## Measure everything against what one has without; bench-starts one subject.
 	$(BIN)/python -m tests.readme
