@@ -22,7 +22,7 @@ ELSEWHERE = "# in another terminal"
 BACK = "# in the first terminal"
 STOPPED = "^C"
 #: Of these a first answer may come too early, and asking again changes nothing.
-_QUESTIONS = ("curl ", "prodserver-probe")
+_QUESTIONS = ("curl ", "docker exec ", "prodserver-probe")
 
 
 @dataclass
