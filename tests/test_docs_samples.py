@@ -39,9 +39,11 @@ SAID = {
     "python_broken": "expected ':' in line 1",
     "python_raises": "ZeroDivisionError",
     "settings_fail_a_check": "its faults are ['prodserver.E006'], not []",
+    "settings_with_a_function": "its faults are ['prodserver.E009'], not []",
     "shell_unquoted": "SC2086",
     "skip_without_reason": 'write skip: next "the reason"',
     "stays_and_differs": "$ echo meanwhile\nthe page says:\nsomething else",
+    "stays_and_says_nothing": "says nothing by which to know that it runs",
     "toml_broken": "Invalid value",
     "yaml_broken": "while parsing a flow sequence",
 }
@@ -56,7 +58,7 @@ def failures(report: Path) -> dict[str, str]:
         cwd=ROOT,
         env=env,
         capture_output=True,
-        timeout=300,
+        timeout=900,
     )
     return {
         case.attrib["classname"].split(".")[-2]: failure.text or ""

@@ -74,6 +74,9 @@ def commands(source: str) -> list[Command]:
         else:
             current[-1].output.append(line)
     for command in found:
+        if command.after is not None and not "".join(command.output).strip(". "):
+            message = f"{command.words!r} says nothing by which to know that it runs"
+            raise WrongSample(message)
         if command.meanwhile and command.after is None:
             message = f"{command.words!r} is never stopped: write {STOPPED}"
             raise WrongSample(message)
@@ -192,7 +195,7 @@ def run_and_stop(
 
 
 def _shell(command: Command) -> list[str]:
-    # "exec": what is started is what gets the signal.
+    # Which becomes the last of what it runs, and so what is signalled.
     return ["bash", "-c", command.words]
 
 

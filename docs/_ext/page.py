@@ -86,21 +86,15 @@ class Page:
         self._call("docs._ext.accepted", *words)
 
     def _settings(self, sample: Sample) -> bool:
-        """Tell whether a sample is of the settings: all that it binds is upper case."""
+        """Tell whether a sample is of the settings: it binds, or fills, one of them."""
         try:
             tree = ast.parse(sample.source)
         except SyntaxError as error:
             message = f"{error.msg} in line {error.lineno}"
             raise WrongSample(message) from None
-        bound = {
-            node.id
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)
-        }
-        mine = bool(re.search(r"^[A-Z][A-Z_]+\b.*?=", sample.source, re.MULTILINE))
-        return sample.file == _SETTINGS or (
-            mine and not sample.file and all(name.isupper() for name in bound)
-        )
+        names = [name for statement in tree.body for name in _bound(statement)]
+        is_mine = not sample.file and any(name.isupper() for name in names)
+        return sample.file == _SETTINGS or is_mine
 
     def _file(self, sample: Sample) -> str:
         if sample.file:
@@ -217,6 +211,19 @@ class Page:
         done = _called(argv, self.folder, env)
         if done.returncode:
             raise WrongSample((done.stdout + done.stderr).rstrip())
+
+
+def _bound(statement: ast.stmt) -> Iterator[str]:
+    """Yield the names that a statement of a module binds, or whose items it does."""
+    targets: list[ast.expr] = []
+    if isinstance(statement, ast.Assign):
+        targets = statement.targets
+    elif isinstance(statement, ast.AugAssign | ast.AnnAssign):
+        targets = [statement.target]
+    for target in targets:
+        named = target.value if isinstance(target, ast.Subscript) else target
+        if isinstance(named, ast.Name):
+            yield named.id
 
 
 def _called(
