@@ -22,12 +22,11 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from xml.etree import ElementTree
-from xml.sax.saxutils import escape
+
+from docs._ext import terminal
 
 SHOP = Path(__file__).parent / "shop"
 STATIC = Path(__file__).parent / "_static"
-COLUMNS = 120
 SETTINGS = """
 import os
 
@@ -59,12 +58,12 @@ COMMANDS = {"list": LIST, "explain": EXPLAIN, "all": ALL}
 # Of the platform and of whoever runs this: not what the pictures are of.
 _LEFT_OUT = re.compile(r"PORT|WEB_CONCURRENCY|PROCESS_NAME|FORWARDED_ALLOW_IPS")
 _PREFIXES = re.compile(r"PRODSERVER_|_PRODSERVER_|GUNICORN_|DJANGO_|PYTEST_")
-_SECONDS = 60
+_SECONDS = 120
 
 
 def main() -> None:
     for name, argv in COMMANDS.items():
-        picture = svg(argv, printed(argv))
+        picture = terminal.svg(argv, printed(argv), _kind(argv))
         path(name).write_text(picture)
         sys.stdout.write(f"{path(name)}\n")
 
@@ -89,63 +88,20 @@ def printed(argv: Sequence[str]) -> list[str]:
         return _alike(done.stdout, folder)
 
 
-def shown(picture: str) -> list[str]:
-    """Return the lines that are in a picture, without that of the command."""
-    texts = ElementTree.fromstring(picture).iter("{http://www.w3.org/2000/svg}text")  # noqa: S314  # our own
-    return ["".join(text.itertext()) for text in texts][1:]
+def _kind(argv: Sequence[str]) -> Callable[[str], str]:
+    def of(line: str) -> str:
+        first, *others = line.split() or [""]
+        if argv is not ALL:
+            return "head" if first in ("NAME", "OPTION") else "plain"
+        return others[0] if others[:1] in (["web"], ["worker"]) else "head"
 
-
-def fitted(lines: Sequence[str]) -> list[str]:
-    """Return the lines as a terminal of that width shows them that does not wrap."""
-    return [
-        line if len(line) <= COLUMNS else f"{line[: COLUMNS - 1]}…" for line in lines
-    ]
-
-
-def svg(argv: Sequence[str], lines: Sequence[str]) -> str:
-    """Return a picture of a terminal in which a command prints these lines."""
-    rows = [("prompt", f"$ {' '.join(argv)}")]
-    rows += [(_kind(line, argv), line) for line in fitted(lines)]
-    height = 56 + 19 * len(rows)
-    width = 28 + int(COLUMNS * 7.83)
-    texts = "\n".join(
-        f'  <text class="{kind}" x="14" y="{58 + 19 * number}">{escape(line)}</text>'
-        for number, (kind, line) in enumerate(rows)
-    )
-    title = escape(f"A terminal: {' '.join(argv)}")
-    return f"""\
-<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" \
-width="{width}" height="{height}" role="img" aria-label="{title}">
-  <style>
-    rect {{ fill: #161b22; stroke: #57606a }}
-    circle {{ fill: #57606a }}
-    text {{ font: 13px ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace; \
-fill: #d0d7de; white-space: pre }}
-    .prompt {{ fill: #ffffff; font-weight: 600 }}
-    .head {{ fill: #9198a1 }}
-    .web {{ fill: #79c0ff }}
-    .worker {{ fill: #7ee787 }}
-  </style>
-  <rect x="0.5" y="0.5" width="{width - 1}" height="{height - 1}" rx="8"/>
-  <circle cx="20" cy="19" r="5"/>
-  <circle cx="38" cy="19" r="5"/>
-  <circle cx="56" cy="19" r="5"/>
-{texts}
-</svg>
-"""
-
-
-def _kind(line: str, argv: Sequence[str]) -> str:
-    if argv is not ALL:
-        return "head" if line.split(" ", 1)[0] in ("NAME", "OPTION") else "plain"
-    word = line.split()[1] if len(line.split()) > 1 else ""
-    return word if word in ("web", "worker") else "head"
+    return of
 
 
 @contextlib.contextmanager
 def _project() -> Iterator[tuple[Path, dict[str, str]]]:
-    # A short name: a column is as wide as what is in it.
-    with tempfile.TemporaryDirectory(prefix="ps") as name:
+    # A short name, wherever TMPDIR is: a column is as wide as what is in it.
+    with tempfile.TemporaryDirectory(prefix="ps", dir="/tmp") as name:
         folder = Path(name).resolve()
         shutil.copytree(SHOP, folder, dirs_exist_ok=True)
         (folder / "pictures.py").write_text(SETTINGS)
@@ -173,7 +129,8 @@ def _life(argv: Sequence[str], folder: Path, env: Mapping[str, str]) -> str:
     # One worker, or it is by chance who answers.
     own = {"PRODSERVER_HOST": "127.0.0.1", "PORT": str(port), "SHOP_WORKERS": "1"}
     env = {**env, **own}
-    _run("django-admin", "migrate", "--verbosity=0", cwd=folder, env=env)
+    migrate = [sys.executable, "manage.py", "migrate", "--verbosity=0"]
+    subprocess.run(migrate, cwd=folder, env=env, check=True)
     log = folder / "log"
     with log.open("w") as file:
         running = subprocess.Popen(
@@ -196,9 +153,12 @@ def _life(argv: Sequence[str], folder: Path, env: Mapping[str, str]) -> str:
 
 def _answers(url: str) -> bool:
     request = urllib.request.Request(url, headers={"X-Request-ID": "order-17"})  # noqa: S310
-    with contextlib.suppress(OSError), urllib.request.urlopen(request) as response:  # noqa: S310
-        return bool(response.status == 200)
-    return False
+    try:
+        # Once it is taken it is answered: a second one would be a second line.
+        with urllib.request.urlopen(request, timeout=_SECONDS) as response:  # noqa: S310
+            return bool(response.status == 200)
+    except OSError:
+        return False
 
 
 def _until(look: Callable[[], bool], log: Path) -> None:
@@ -235,11 +195,6 @@ def _pids(text: str) -> dict[str, int]:
 
 def _script(name: str) -> str:
     return str(Path(sys.executable).parent / name)
-
-
-def _run(script: str, *args: str, cwd: Path, env: Mapping[str, str]) -> None:
-    env = {**env, "PYTHONPATH": str(cwd)}
-    subprocess.run([_script(script), *args], cwd=cwd, env=env, check=True)
 
 
 if __name__ == "__main__":
