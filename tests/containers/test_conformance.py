@@ -302,6 +302,7 @@ def test_the_example_is_good(
     for text in (done.output, json.dumps(done.report), junit):
         assert SECRET not in text
     assert junit.count("<testcase ") == len(done.outcomes)
+    assert '<property name="seen" value="PID 1 is tini; all orphans reaped"' in junit
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])

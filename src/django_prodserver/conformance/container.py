@@ -14,7 +14,7 @@ from django_prodserver.conformance.inside import program
 
 T = TypeVar("T")
 #: Lines of a log that say why something is not so.
-_LAST = 8
+_LAST = 4
 
 
 class Wrong(Exception):
@@ -79,6 +79,11 @@ class Container:
     @property
     def is_running(self) -> bool:
         return self.state["Status"] in ("created", "running")
+
+    @property
+    def age(self) -> float:
+        """Seconds since its start."""
+        return time.monotonic() - self.began
 
     @property
     def address(self) -> str:

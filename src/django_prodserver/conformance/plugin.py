@@ -125,7 +125,8 @@ class Plugin:
             report.longrepr = f"{result.saw}\nfix: {result.fix}"
         elif isinstance(report.longrepr, tuple):
             report.longrepr = (*report.longrepr[:2], result.saw)
-        report.user_properties += [("done", result.did), ("seen", result.saw)]
+        # The file takes them of the item, when that is torn down.
+        item.user_properties += [("done", result.did), ("seen", result.saw)]
         return report
 
 

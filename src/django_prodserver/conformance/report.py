@@ -90,7 +90,10 @@ class Report:
                 text = f"{indent}fix: {result.fix}"
                 width = sum(widths) + 8
                 for line in textwrap.wrap(
-                    text, width, subsequent_indent=f"{indent}     "
+                    text,
+                    width,
+                    subsequent_indent=f"{indent}     ",
+                    break_on_hyphens=False,
                 ):
                     self.say(line)
 
@@ -117,7 +120,7 @@ class Report:
 
 def _wrapped(cells: Sequence[str], widths: Sequence[int]) -> list[str]:
     columns = [
-        textwrap.wrap(cell, width) or [""]
+        textwrap.wrap(cell, width, break_on_hyphens=False) or [""]
         for cell, width in zip(cells, widths, strict=True)
     ]
     height = max(map(len, columns))

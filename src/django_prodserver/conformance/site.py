@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import time
 from typing import Any
 
 import pytest
@@ -137,9 +136,10 @@ class Site:
         if self._hardened[process]:
             others = " and ".join(other for other in RESTRICTIONS if other != name)
             return f"healthy, together with {others}"
-        began = time.monotonic()
-        self.start(process, name, **RESTRICTIONS[name]).kill()
-        return f"healthy after {time.monotonic() - began:.1f} s"
+        container = self.start(process, name, **RESTRICTIONS[name])
+        seen = f"healthy after {container.age:.1f} s"
+        container.kill()
+        return seen
 
     def told(self, process: str) -> dict[str, Any]:
         """Return what ``prodserver-probe --json`` says of it; nothing if it cannot."""
