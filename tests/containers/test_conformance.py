@@ -140,7 +140,7 @@ BAD = {
                 )
             }'""",
         ],
-        "RuntimeError: a bug of the user's",
+        "it ended with exit code",
         beside=["unknown-process", "exit-codes"],
     ),
     "pid-1": Bad(

@@ -14,7 +14,7 @@ from django_prodserver.conformance.inside import program
 
 T = TypeVar("T")
 #: Lines of a log that say why something is not so.
-_LAST = 4
+_LAST = 8
 
 
 class Wrong(Exception):
