@@ -21,6 +21,8 @@ from tests.harness import Running
 ELSEWHERE = "# in another terminal"
 BACK = "# in the first terminal"
 STOPPED = "^C"
+#: What "..." is for the one who compares.
+_ANY = "\0"
 #: Of these a first answer may come too early, and asking again changes nothing.
 _QUESTIONS = ("curl ", "docker exec ", "prodserver-probe")
 
@@ -213,10 +215,12 @@ def _matches(parts: Sequence[list[str]], printed: str, *, whole: bool = True) ->
         whole: Whether that is all of it, or its beginning.
     """
     said = ["\n".join(map(str.rstrip, lines)).strip("\n") for lines in parts]
-    wanted = "...".join([said[0], *filter(None, said[1:])])
+    # Before they are joined: a part may end with a full stop.
+    said = [text.replace("...", _ANY) for text in said]
+    wanted = _ANY.join([said[0], *filter(None, said[1:])])
     # Of lines, also none.
-    wanted = re.sub(r"(^|\n)\.\.\.\n", r"\1...", wanted)
-    first, *rest = re.sub(r"\n\.\.\.$", "...", wanted).split("...")
+    wanted = re.sub(rf"(^|\n){_ANY}\n", rf"\1{_ANY}", wanted)
+    first, *rest = re.sub(rf"\n{_ANY}$", _ANY, wanted).split(_ANY)
     text = _trimmed(printed)
     if not (wanted or whole):
         return True
