@@ -1,10 +1,13 @@
 """
 What a request costs, with and without its line in the log, against the native command.
 
-    python -m benchmarks.throughput [--rounds 400] [--requests 5] [SERVER ...]
+    python -m benchmarks.throughput [--starts 8] [--rounds 50] [--requests 5]
+                                    [SERVER ...]
 
 All ways of one server run at the same time, and are asked in turn, a few requests
-each, so that what else the machine does meets all of them alike. What is measured is
+each, so that what else the machine does meets all of them alike. They are started
+anew eight times, for two processes of one program differ by some percent all their
+lives (of how its memory lies, and of the hashes' seed). What is measured is
 the CPU time of the server's processes for each request, which that disturbs less than
 the time on the clock; that, the latency, is beside it. The project is the example, its
 front page; the log goes to a file. Printed, and written to
@@ -133,24 +136,16 @@ def environment(config: Mapping[str, Any], folder: str) -> dict[str, str]:
     return env
 
 
-def compare(name: str, rounds: int, requests: int, folder: Path) -> dict[str, Any]:
-    """Measure one server in each way: medians, and quartiles of the ratios."""
+def compare(
+    name: str, starts: int, rounds: int, requests: int, folder: Path
+) -> dict[str, Any]:
+    """Measure one server in each way: medians, and those of the ratios."""
     ways = [way for way in WAYS if way != NATIVE_LOG or SERVERS[name][1] is not None]
-    servers: dict[str, Server] = {}
     rows: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
-    try:
-        for number, way in enumerate(ways):
-            servers[way] = Server(name, way, folder / f"{name}-{number}")
-        for server in servers.values():
-            server.ask(100)
-        for turn in range(rounds):
-            # Each is first as often as the others.
-            first = turn % len(ways)
-            for way in ways[first:] + ways[:first]:
-                rows[way].append(servers[way].ask(requests))
-    finally:
-        for server in servers.values():
-            server.web.kill()
+    for start in range(starts):
+        begin = start % len(ways)
+        turns = ways[begin:] + ways[:begin]
+        measure(name, turns, rows, rounds, requests, folder / f"{name}-{start}")
     print(f"{name} measured", file=sys.stderr)
     return {
         way: {
@@ -162,6 +157,32 @@ def compare(name: str, rounds: int, requests: int, folder: Path) -> dict[str, An
         }
         for way, found in rows.items()
     }
+
+
+def measure(
+    name: str,
+    ways: list[str],
+    rows: dict[str, list[tuple[float, float]]],
+    rounds: int,
+    requests: int,
+    folder: Path,
+) -> None:
+    """Start the server in each way, and add the rounds of asking them in turn."""
+    folder.mkdir()
+    servers: dict[str, Server] = {}
+    try:
+        for number, way in enumerate(ways):
+            servers[way] = Server(name, way, folder / str(number))
+        for server in servers.values():
+            server.ask(30)
+        for turn in range(rounds):
+            # Each is first as often as the others.
+            first = turn % len(ways)
+            for way in ways[first:] + ways[:first]:
+                rows[way].append(servers[way].ask(requests))
+    finally:
+        for server in servers.values():
+            server.web.kill()
 
 
 def like(way: str, ways: list[str]) -> str:
@@ -183,13 +204,16 @@ def summary(own: list[float], native: list[float]) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=400)
+    parser.add_argument("--starts", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=50)
     parser.add_argument("--requests", type=int, default=5)
     parser.add_argument("servers", nargs="*", default=list(SERVERS))
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         servers = {
-            name: compare(name, options.rounds, options.requests, Path(folder))
+            name: compare(
+                name, options.starts, options.rounds, options.requests, Path(folder)
+            )
             for name in options.servers
         }
     result = {"machine": machine(), "options": vars(options), "servers": servers}
