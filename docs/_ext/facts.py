@@ -167,8 +167,8 @@ def extras() -> Table:
 def comparison() -> Table:
     """Return what each backend is, side by side."""
     head = (
-        *("`django_prodserver.backends.`", "Runs", "Extra", "Processes"),
-        *("At a time, in each", "TLS", "Replaces a worker that hangs"),
+        *("`django_prodserver.backends.`", "Runs", "Processes"),
+        *("In each, at a time", "TLS", "Replaces one that hangs"),
     )
     order = [*filter(_is_web, known().items()), *filterfalse(_is_web, known().items())]
     return Table(head, [_compared(path, found) for path, found in order])
@@ -234,7 +234,7 @@ def _is_web(named: tuple[str, KnownBackend]) -> bool:
 
 def _compared(path: str, found: KnownBackend) -> Sequence[str]:
     if not isinstance(found, Backend):
-        return (code(path), _kind(found), "", "one", "one command", "", "")
+        return (code(path), _kind(found), "one", "one command", "", "")
     threads = found.at_a_time(found.args)
     at_a_time = "as many as come" if threads is None else str(threads)
     many = "THREADS" in found.keys and not isinstance(found.keys["THREADS"], Cannot)
@@ -242,7 +242,6 @@ def _compared(path: str, found: KnownBackend) -> Sequence[str]:
     return (
         code(path),
         _kind(found),
-        code(found.extra),
         codes(several) or "one",
         code("THREADS") if many else at_a_time,
         "yes" if _takes(found, "CERTFILE") else "",

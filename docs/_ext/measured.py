@@ -50,12 +50,12 @@ def warm_start() -> Table:
 def starts() -> Table:
     """Return all that was measured of starts."""
     head = (
-        *("Project", "Server", "Workers", "Start", "First 200"),
+        *("Project", "Server, workers", "Start", "First 200"),
         *("Slowest of the next 20", "Memory", "After 200 requests"),
     )
     units = ("s", "ms", "MiB", "MiB")
     rows = [
-        (project, server, workers, tables.code(way), *cells)
+        (project, f"{server}, {workers}", tables.code(way), *cells)
         for project, servers in _results("starts")["starts"].items()
         for server, counts in servers.items()
         for workers, ways in counts.items()
