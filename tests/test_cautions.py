@@ -84,6 +84,9 @@ CASES = {
     "gunicorn-negative": value(
         GUNICORN, "Write a whole number from 0.", "max-requests", -1
     ),
+    "gunicorn-class": value(
+        GUNICORN, "Write one of 'sync', ", "worker-class", "gthreads"
+    ),
     "uvicorn-number": value(UVICORN, "Write a whole number.", "port", "x"),
     "uvicorn-list": value(UVICORN, "Write a number.", "reload-delay", "soon"),
     "granian-range": value(GRANIAN, "Write a whole number.", "workers", "x"),

@@ -199,6 +199,12 @@ CASES = {
         f"cannot be imported: {BACKENDS}.gunicorn has no 'Gunicorn'.",
         LIKE,
     ),
+    "backend-of-3.0-for-development": Case(
+        web(BACKEND=f"{BACKENDS}.dev.django_runserver.DjangoRunserver"),
+        F.BACKEND_NOT_IMPORTABLE,
+        f"cannot be imported: no module '{BACKENDS}.dev'.",
+        'Name a server, and run "manage.py devserver": that one, reloading.',
+    ),
     "backend-nowhere": Case(
         web(BACKEND="shop.backends.Mine"),
         F.BACKEND_NOT_IMPORTABLE,

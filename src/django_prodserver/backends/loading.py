@@ -23,6 +23,8 @@ from django_prodserver.masking import short
 from django_prodserver.vocabulary import KEYS
 
 _MISSING = object()
+#: The development servers of django-prodserver 3, in "dev" or without it.
+_GONE = ("daphne", "django_runserver", "werkzeug")
 _is_bounded = False
 
 
@@ -188,6 +190,9 @@ def known_backends() -> list[str]:
 
 def did_you_mean_backend(path: str) -> str:
     """Name the nearest of our own backends, by its whole path or its last word."""
+    module = path.rpartition(".")[0]
+    if module.startswith(f"{backends.__name__}.") and module.endswith(_GONE):
+        return 'Name a server, and run "manage.py devserver": that one, reloading.'
     known = known_backends()
     by_name = {path.rpartition(".")[2]: path for path in known}
     for word, paths in (

@@ -42,6 +42,13 @@ def _gunicorn(flag: str, text: str) -> str:
                 return refused
             if setting.validator is validate_pos_int and int(text, 0) < 0:
                 return "Write a whole number from 0."
+    # A class of the user's own has a dot, or is an entry point: "egg:package#name".
+    if flag == "--worker-class" and not {".", ":"} & set(text):
+        from gunicorn.workers import SUPPORTED_WORKERS
+
+        if text not in SUPPORTED_WORKERS:
+            choices = ", ".join(map(repr, SUPPORTED_WORKERS))
+            return f"Write one of {choices}, or the path of a class."
     return ""
 
 
