@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+pytest.importorskip("sybil", reason="the documentation's tools are not installed")
 from docs._ext import console, samples
 from tests.containers.images import LABEL, PREFIX, Images, make
 from tests.harness import environment
