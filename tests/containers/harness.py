@@ -195,7 +195,8 @@ class Container:
         while time.monotonic() < deadline:
             if found := look():
                 return found
-            if self.state["Status"] not in ("created", "running"):
+            # Restarting is what only those are that have a restart policy.
+            if self.state["Status"] not in ("created", "running", "restarting"):
                 if found := look():
                     return found
                 message = f"{what}: it ended\n{self.report()}"
