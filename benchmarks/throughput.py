@@ -209,13 +209,13 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=5)
     parser.add_argument("servers", nargs="*", default=list(SERVERS))
     options = parser.parse_args()
+    # What is not measured now stays.
+    servers = json.loads(RESULTS.read_text())["servers"] if RESULTS.exists() else {}
     with tempfile.TemporaryDirectory() as folder:
-        servers = {
-            name: compare(
+        for name in options.servers:
+            servers[name] = compare(
                 name, options.starts, options.rounds, options.requests, Path(folder)
             )
-            for name in options.servers
-        }
     result = {"machine": machine(), "options": vars(options), "servers": servers}
     RESULTS.write_text(json.dumps(result, indent=2) + "\n")
     print("| server | log | CPU (µs) | ratio | latency (µs) | ratio |")
