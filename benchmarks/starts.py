@@ -1,8 +1,8 @@
 """
 A start, in every way: time to the first 200, the first requests, and memory.
 
-    python -m benchmarks.starts [--runs 5] [--workers 1 4] [--project small big]
-                                [SERVER ...]
+    python -m benchmarks.starts [SERVER ...] [--runs 5] [--workers 1 4]
+                                [--project small big]
 
 The ways are the native command, Gunicorn's with --preload, the public
 django-prodserver 3.0.0, and this one by manage.py and by the console command; all
