@@ -138,13 +138,18 @@ class TestAnOpenFile:
         )
         assert f"{COLD} the application has left open {named}" in web.output
 
-    @pytest.mark.parametrize("hold", ["log", "memory"])
-    def test_does_not_matter_where_it_can_be_shared(
+    @pytest.mark.parametrize("hold", ["log", "memory", "garbage"])
+    def test_does_not_matter_where_it_can_be_shared_or_nobody_has_it(
         self, start: Starter, port: int, hold: str
     ) -> None:
         settings = {"HOLD": hold}
+        # Not manage.py, which has set up the application before the launcher is.
         web = start.web(
-            config("gunicorn", port), port=port, settings=settings, **HOLDING
+            config("gunicorn", port),
+            port=port,
+            settings=settings,
+            via=MODULE,
+            **HOLDING,
         )
         assert COLD not in web.output
 

@@ -213,6 +213,18 @@ def _max_age(plan: Plan, backend: KnownBackend) -> float:
 
 def _warm(plan: Plan, backend: Backend) -> str:
     """Load the application; return why it must be thrown away, or nothing."""
+    with sharing.collector_at_rest():
+        reason = _load(plan, backend)
+        if not reason and backend.forks(plan.args):
+            reason = sharing.obstacle()
+        if not reason:
+            # Kept out of the collector's sight, so that it never writes to the
+            # memory that the workers share.
+            gc.freeze()
+    return reason
+
+
+def _load(plan: Plan, backend: Backend) -> str:
     from django.db import connections
 
     # What fails here is said as manage.py says it: natively uvicorn would start
@@ -228,12 +240,6 @@ def _warm(plan: Plan, backend: Backend) -> str:
         # The server shall say it its own way, and exit with its own code.
         return f"the application fails: {type(error).__name__}: {error}"
     connections.close_all()
-    if backend.forks(plan.args) and (reason := sharing.obstacle()):
-        return reason
-    gc.collect()
-    # Kept out of the collector's sight, so that it never writes to the memory
-    # that the workers share.
-    gc.freeze()
     return ""
 
 

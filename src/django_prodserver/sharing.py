@@ -2,18 +2,48 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
+import gc
 import os
 import signal
 import stat
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 _STOPS = (signal.SIGTERM, signal.SIGINT)
 
 
+@contextlib.contextmanager
+def collector_at_rest() -> Iterator[None]:
+    """
+    Let the garbage collector rest while the application is loaded.
+
+    It would walk over what stays, again and again. Measured: 10 % of a start's CPU
+    time for the example, 18 % for Wagtail's project; their memory is the same, for
+    what is collected leaves holes, and a worker that fills them no longer shares
+    that page.
+    """
+    wanted = gc.get_threshold()
+    # Not gc.disable(): an application that calls it means it, and it stays so.
+    gc.set_threshold(0)
+    try:
+        yield
+    finally:
+        if gc.get_threshold()[0] == 0:  # else the application has set its own
+            gc.set_threshold(*wanted)
+
+
 def obstacle() -> str:
     """Return what forked workers could not share, in words; nothing if all can be."""
+    if _obstacle():
+        # It may be what the collector would have closed by now.
+        gc.collect()
+    return _obstacle()
+
+
+def _obstacle() -> str:
     for thread in threading.enumerate():
         if thread is not threading.main_thread():
             return f"the application has started the thread {thread.name!r}"

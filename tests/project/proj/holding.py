@@ -19,6 +19,10 @@ class HoldingConfig(AppConfig):
     def ready(self) -> None:
         if settings.HOLD == "socket":
             held.append(socket.socket())
+        elif settings.HOLD == "garbage":
+            # What only the garbage collector would close.
+            cycle: list[Any] = [socket.socket()]
+            cycle.append(cycle)
         elif settings.HOLD == "file":
             held.append(Path(__file__).open())  # noqa: SIM115
         elif settings.HOLD == "log":
