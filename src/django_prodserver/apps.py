@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any
+
 from django.apps import AppConfig
-from django.core.checks import register
+from django.core.checks import CheckMessage, register
+
+TAG = "prodserver"
 
 
 class DjangoProdserverConfig(AppConfig):
@@ -14,12 +20,6 @@ class DjangoProdserverConfig(AppConfig):
 
     def ready(self) -> None:
         from django_prodserver.backends.loading import join_own_loop
-        from django_prodserver.checks import (
-            TAG,
-            check_deployment,
-            check_health,
-            check_processes,
-        )
         from django_prodserver.logs.options import for_this_process
         from django_prodserver.logs.setting_up import apply
         from django_prodserver.servers.proxied import install
@@ -28,7 +28,18 @@ class DjangoProdserverConfig(AppConfig):
         if found := for_this_process():
             apply(found)
             install()
-        register(check_processes, TAG)
-        register(check_health, TAG)
-        register(check_deployment, TAG, deploy=True)
+        register(_check("processes"), TAG)
+        register(_check("health"), TAG)
+        register(_check("deployment"), TAG, deploy=True)
         join_own_loop()
+
+
+def _check(what: str) -> Callable[..., Sequence[CheckMessage]]:
+    """Return the check of that name, which a start need not load."""
+
+    def check(**kwargs: Any) -> Sequence[CheckMessage]:
+        checks = import_module("django_prodserver.checks")
+        found: Sequence[CheckMessage] = getattr(checks, f"check_{what}")()
+        return found
+
+    return check

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Info, Warning
@@ -17,10 +16,8 @@ from django_prodserver.exceptions import ConfigurationError, ProdserverError
 from django_prodserver.health import conf as health
 from django_prodserver.options import checking
 
-TAG = "prodserver"
 
-
-def check_processes(**kwargs: Any) -> list[CheckMessage]:
+def check_processes() -> list[CheckMessage]:
     """Return all faults at once; a start stops at the first."""
     found: list[CheckMessage] = [_error(fault) for fault in loading.all_faults()]
     for process, backend in _backends():
@@ -33,7 +30,7 @@ def check_processes(**kwargs: Any) -> list[CheckMessage]:
     return found
 
 
-def check_deployment(**kwargs: Any) -> list[CheckMessage]:
+def check_deployment() -> list[CheckMessage]:
     """Return what is not fit for production, with ``check --deploy``."""
     backends = list(_backends())
     found = [_warning(finding) for finding in deploy.of_project()] if backends else []
@@ -60,7 +57,7 @@ def _backends() -> Iterator[tuple[Process, Backend]]:
             yield process, backend
 
 
-def check_health(**kwargs: Any) -> list[CheckMessage]:
+def check_health() -> list[CheckMessage]:
     """Return the faults of ``PRODSERVER_HEALTH``, and where its middleware is not."""
     faults = list(health.faults())
     if not faults and health.is_installed():

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from django.core.exceptions import ImproperlyConfigured
 
-from django_prodserver import conf, explaining, launch, listing, reason
+from django_prodserver import conf, explaining, launch, reason
 from django_prodserver.exceptions import (
     ConfigurationError,
     Fault,
@@ -125,6 +125,9 @@ def run(
     if options.get("list"):
         if names or native:
             raise UsageError("--list takes no names: it lists all processes.")
+        # What a start does not use is loaded by what does.
+        from django_prodserver import listing
+
         as_json = options.get("format") == "json"
         write(listing.as_json(show) if as_json else listing.as_text(show))
         return 0
@@ -145,6 +148,8 @@ def run(
     if options.get("dry_run"):
         for note in explaining.notes(plan):
             print(f"prodserver: {note}", file=sys.stderr)
+        from django_prodserver import listing
+
         write(listing.command_line(plan, show))
         return 0
     launch.start(plan)
