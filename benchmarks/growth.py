@@ -1,14 +1,15 @@
 """
 How the cost of a start grows: with applications, processes and workers.
 
-    python -m benchmarks.growth [--runs 5]
+    python -m benchmarks.growth [--runs 5] [--ends] [apps] [processes] [workers]
 
 A project with 5, 50 and 200 applications (each a model, a view and their URLs); with
 1, 10 and 100 processes in its settings; with 1 to 16 workers. Gunicorn is started
 natively and by the console command, in alternating runs. Of each run: seconds to the
 first 200, and the proportional set size of all its processes (MiB) when idle; beside
 them what the launcher itself does with so many processes, as the time of
-``prodserver --list``. Written to benchmarks/results/growth.json.
+``prodserver --list``. Written to benchmarks/results/growth.json; what is not named
+stays, and with --ends what is between the first and the last size.
 """
 
 from __future__ import annotations
@@ -25,13 +26,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmarks import subject
 from benchmarks.environments import python
 from benchmarks.machine import BACKENDS, machine
 from benchmarks.starts import CONSOLE, NATIVE, ask, settle
 from tests.harness import Web, free_port, memory
 
-RESULTS = Path(__file__).parent / "results" / "growth.json"
-APPS, PROCESSES, WORKERS = (5, 50, 200), (1, 10, 100), (1, 2, 4, 8, 16)
+SIZES = {"apps": (5, 50, 200), "processes": (1, 10, 100), "workers": (1, 2, 4, 8, 16)}
 SETTINGS = """
 import json, os
 SECRET_KEY = "for-the-benchmark-only-" + "0" * 40
@@ -82,30 +83,19 @@ def page(request):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=5)
-    options = parser.parse_args()
+    parser.add_argument("--ends", action="store_true")
+    parser.add_argument("what", nargs="*", default=list(SIZES))
+    options = subject.options(parser, runs=1, ends=True)
+    found = subject.read("growth").get("growth", {})
     with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
-        found = {
-            "apps": {n: compare(root, options.runs, apps=n) for n in APPS},
-            "processes": {
-                n: compare(root, options.runs, processes=n) for n in PROCESSES
-            },
-            "workers": {n: compare(root, options.runs, workers=n) for n in WORKERS},
-        }
-    result = {"machine": machine(), "runs": options.runs, **found}
-    RESULTS.write_text(json.dumps(result, indent=1) + "\n")
-    print(
-        "| what | how many | native (s) | ours (s) | native (MiB) | ours (MiB)"
-        " | --list (s) |"
-    )
-    print("| --- |" + " --- |" * 6)
-    for what, rows in found.items():
-        for number, row in rows.items():
-            native, ours = row["median"][NATIVE], row["median"][CONSOLE]
-            cells = (native[0], ours[0], native[1], ours[1], row["list"])
-            print(
-                f"| {what} | {number} | {' | '.join(f'{cell:g}' for cell in cells)} |"
-            )
+        for what in options.what:
+            sizes = SIZES[what]
+            for size in (sizes[0], sizes[-1]) if options.ends else sizes:
+                row = compare(Path(folder), options.runs, **{what: size})
+                found.setdefault(what, {})[str(size)] = row
+                result = {"machine": machine(), "options": vars(options)}
+                subject.write("growth", {**result, "growth": found})
+                print(f" {size} {what}", file=sys.stderr)
 
 
 def compare(
@@ -121,18 +111,18 @@ def compare(
             if run:  # the first fills the disk cache
                 rows[way].append(measured)
         lists.append(listed(folder, processes, workers))
-    print(
-        f"{apps} applications, {processes} processes, {workers} workers",
-        file=sys.stderr,
-    )
+        print(".", end="", flush=True, file=sys.stderr)
+    medians = {
+        way: [round(statistics.median(column), 3) for column in zip(*row, strict=True)]
+        for way, row in rows.items()
+    }
     return {
         "runs": rows,
-        "median": {
-            way: [
-                round(statistics.median(column), 3) for column in zip(*row, strict=True)
-            ]
-            for way, row in rows.items()
-        },
+        "median": medians,
+        "ratio": [
+            round(own / native, 2)
+            for own, native in zip(medians[CONSOLE], medians[NATIVE], strict=True)
+        ],
         "list": round(statistics.median(lists), 3),
     }
 

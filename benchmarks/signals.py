@@ -17,8 +17,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import signal
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -27,12 +27,12 @@ from typing import Any
 
 import psutil
 
+from benchmarks import subject
 from benchmarks.machine import machine
 from tests.conftest import Starter
 from tests.harness import MODULE, Running, Web, free_port, wait_for
 from tests.servers import config
 
-RESULTS = Path(__file__).parent / "results" / "signals.json"
 SIGNALS = ("TERM", "INT", "QUIT", "HUP", "USR1", "USR2")
 BACKENDS = "django_prodserver.backends"
 WORK = 3
@@ -65,13 +65,13 @@ WORKERS: Mapping[str, tuple[Mapping[str, Any], str, Mapping[str, Any]]] = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", default=[*SERVERS, *WORKERS])
-    names = parser.parse_args().names
+    names = subject.options(parser, names=["gunicorn", "db_worker"]).names
     with tempfile.TemporaryDirectory(prefix="ps") as folder, redis(folder) as url:
         found = {name: measure(name, Path(folder), url) for name in names}
-    if RESULTS.exists():  # of which these are some
-        found = json.loads(RESULTS.read_text())["processes"] | found
+    # What is not measured now stays.
+    found = subject.read("signals").get("processes", {}) | found
     result = {"machine": machine(), "options": {"seconds": WORK}, "processes": found}
-    RESULTS.write_text(json.dumps(result, indent=2) + "\n")
+    subject.write("signals", result)
 
 
 def measure(name: str, folder: Path, redis_url: str) -> dict[str, Any]:
@@ -85,7 +85,7 @@ def measure(name: str, folder: Path, redis_url: str) -> dict[str, Any]:
             found[word] = signalled(running, done, getattr(signal, f"SIG{word}"))
         finally:
             start.end()
-        print(f"{name}: SIG{word}: {found[word]}", flush=True)
+        print(f"{name}: SIG{word}: {found[word]}", file=sys.stderr)
     return found
 
 

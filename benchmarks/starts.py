@@ -1,7 +1,7 @@
 """
 A start, in every way: time to the first 200, the first requests, and memory.
 
-    python -m benchmarks.starts [SERVER ...] [--runs 5] [--workers 1 4]
+    python -m benchmarks.starts [SERVER ...] [--runs 5] [--workers 1 2 4]
                                 [--project small big]
 
 The ways are the native command, Gunicorn's with --preload, the public
@@ -28,11 +28,11 @@ from typing import Any, NamedTuple
 
 import psutil
 
+from benchmarks import subject
 from benchmarks.environments import PEER, Project, projects, python, variables
 from benchmarks.machine import BACKENDS, machine
 from tests.harness import Web, free_port, memory
 
-RESULTS = Path(__file__).parent / "results" / "starts.json"
 FIRST, REQUESTS = 20, 200
 #: The backend, and the native command; {app} is of the interface that it serves.
 SERVERS = {
@@ -81,13 +81,17 @@ class Run(NamedTuple):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--workers", type=int, nargs="+", default=[1, 4])
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4])
     parser.add_argument("--project", nargs="+", default=["small", "big"])
     parser.add_argument("servers", nargs="*", default=list(SERVERS))
-    options = parser.parse_args()
+    quick = {"workers": [2], "project": ["small"], "servers": ["gunicorn", "uvicorn"]}
+    options = subject.options(parser, runs=1, **quick)
     known = projects()
-    found = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"starts": {}}
-    found = {"machine": machine(), "runs": options.runs, "starts": found["starts"]}
+    found = {
+        "machine": machine(),
+        "options": vars(options),
+        "starts": subject.read("starts").get("starts", {}),
+    }
     for name in options.project:
         for server in options.servers:
             # Waitress has one process, and that is all there is to compare.
@@ -95,7 +99,7 @@ def main() -> None:
                 rows = compare(known[name], server, workers, options.runs)
                 at = found["starts"].setdefault(name, {}).setdefault(server, {})
                 at[str(workers)] = rows
-                RESULTS.write_text(json.dumps(found, indent=1) + "\n")
+                subject.write("starts", found)
                 print(f" {name} {server} {workers}", file=sys.stderr)
 
 

@@ -4,11 +4,13 @@ Requests that a restart loses under load: native, the peer's and ours.
     python -m benchmarks.stops [--restarts 10] [--requests 10000] [SERVER ...]
 
 Sixteen clients ask without a pause, each request on a connection of its own, while
-the server is stopped with SIGTERM and started anew. A connection that is refused is
-no loss, for another replica would have taken it; a request whose connection was made
-and that gets no answer of 200 is. Each restart has its share of the requests before
-its SIGTERM. Written to benchmarks/results/stops.json: for each server and way the
-requests, those lost, and how long the stops took (median, seconds).
+the server is stopped with SIGTERM and started anew, in each way in turn. A connection
+that is refused is no loss, for another replica would have taken it; a request whose
+connection was made and that gets no answer of 200 is. Each restart has its share of
+the requests before its SIGTERM; a stop that takes longer than 30 seconds is ended as
+an orchestrator does it, with SIGKILL. Written to benchmarks/results/stops.json: for
+each server and way, and each restart, the requests, those lost, and how long the stop
+took (seconds). The results of servers that are not named stay.
 """
 
 from __future__ import annotations
@@ -17,7 +19,6 @@ import argparse
 import collections
 import contextlib
 import http.client
-import json
 import signal
 import statistics
 import sys
@@ -25,15 +26,25 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from benchmarks import subject
 from benchmarks.environments import Project, projects
 from benchmarks.machine import machine
-from benchmarks.starts import CONSOLE, NATIVE, SERVERS, THEIRS, ask, command
+from benchmarks.starts import SERVERS, ask, command
 from tests.harness import Web, free_port
 
-RESULTS = Path(__file__).parent / "results" / "stops.json"
 CLIENTS = 16
+#: Seconds after which an orchestrator ends a stop that hangs.
+PATIENCE = 30
+
+
+class Stop(NamedTuple):
+    """The requests that were made, those of them that were lost, and seconds."""
+
+    requests: int
+    lost: int
+    seconds: float
 
 
 class Load:
@@ -82,54 +93,71 @@ def main() -> None:
     parser.add_argument("--restarts", type=int, default=10)
     parser.add_argument("--requests", type=int, default=10_000)
     parser.add_argument("servers", nargs="*", default=list(SERVERS))
-    options = parser.parse_args()
+    quick = {"restarts": 2, "requests": 400, "servers": ["gunicorn", "waitress"]}
+    options = subject.options(parser, **quick)
     project = projects()["small"]
-    found: dict[str, Any] = {}
+    found = subject.read("stops").get("servers", {})
     for server in options.servers:
-        found[server] = {}
-        for way in (NATIVE, THEIRS, CONSOLE):
-            row = measure(project, server, way, options.restarts, options.requests)
-            found[server][way] = row
-            print(f"{server}, {way}: {row}", file=sys.stderr)
-    result = {"machine": machine(), "options": vars(options), "servers": found}
-    RESULTS.write_text(json.dumps(result, indent=2) + "\n")
+        found[server] = compare(project, server, options.restarts, options.requests)
+        result = {"machine": machine(), "options": vars(options), "servers": found}
+        subject.write("stops", result)
+        print(f" {server}", file=sys.stderr)
 
 
-def measure(
-    project: Project, server: str, way: str, restarts: int, requests: int
+def compare(
+    project: Project, server: str, restarts: int, requests: int
 ) -> dict[str, Any]:
-    """Restart one server under load, on one port."""
-    port = free_port()
+    """Restart one server in each way, on a port of its own."""
+    ports = {way: free_port() for way in (NATIVE, THEIRS, CONSOLE)}
+    rows: dict[str, list[Stop]] = {way: [] for way in ports}
+    for _ in range(restarts):
+        for way, port in ports.items():
+            rows[way].append(measure(project, server, way, port, requests // restarts))
+        print(".", end="", flush=True, file=sys.stderr)
+    return {way: summary(row) for way, row in rows.items()}
+
+
+def measure(project: Project, server: str, way: str, port: int, requests: int) -> Stop:
+    """Start it, and stop it under load when it has had its share of the requests."""
     argv, env = command(project, server, 2, way, port)
-    counted: collections.Counter[str] = collections.Counter()
-    seconds = []
     with tempfile.TemporaryDirectory() as folder:
-        for restart in range(restarts):
-            web = Web(argv, env, Path(folder) / f"log-{restart}", project.folder)
+        web = Web(argv, env, Path(folder) / "log", project.folder)
+        try:
+            while not ask(f"http://127.0.0.1:{port}{project.url}"):
+                if (
+                    web.process.poll() is not None
+                    or time.monotonic() > web.started + 90
+                ):
+                    sys.exit(f"{server}, {way}: no answer\n{web.output}")
+                time.sleep(0.01)
+            load = Load(port, project.url)
             try:
-                while not ask(f"http://127.0.0.1:{port}{project.url}"):
-                    if web.process.poll() is not None:
-                        sys.exit(f"{server}, {way}: no answer\n{web.output}")
-                    time.sleep(0.01)
-                load = Load(port, project.url)
-                load.until(requests // restarts, 120)
+                load.until(requests, 120)
                 began = time.monotonic()
                 web.process.send_signal(signal.SIGTERM)
-                # A stop that hangs is one that an orchestrator ends after 30 s.
-                with contextlib.suppress(Exception):
-                    web.process.wait(30)
-                seconds.append(time.monotonic() - began)
-                load.end()
-                counted += load.counted
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    web.process.wait(PATIENCE)
+                seconds = time.monotonic() - began
             finally:
+                # Before the clients end, which may wait for an answer of it.
                 web.kill()
-    asked = counted.total()
+                load.end()
+        finally:
+            web.kill()
+    counted = load.counted
+    return Stop(counted.total(), counted["lost"], round(seconds, 2))
+
+
+def summary(rows: list[Stop]) -> dict[str, Any]:
+    requests, lost, _ = (sum(column) for column in zip(*rows, strict=True))
+    seconds = [row.seconds for row in rows]
     return {
-        "requests": asked,
-        "lost": counted["lost"],
-        "lost of 10000": round(counted["lost"] / asked * 10_000, 1),
+        "runs": rows,
+        "requests": requests,
+        "lost": lost,
+        "lost of 10000": round(lost / requests * 10_000, 1),
         "stop": round(statistics.median(seconds), 2),
-        "longest stop": round(max(seconds), 2),
+        "longest stop": max(seconds),
     }
 
 

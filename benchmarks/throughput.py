@@ -10,16 +10,15 @@ anew eight times, for two processes of one program differ by some percent all th
 lives (of how its memory lies, and of the hashes' seed). What is measured is
 the CPU time of the server's processes for each request, which that disturbs less than
 the time on the clock; that, the latency, is beside it. The project is the example, its
-front page; the log goes to a file. Printed, and written to
-benchmarks/results/throughput.json: the medians in microseconds, and the median of the
-rounds' ratios to the native command that logs as much (waitress has no access log: to
-the one that logs nothing), with the interval that has it at 95 %.
+front page; the log goes to a file. Written to benchmarks/results/throughput.json: the
+medians in microseconds, and the median of the rounds' ratios to the native command
+that logs as much (waitress has no access log: to the one that logs nothing), with the
+interval that has it at 95 %. The results of servers that are not named stay.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -33,12 +32,12 @@ from typing import Any
 
 import psutil
 
+from benchmarks import subject
 from benchmarks.machine import BACKENDS, machine
 from tests.harness import BIN, Web, free_port
 
 ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "example"
-RESULTS = ROOT / "benchmarks" / "results" / "throughput.json"
 #: Each server, and the options of its own access log; None if it has none.
 SERVERS: Mapping[str, tuple[str, Mapping[str, Any] | None]] = {
     "gunicorn": ("gunicorn.GunicornServer", {"access-logfile": "-"}),
@@ -61,9 +60,9 @@ WAYS: Mapping[str, Mapping[str, Any]] = {
 class Server:
     """A server that is asked, on one connection a burst."""
 
-    def __init__(self, name: str, way: str, folder: Path) -> None:
+    def __init__(self, name: str, way: str, folder: Path, **more: object) -> None:
         backend, log = SERVERS[name]
-        port = free_port()
+        self.port = port = free_port()
         args = dict(log or {}) if way == NATIVE_LOG else {}
         if name.startswith("uvicorn") and way == NATIVE:
             args = {"no-access-log": True}
@@ -72,6 +71,7 @@ class Server:
             "BIND": f"127.0.0.1:{port}",
             "ARGS": args,
             **WAYS[way],
+            **more,
         }
         folder.mkdir()
         env = environment(config, str(folder))
@@ -122,7 +122,8 @@ def environment(config: Mapping[str, Any], folder: str) -> dict[str, str]:
     module = Path(folder) / "bench_settings.py"
     processes = f"PRODUCTION_PROCESSES = {{'web': {config!r}}}"
     module.write_text(f"from paperwork.settings import *\n{processes}\n")
-    data = Path(folder) / "data"
+    # All only read it, and a migration takes longer than a start.
+    data = Path(folder).parents[1] / "data"
     env = {
         **os.environ,
         "EXAMPLE_DATA_DIR": str(data),
@@ -140,18 +141,17 @@ def compare(
     name: str, starts: int, rounds: int, requests: int, folder: Path
 ) -> dict[str, Any]:
     """Measure one server in each way: medians, and those of the ratios."""
-    ways = [way for way in WAYS if way != NATIVE_LOG or SERVERS[name][1] is not None]
-    rows: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
+    compared = ways(name)
+    rows: dict[str, list[tuple[float, float]]] = {way: [] for way in compared}
     for start in range(starts):
-        begin = start % len(ways)
-        turns = ways[begin:] + ways[:begin]
+        turns = turned(compared, start)
         measure(name, turns, rows, rounds, requests, folder / f"{name}-{start}")
-    print(f"{name} measured", file=sys.stderr)
+        print(".", end="", flush=True, file=sys.stderr)
     return {
         way: {
             quantity: summary(
                 [row[index] for row in found],
-                [row[index] for row in rows[like(way, ways)]],
+                [row[index] for row in rows[like(way, compared)]],
             )
             for index, quantity in enumerate(("cpu", "latency"))
         }
@@ -159,9 +159,20 @@ def compare(
     }
 
 
+def ways(name: str) -> list[str]:
+    """Return the ways of one server."""
+    return [way for way in WAYS if way != NATIVE_LOG or SERVERS[name][1] is not None]
+
+
+def turned(names: list[str], turn: int) -> list[str]:
+    """Return them in the order of that turn: each is first as often as the others."""
+    first = turn % len(names)
+    return names[first:] + names[:first]
+
+
 def measure(
     name: str,
-    ways: list[str],
+    turns: list[str],
     rows: dict[str, list[tuple[float, float]]],
     rounds: int,
     requests: int,
@@ -171,14 +182,12 @@ def measure(
     folder.mkdir()
     servers: dict[str, Server] = {}
     try:
-        for number, way in enumerate(ways):
+        for number, way in enumerate(turns):
             servers[way] = Server(name, way, folder / str(number))
         for server in servers.values():
             server.ask(30)
         for turn in range(rounds):
-            # Each is first as often as the others.
-            first = turn % len(ways)
-            for way in ways[first:] + ways[:first]:
+            for way in turned(turns, turn):
                 rows[way].append(servers[way].ask(requests))
     finally:
         for server in servers.values():
@@ -192,14 +201,19 @@ def like(way: str, ways: list[str]) -> str:
 
 def summary(own: list[float], native: list[float]) -> dict[str, Any]:
     """Return the median, and that of the ratios with its 95 % interval."""
+    return {
+        "microseconds": round(statistics.median(own), 1),
+        "ratio": interval(own, native),
+    }
+
+
+def interval(own: list[float], native: list[float]) -> list[float]:
+    """Return the median of the ratios, between the ends of its 95 % interval."""
     ratios = sorted(a / b for a, b in zip(own, native, strict=True))
     # Of the order statistics (a binomial's normal approximation): no assumption.
     middle, reach = len(ratios) / 2, 0.98 * len(ratios) ** 0.5
     low, high = ratios[int(middle - reach)], ratios[-1 - int(middle - reach)]
-    return {
-        "microseconds": round(statistics.median(own), 1),
-        "ratio": [round(each, 3) for each in (low, statistics.median(ratios), high)],
-    }
+    return [round(each, 3) for each in (low, statistics.median(ratios), high)]
 
 
 def main() -> None:
@@ -208,25 +222,18 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=50)
     parser.add_argument("--requests", type=int, default=5)
     parser.add_argument("servers", nargs="*", default=list(SERVERS))
-    options = parser.parse_args()
+    quick = {"starts": 1, "rounds": 6, "servers": ["gunicorn", "uvicorn"]}
+    options = subject.options(parser, **quick)
     # What is not measured now stays.
-    servers = json.loads(RESULTS.read_text())["servers"] if RESULTS.exists() else {}
+    servers = subject.read("throughput").get("servers", {})
     with tempfile.TemporaryDirectory() as folder:
         for name in options.servers:
             servers[name] = compare(
                 name, options.starts, options.rounds, options.requests, Path(folder)
             )
-    result = {"machine": machine(), "options": vars(options), "servers": servers}
-    RESULTS.write_text(json.dumps(result, indent=2) + "\n")
-    print("| server | log | CPU (µs) | ratio | latency (µs) | ratio |")
-    print("| --- | --- | --- | --- | --- | --- |")
-    for name, found in servers.items():
-        for way, row in found.items():
-            cells = []
-            for quantity in row.values():
-                low, middle, high = quantity["ratio"]
-                cells += [f"{quantity['microseconds']}", f"{middle} ({low} to {high})"]
-            print(f"| {name} | {way} | {' | '.join(cells)} |")
+            result = {"machine": machine(), "options": vars(options)}
+            subject.write("throughput", {**result, "servers": servers})
+            print(f" {name}", file=sys.stderr)
 
 
 if __name__ == "__main__":
