@@ -10,6 +10,7 @@ the big one is Wagtail's own starter project with 300 pages. All of it is made i
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -67,55 +68,66 @@ def python(environment: str) -> Path:
     """Return the interpreter of "ours" or "peer", made where it is not there."""
     folder = BENCH / environment
     program = folder / "bin" / "python"
-    if not program.exists():
+    ready = folder / "ready"
+    if not ready.exists():
         uv = Path(sys.executable).with_name("uv")
-        run(uv, "venv", "--quiet", "--python", sys.executable, folder)
+        run(uv, "venv", "--quiet", "--clear", "--python", sys.executable, folder)
         own = [PEER] if environment == "peer" else ["--editable", ROOT]
         install = [uv, "pip", "install", "--quiet", "--compile-bytecode"]
         pins = ["--constraint", ROOT / "constraints.txt"]
         run(*install, "--python", program, *own, *PACKAGES, *pins)
+        ready.touch()
     return program
 
 
-def projects() -> dict[str, Project]:
-    """Return the small project and the big one, ready to start."""
-    made = {
-        "small": Project("small", ROOT / "example", "paperwork", "/"),
-        "big": Project("big", BENCH / "big", "big", "/page-7/"),
-    }
-    BENCH.mkdir(exist_ok=True)
-    compiled(ROOT / "src", ROOT / "example")
-    big = made["big"].folder
-    if not big.exists():
-        wagtail = python("ours").with_name("wagtail")
-        run(wagtail, "start", "big", cwd=BENCH)
-        # It has none, and what Django's own startproject writes is this.
-        (big / "big" / "asgi.py").write_text(ASGI)
-    for project, settings in ((made["small"], ""), (made["big"], ".base")):
-        folder = settings_of(project)
-        if folder.exists():
-            continue
-        folder.mkdir()
-        base = f"{project.package}.settings{settings}"
-        text = SETTINGS.format(base=base)
-        if project.name == "big":
-            # Wagtail's settings for production leave it to a module "local".
-            text += 'SECRET_KEY = "for-the-benchmark-only-" + "0" * 40\n'
-        (folder / "bench_native.py").write_text(text)
-        (folder / "bench_ours.py").write_text(OURS)
-        env = variables(project, "bench_native")
-        manage = [python("ours"), "manage.py"]
-        run(*manage, "migrate", "-v0", cwd=project.folder, env=env)
-        run(*manage, "collectstatic", "-v0", "--noinput", cwd=project.folder, env=env)
-        compiled(project.folder, folder)
-        if project.name == "big":
-            run(*manage, "shell", "-v0", "-c", FILL, cwd=project.folder, env=env)
+def project(name: str) -> Project:
+    """Return the "small" project or the "big" one, ready to start."""
+    if name == "small":
+        made, base = Project(name, ROOT / "example", "paperwork", "/"), ""
+    else:
+        made, base = Project(name, BENCH / "big", "big", "/page-7/"), ".base"
+    # Last, so that one who was interrupted finds none half made.
+    ready = settings_of(made) / "ready"
+    if not ready.exists():
+        for folder in (settings_of(made), *([made.folder] if base else [])):
+            shutil.rmtree(folder, ignore_errors=True)
+        if base:
+            wagtail_starts(made)
+        fill(made, f"{made.package}.settings{base}")
+        ready.touch()
+    compiled(ROOT / "src", made.folder, settings_of(made))
     return made
 
 
 def compiled(*folders: Path) -> None:
     """Write byte code, as an installer does: where the environment forbids it too."""
     run(python("ours"), "-m", "compileall", "-q", *folders)
+
+
+def wagtail_starts(made: Project) -> None:
+    """Write Wagtail's starter project."""
+    wagtail = python("ours").with_name("wagtail")
+    run(wagtail, "start", "big", cwd=BENCH)
+    # It has none, and what Django's own startproject writes is this.
+    (made.folder / made.package / "asgi.py").write_text(ASGI)
+
+
+def fill(made: Project, base: str) -> None:
+    """Write the measured settings, and make the database."""
+    folder = settings_of(made)
+    manage = [python("ours"), "manage.py"]
+    folder.mkdir(parents=True)
+    text = SETTINGS.format(base=base)
+    if made.name == "big":
+        # Wagtail's settings for production leave it to a module "local".
+        text += 'SECRET_KEY = "for-the-benchmark-only-" + "0" * 40\n'
+    (folder / "bench_native.py").write_text(text)
+    (folder / "bench_ours.py").write_text(OURS)
+    env = variables(made, "bench_native")
+    run(*manage, "migrate", "-v0", cwd=made.folder, env=env)
+    run(*manage, "collectstatic", "-v0", "--noinput", cwd=made.folder, env=env)
+    if made.name == "big":
+        run(*manage, "shell", "-v0", "-c", FILL, cwd=made.folder, env=env)
 
 
 def settings_of(project: Project) -> Path:

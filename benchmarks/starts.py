@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 import psutil
 
 from benchmarks import subject
-from benchmarks.environments import PEER, Project, projects, python, variables
+from benchmarks.environments import PEER, Project, project, python, variables
 from benchmarks.machine import BACKENDS, machine
 from tests.harness import Web, free_port, memory
 
@@ -86,7 +86,6 @@ def main() -> None:
     parser.add_argument("servers", nargs="*", default=list(SERVERS))
     quick = {"workers": [2], "project": ["small"], "servers": ["gunicorn", "uvicorn"]}
     options = subject.options(parser, runs=1, **quick)
-    known = projects()
     found = {
         "machine": machine(),
         "options": vars(options),
@@ -96,7 +95,7 @@ def main() -> None:
         for server in options.servers:
             # Waitress has one process, and that is all there is to compare.
             for workers in [1] if server == "waitress" else options.workers:
-                rows = compare(known[name], server, workers, options.runs)
+                rows = compare(project(name), server, workers, options.runs)
                 at = found["starts"].setdefault(name, {}).setdefault(server, {})
                 at[str(workers)] = rows
                 subject.write("starts", found)

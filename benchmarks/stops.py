@@ -21,6 +21,7 @@ import contextlib
 import http.client
 import signal
 import statistics
+import subprocess
 import sys
 import tempfile
 import threading
@@ -29,9 +30,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks import subject
-from benchmarks.environments import Project, projects
+from benchmarks.environments import Project, project
 from benchmarks.machine import machine
-from benchmarks.starts import SERVERS, ask, command
+from benchmarks.starts import CONSOLE, NATIVE, SERVERS, THEIRS, ask, command
 from tests.harness import Web, free_port
 
 CLIENTS = 16
@@ -95,10 +96,10 @@ def main() -> None:
     parser.add_argument("servers", nargs="*", default=list(SERVERS))
     quick = {"restarts": 2, "requests": 400, "servers": ["gunicorn", "waitress"]}
     options = subject.options(parser, **quick)
-    project = projects()["small"]
+    small = project("small")
     found = subject.read("stops").get("servers", {})
     for server in options.servers:
-        found[server] = compare(project, server, options.restarts, options.requests)
+        found[server] = compare(small, server, options.restarts, options.requests)
         result = {"machine": machine(), "options": vars(options), "servers": found}
         subject.write("stops", result)
         print(f" {server}", file=sys.stderr)
