@@ -27,7 +27,7 @@ release = version = version_of("django-prodserver")
 
 extensions = [
     "docs._ext.directives",
-    "docs._ext.measured",
+    "docs._ext.figures",
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.extlinks",

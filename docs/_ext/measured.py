@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from docutils import nodes
-from sphinx.application import Sphinx
-from sphinx.util.docutils import SphinxDirective
-from sphinx.util.typing import ExtensionMetadata
-
-from benchmarks import plots
-from benchmarks.plots import PROJECTS
-from benchmarks.plots import result as _results
-from benchmarks.starts import CONSOLE, NATIVE
+from benchmarks.plots import GROWS, PROJECTS
+from benchmarks.starts import CONSOLE, MANAGE, NATIVE, PRELOADED, THEIRS
+from benchmarks.subject import read as _results
 from docs._ext import tables
-from docs._ext.directives import Facts
 from docs._ext.tables import Table
+
+#: A table's columns, and the quantities: a run's number, and its unit.
+WAYS = (NATIVE, PRELOADED, THEIRS, MANAGE, CONSOLE)
+QUANTITIES = {
+    "first-200": (0, "s"),
+    "slowest": (1, "ms"),
+    "idle": (2, "MiB"),
+    "used": (3, "MiB"),
+}
 
 
 def probe_costs() -> Table:
@@ -47,27 +49,83 @@ def warm_start() -> Table:
     return Table(head, rows)
 
 
-def starts() -> Table:
-    """Return all that was measured of starts."""
-    head = (
-        *("Project", "Server, workers", "Start", "First 200"),
-        *("Slowest of the next 20", "Memory", "After 200 requests"),
-    )
-    units = ("s", "ms", "MiB", "MiB")
+def starts(project: str, quantity: str) -> Table:
+    """Return what was measured of starts: a quantity of all ways on one project."""
+    column, unit = QUANTITIES[quantity]
+    found = _results("starts")["starts"][project]
+    known = [way for ways in found.values() for row in ways.values() for way in row]
+    ways = [way for way in WAYS if way in known]
     rows = [
-        (project, f"{server}, {workers}", tables.code(way), *cells)
-        for project, servers in _results("starts")["starts"].items()
-        for server, counts in servers.items()
-        for workers, ways in counts.items()
-        for way, row in ways.items()
-        for cells in [
-            [
-                _value(value, unit) + (f" ({_times(ratio)})" if way != NATIVE else "")
-                for value, ratio, unit in zip(
-                    row["median"], row["ratio"], units, strict=True
+        (
+            server,
+            count,
+            *(
+                _value(row[way]["median"][column], unit)
+                + (f" ({_times(row[way]['ratio'][column])})" if way != NATIVE else "")
+                if way in row
+                else "\u2013"
+                for way in ways
+            ),
+        )
+        for server, counts in found.items()
+        for count, row in sorted(counts.items(), key=lambda each: int(each[0]))
+    ]
+    return Table(("Server", "Workers", *map(tables.code, ways)), rows)
+
+
+def growth() -> Table:
+    """Return how a start grows with what it starts."""
+    head = (
+        *("", "First 200, native", "Ours", "", "Memory, native", "Ours", ""),
+        tables.code("prodserver --list"),
+    )
+    rows = []
+    for what, sizes in _results("growth")["growth"].items():
+        for size, row in sorted(sizes.items(), key=lambda each: int(each[0])):
+            native, ours = (row["median"][way] for way in (NATIVE, CONSOLE))
+            cells = [
+                (_value(native[n], unit), _value(ours[n], unit), _times(ratio))
+                for n, (unit, ratio) in enumerate(
+                    zip(("s", "MiB"), row["ratio"], strict=True)
                 )
             ]
-        ]
+            label = f"{size} {GROWS[what][:-1] if size == '1' else GROWS[what]}"
+            rows.append((label, *cells[0], *cells[1], _value(row["list"], "s")))
+    return Table(head, rows)
+
+
+def load() -> Table:
+    """Return what there is of requests a second, and of their 99th percentile."""
+    head = ("Server", "Log", "Requests a second", "to native", "p99", "to native")
+    rows = [
+        (
+            *(server, way),
+            f"{row['requests per second']['median']:.0f}",
+            _interval(row["requests per second"]["ratio"]),
+            f"{row['p99']['median']:.0f}\u00a0ms",
+            _interval(row["p99"]["ratio"]),
+        )
+        for server, ways in _results("load")["servers"].items()
+        for way, row in ways.items()
+    ]
+    return Table(head, rows)
+
+
+def stops() -> Table:
+    """Return the requests that restarts lose, and how long they take."""
+    head = (
+        *("Server", "Start", "Restarts", "Requests", "Lost", "of 10,000"),
+        *("Stop", "Longest"),
+    )
+    rows = [
+        (
+            *(server, tables.code(way), str(len(row["runs"]))),
+            *(f"{row[key]:,}" for key in ("requests", "lost")),
+            f"{row['lost of 10000']:g}",
+            *(_value(row[key], "s") for key in ("stop", "longest stop")),
+        )
+        for server, ways in _results("stops")["servers"].items()
+        for way, row in ways.items()
     ]
     return Table(head, rows)
 
@@ -83,21 +141,37 @@ def _throughput() -> Iterator[tuple[str, ...]]:
         for way, row in ways.items():
             cells: list[str] = []
             for quantity in row.values():
-                low, middle, high = quantity["ratio"]
-                spread = "" if low == high else f" ({low:.3f} to {high:.3f})"
                 cells += [f"{quantity['microseconds'] / 1000:.2f} ms"]
-                cells += [f"\u00d7 {middle:.3f}{spread}"]
+                cells += [_interval(quantity["ratio"])]
             yield server, way, *cells
 
 
 def containers() -> Table:
-    """Return what it takes from ``docker run`` to the first 200."""
-    found = _results("containers")
+    """Return what a container takes, from ``docker run`` on."""
+    head = ("Server", "Image", "First 200", "Memory", "After 200 requests")
     rows = [
-        (way, f"{median:g} s", _times(found["ratios"][way]))
-        for way, median in found["medians"].items()
+        (
+            *(server, way),
+            *(
+                "\u2013"
+                if value is None
+                else _value(value, unit) + ("" if ratio == 1 else f" ({_times(ratio)})")
+                for value, ratio, unit in zip(
+                    row["median"], row["ratio"], ("s", "MiB", "MiB"), strict=True
+                )
+            ),
+        )
+        for server, ways in _results("containers")["servers"].items()
+        for way, row in ways.items()
     ]
-    return Table(("Image", "To the first 200", "to the hand-written one"), rows)
+    return Table(head, rows)
+
+
+def image_sizes() -> Table:
+    """Return the sizes of the images."""
+    found = _results("containers")["MiB"]
+    rows = [(name, _value(size, "MiB")) for name, size in found.items()]
+    return Table(("Image", "Size"), rows)
 
 
 def signals() -> Table:
@@ -137,31 +211,12 @@ def _times(ratio: float) -> str:
     return f"\u00d7\u00a0{ratio:.2f}"
 
 
+def _interval(ratio: Sequence[float]) -> str:
+    low, middle, high = ratio
+    spread = "" if low == high else f" ({low:.3f} to {high:.3f})"
+    return f"\u00d7\u00a0{middle:.3f}{spread}"
+
+
 def _value(number: float, unit: str) -> str:
     # Not to be broken between the two.
     return f"{number:g}\u00a0{unit}"
-
-
-def _directive(make: Callable[[], Table]) -> type[Facts]:
-    class Directive(Facts):
-        def table(self) -> Table:
-            return make()
-
-    return Directive
-
-
-class StartsPlot(SphinxDirective):
-    """A plot of starts: ``memory`` or ``first-200``, and the project."""
-
-    required_arguments = 2
-
-    def run(self) -> list[nodes.Node]:
-        # In the page itself, whose colours it takes.
-        return [nodes.raw("", plots.starts(*self.arguments), format="html")]
-
-
-def setup(app: Sphinx) -> ExtensionMetadata:
-    app.add_directive("starts-plot", StartsPlot)
-    for make in (probe_costs, warm_start, starts, throughput, containers, signals):
-        app.add_directive(make.__name__.replace("_", "-"), _directive(make))
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
