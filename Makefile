@@ -61,14 +61,19 @@ image: ## Build the images prodserver-base and prodserver-base:builder.
 			--target $$target --tag $$tag .; \
 	done
 
-SUBJECTS := starts growth throughput stops signals containers probe
+SUBJECTS := starts growth throughput load stops signals containers probe
 
 bench: $(SUBJECTS:%=bench-%) ## Measure everything against what one has without; bench-starts one subject.
 	$(BIN)/python -m tests.readme
 
+# BENCH=quick: a short run, which shows that it works.
 bench-%: venv
-	case $* in probe|containers) scripts/engine ;; esac
-	$(BIN)/python -m benchmarks.$*
+	case $* in \
+		probe|containers) scripts/engine ;; \
+		load) scripts/need wrk wrk ;; \
+		signals) scripts/need redis-server redis-server ;; \
+	esac
+	$(BIN)/python -m benchmarks.$* $(if $(filter quick,$(BENCH)),--quick)
 
 clean: ## Remove what the other targets made.
 	rm -rf $(VENV) docs/_build .nox .mypy_cache .pytest_cache .ruff_cache example/.data example/static-root

@@ -56,6 +56,7 @@ TABLES = {
     "growth": measured.growth,
     "image-sizes": measured.image_sizes,
     "load": measured.load,
+    "measured-with": measured.measured_with,
     "probe-costs": measured.probe_costs,
     "signals": measured.signals,
     "stops": measured.stops,

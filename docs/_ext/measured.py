@@ -7,10 +7,12 @@ from typing import Any
 
 from benchmarks.plots import GROWS, PROJECTS
 from benchmarks.starts import CONSOLE, MANAGE, NATIVE, PRELOADED, THEIRS
+from benchmarks.subject import RESULTS
 from benchmarks.subject import read as _results
 from docs._ext import tables
 from docs._ext.tables import Table
 
+SUBJECTS = sorted(path.stem for path in RESULTS.glob("*.json"))
 #: A table's columns, and the quantities: a run's number, and its unit.
 WAYS = (NATIVE, PRELOADED, THEIRS, MANAGE, CONSOLE)
 QUANTITIES = {
@@ -172,6 +174,19 @@ def image_sizes() -> Table:
     found = _results("containers")["MiB"]
     rows = [(name, _value(size, "MiB")) for name, size in found.items()]
     return Table(("Image", "Size"), rows)
+
+
+def measured_with() -> Table:
+    """Return what each subject was measured with."""
+    names = list(_results("starts")["machine"]["packages"])
+    rows = []
+    for subject in SUBJECTS:
+        found = _results(subject)["machine"]
+        versions = [found["packages"][name] for name in names]
+        rows.append(
+            (tables.code(subject), found["python"], str(found["cores"]), *versions)
+        )
+    return Table(("", "Python", "Cores", *names), rows)
 
 
 def signals() -> Table:
