@@ -7,9 +7,9 @@ A project with 5, 50 and 200 applications (each a model, a view and their URLs);
 1, 10 and 100 processes in its settings; with 1 to 16 workers. Gunicorn is started
 natively and by the console command, in alternating runs. Of each run: seconds to the
 first 200, and the proportional set size of all its processes (MiB) when idle; beside
-them what the launcher itself does with so many processes, as the time of
-``prodserver --list``. Written to benchmarks/results/growth.json; what is not named
-stays, and with --ends what is between the first and the last size.
+them what the launcher itself does, as the time of ``prodserver web --dry-run``, and of
+``--list``, which looks at every process. Written to benchmarks/results/growth.json;
+what is not named stays, and with --ends what is between the first and the last size.
 """
 
 from __future__ import annotations
@@ -33,6 +33,9 @@ from benchmarks.starts import CONSOLE, NATIVE, ask, settle
 from tests.harness import Web, free_port, memory
 
 SIZES = {"apps": (5, 50, 200), "processes": (1, 10, 100), "workers": (1, 2, 4, 8, 16)}
+#: What says how long the launcher takes by itself: what it does before a start, and
+#: a look at every process.
+LAUNCHER = ("web --dry-run", "--list")
 SETTINGS = """
 import json, os
 SECRET_KEY = "for-the-benchmark-only-" + "0" * 40
@@ -104,13 +107,16 @@ def compare(
     """Measure a project of that size: medians of seconds and MiB, and of --list."""
     folder = make(root, apps)
     rows: dict[str, list[tuple[float, float]]] = {NATIVE: [], CONSOLE: []}
-    lists = []
+    alone: dict[str, list[float]] = {words: [] for words in LAUNCHER}
     for run in range(runs + 1):
         for way in rows:
             measured = measure(folder, way, processes, workers)
             if run:  # the first fills the disk cache
                 rows[way].append(measured)
-        lists.append(listed(folder, processes, workers))
+        for words, seconds in alone.items():
+            took = launcher(folder, words, processes, workers)
+            if run:
+                seconds.append(took)
         print(".", end="", flush=True, file=sys.stderr)
     medians = {
         way: [round(statistics.median(column), 3) for column in zip(*row, strict=True)]
@@ -123,7 +129,10 @@ def compare(
             round(own / native, 2)
             for own, native in zip(medians[CONSOLE], medians[NATIVE], strict=True)
         ],
-        "list": round(statistics.median(lists), 3),
+        "launcher": {
+            words: round(statistics.median(seconds), 3)
+            for words, seconds in alone.items()
+        },
     }
 
 
@@ -175,14 +184,14 @@ def measure(
         web.kill()
 
 
-def listed(folder: Path, processes: int, workers: int) -> float:
-    """Return the seconds that it takes to look at every process of the settings."""
+def launcher(folder: Path, words: str, processes: int, workers: int) -> float:
+    """Return the seconds that the launcher takes by itself, without a server."""
     env = {
         "PYTHONPATH": str(folder),
         "DJANGO_SETTINGS_MODULE": "grown_settings",
         "BENCH_PROCESSES": json.dumps(table(processes, workers, 8000)),
     }
-    argv = [str(python("ours").with_name("prodserver")), "--list"]
+    argv = [str(python("ours").with_name("prodserver")), *words.split()]
     began = time.monotonic()
     subprocess.run(
         argv, env=environment(env), cwd=folder, check=True, capture_output=True

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from html import escape
 
+from benchmarks.growth import LAUNCHER
 from benchmarks.starts import CONSOLE, MANAGE, NATIVE, PRELOADED, THEIRS
 from benchmarks.subject import read
 
@@ -77,7 +78,8 @@ def growth(what: str) -> str:
         return {int(size): row["median"][way][column] for size, row in found}
 
     seconds = {way: line(way, 0) for way in (NATIVE, CONSOLE)}
-    seconds["--list"] = {int(size): row["list"] for size, row in found}
+    for words in LAUNCHER:
+        seconds[words] = {int(size): row["launcher"][words] for size, row in found}
     memory = {way: line(way, 1) for way in (NATIVE, CONSOLE)}
     return curves(f"By {GROWS[what]}", {"Seconds": seconds, "MiB": memory})
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from benchmarks.plots import GROWS, PROJECTS
+from benchmarks.growth import LAUNCHER
+from benchmarks.plots import PROJECTS
 from benchmarks.starts import CONSOLE, MANAGE, NATIVE, PRELOADED, THEIRS
 from benchmarks.subject import RESULTS
 from benchmarks.subject import read as _results
@@ -72,27 +73,28 @@ def starts(project: str, quantity: str) -> Table:
         for server, counts in found.items()
         for count, row in sorted(counts.items(), key=lambda each: int(each[0]))
     ]
-    return Table(("Server", "Workers", *map(tables.code, ways)), rows)
+    # Not as code, which is not broken: the names would make it wider than a page.
+    heads = (way.replace("==", " ") for way in ways)
+    return Table(("Server", "Workers", *heads), rows)
 
 
 def growth() -> Table:
     """Return how a start grows with what it starts."""
     head = (
         *("", "First 200, native", "Ours", "", "Memory, native", "Ours", ""),
-        tables.code("prodserver --list"),
+        *map(tables.code, LAUNCHER),
     )
     rows = []
     for what, sizes in _results("growth")["growth"].items():
         for size, row in sorted(sizes.items(), key=lambda each: int(each[0])):
-            native, ours = (row["median"][way] for way in (NATIVE, CONSOLE))
-            cells = [
-                (_value(native[n], unit), _value(ours[n], unit), _times(ratio))
-                for n, (unit, ratio) in enumerate(
-                    zip(("s", "MiB"), row["ratio"], strict=True)
-                )
-            ]
-            label = f"{size} {GROWS[what][:-1] if size == '1' else GROWS[what]}"
-            rows.append((label, *cells[0], *cells[1], _value(row["list"], "s")))
+            cells = [f"{size}\u00a0{_NOUNS[what][size != '1']}"]
+            for number, (unit, ratio) in enumerate(
+                zip(("s", "MiB"), row["ratio"], strict=True)
+            ):
+                native, ours = (row["median"][w][number] for w in (NATIVE, CONSOLE))
+                cells += [_value(native, unit), _value(ours, unit), _times(ratio)]
+            cells += [_value(row["launcher"][words], "s") for words in LAUNCHER]
+            rows.append(tuple(cells))
     return Table(head, rows)
 
 
@@ -200,6 +202,12 @@ def signals() -> Table:
     return Table(("", *(f"SIG{word}" for word in words)), rows)
 
 
+#: One of them, and several.
+_NOUNS = {
+    "apps": ("application", "applications"),
+    "processes": ("process", "processes"),
+    "workers": ("worker", "workers"),
+}
 #: As other pages call them; the tests' project has names of its own.
 _NAMES = {"worker": "celery"}
 #: What it does where it goes on, as far as that does not show in its processes.
