@@ -101,7 +101,7 @@ def project(name: str) -> Project:
 
 def compiled(*folders: Path) -> None:
     """Write byte code, as an installer does: where the environment forbids it too."""
-    run(python("ours"), "-m", "compileall", "-q", *folders)
+    run(sys.executable, "-m", "compileall", "-q", *folders)
 
 
 def wagtail_starts(made: Project) -> None:

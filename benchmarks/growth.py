@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import subject
-from benchmarks.environments import python
+from benchmarks.environments import ROOT, compiled, python
 from benchmarks.machine import BACKENDS, machine
 from benchmarks.starts import CONSOLE, NATIVE, ask, settle
 from tests.harness import Web, free_port, memory
@@ -90,6 +90,7 @@ def main() -> None:
     parser.add_argument("what", nargs="*", default=list(SIZES))
     options = subject.options(parser, runs=1, ends=True)
     found = subject.read("growth").get("growth", {})
+    compiled(ROOT / "src")
     with tempfile.TemporaryDirectory() as folder:
         for what in options.what:
             sizes = SIZES[what]
@@ -152,7 +153,7 @@ def make(root: Path, apps: int) -> Path:
     (folder / "grown_wsgi.py").write_text(
         f"{WSGI}application = get_wsgi_application()\n"
     )
-    subprocess.run([python("ours"), "-m", "compileall", "-q", folder], check=True)
+    compiled(folder)
     return folder
 
 

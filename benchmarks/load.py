@@ -27,8 +27,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks import subject
+from benchmarks.environments import ROOT, compiled
 from benchmarks.machine import machine
-from benchmarks.throughput import SERVERS, Server, interval, like, turned, ways
+from benchmarks.throughput import (
+    EXAMPLE,
+    SERVERS,
+    Server,
+    interval,
+    like,
+    turned,
+    ways,
+)
 
 #: What wrk says at its end, in the order of ``Burst`` and with the seconds.
 SCRIPT = """
@@ -60,6 +69,7 @@ def main() -> None:
     quick = {"starts": 1, "rounds": 2, "seconds": 1, "servers": ["gunicorn", "uvicorn"]}
     options = subject.options(parser, **quick)
     found = subject.read("load").get("servers", {})
+    compiled(ROOT / "src", EXAMPLE)
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "done.lua"
         script.write_text(SCRIPT)

@@ -33,10 +33,10 @@ from typing import Any
 import psutil
 
 from benchmarks import subject
+from benchmarks.environments import ROOT, compiled
 from benchmarks.machine import BACKENDS, machine
 from tests.harness import BIN, Web, free_port
 
-ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "example"
 #: Each server, and the options of its own access log; None if it has none.
 SERVERS: Mapping[str, tuple[str, Mapping[str, Any] | None]] = {
@@ -226,6 +226,7 @@ def main() -> None:
     options = subject.options(parser, **quick)
     # What is not measured now stays.
     servers = subject.read("throughput").get("servers", {})
+    compiled(ROOT / "src", EXAMPLE)
     with tempfile.TemporaryDirectory() as folder:
         for name in options.servers:
             servers[name] = compare(
