@@ -63,12 +63,14 @@ image: ## Build the images prodserver-base and prodserver-base:builder.
 
 SUBJECTS := starts growth throughput load stops signals containers probe
 
-bench: $(SUBJECTS:%=bench-%) ## Measure everything against what one has without; bench-starts one subject.
+bench: venv ## Measure everything against what one has without; bench-starts one subject.
+	@# One after the other, whatever -j says: side by side they would measure each other.
+	@set -e; for subject in $(SUBJECTS); do $(MAKE) --no-print-directory bench-$$subject; done
 	$(BIN)/python -m tests.readme
 
 # BENCH=quick: a short run, which shows that it works.
 bench-%: venv
-	case $* in \
+	@case $* in \
 		probe|containers) scripts/engine ;; \
 		load) scripts/need wrk wrk ;; \
 		signals) scripts/need redis-server redis-server ;; \

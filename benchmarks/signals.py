@@ -65,7 +65,7 @@ WORKERS: Mapping[str, tuple[Mapping[str, Any], str, Mapping[str, Any]]] = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", default=[*SERVERS, *WORKERS])
-    names = subject.options(parser, names=["gunicorn", "db_worker"]).names
+    names = subject.options(parser, names=["gunicorn"]).names
     with tempfile.TemporaryDirectory(prefix="ps") as folder, redis(folder) as url:
         found = {name: measure(name, Path(folder), url) for name in names}
     # What is not measured now stays.
