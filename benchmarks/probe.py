@@ -139,13 +139,16 @@ def main() -> None:
             site = containers.site()
             python = site.shell.exec("python", "--version").output.split()[1]
             found = subject.read("probe").get("processes", {})
+            result = {
+                "machine": {**machine(), "python": python},
+                "options": vars(options),
+                "processes": found,
+            }
             for name in options.processes:
                 found[name] = compare(site, name, options.runs)
+                subject.write("probe", result)
         finally:
             containers.remove()
-    here = {**machine(), "python": python}
-    result = {"machine": here, "options": vars(options), "processes": found}
-    subject.write("probe", result)
 
 
 def build_measured(images: Images) -> str:
