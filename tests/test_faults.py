@@ -12,6 +12,7 @@ import pytest
 from django.core.checks import registry
 
 from django_prodserver import checks
+from django_prodserver.apps import TAG
 from django_prodserver.backends import loading
 from django_prodserver.backends.base import Backend, BaseServerBackend
 from django_prodserver.exceptions import Fault
@@ -609,10 +610,14 @@ def test_all_faults_are_found_at_once(configured):
     ]
 
 
-def test_the_check_is_registered():
-    registered: list[Any] = registry.registry.get_checks()
-    assert checks.check_processes in registered
-    assert checks.check_health in registered
+def test_the_check_is_registered(settings):
+    settings.PRODUCTION_PROCESSES = {"web": {"BACKEND": "no.such.Backend"}}
+    found: list[Any] = registry.registry.get_checks()
+    registered = {check.__name__ for check in found}
+    assert checks.check_processes.__name__ in registered
+    assert checks.check_health.__name__ in registered
+    [message] = registry.run_checks(tags=[TAG])
+    assert "no.such.Backend" in message.msg
 
 
 @pytest.mark.parametrize(

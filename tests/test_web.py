@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import collections
+import contextlib
+import http.client
 import itertools
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -115,6 +119,60 @@ def test_sigterm_finishes_the_request(
         **{"backend": name, "first (s)": server.ready_after},
         **{"in flight": "completed", "exit": code, "stop (s)": took},
     )
+
+
+#: Where a socket is closed, the kernel may make a connection in that very moment.
+IN_THAT_MOMENT = 2
+
+
+@every
+def test_a_stop_drops_no_connection_that_was_made(
+    variant: Variant, start: Starter, port: int
+) -> None:
+    """A request is in flight; who comes meanwhile is answered, or refused at once."""
+    server = start.web(variant.config(port), port=port)
+    said = _while_it_stops(server, port)
+    assert server.exits() == variant.on_term
+    assert said.pop("200", 0) + said.pop("refused") > 20
+    assert said.total() <= IN_THAT_MOMENT, said
+
+
+def test_nor_does_a_worker_that_cannot_take_them(start: Starter, port: int) -> None:
+    """Gunicorn's sync worker is busy until the request has ended."""
+    variant = Variant(GUNICORN, {"worker-class": "sync"}, _bind)
+    server = start.web(variant.config(port), port=port)
+    said = _while_it_stops(server, port)
+    assert server.exits() == 0
+    assert said.pop("200") > 20
+    assert said.pop("refused", 0) + said.total() <= IN_THAT_MOMENT, said
+
+
+def _while_it_stops(server: Web, port: int) -> collections.Counter[str]:
+    """Stop it with a request in flight, and return what became of who came then."""
+    request = server.in_flight("/slow?s=2")
+    server.process.send_signal(signal.SIGTERM)
+    with ThreadPoolExecutor(100) as clients:
+        came = []
+        while not request.done():
+            came.append(clients.submit(_come, port))
+            time.sleep(0.02)  # so many clients, not as many as there can be
+    assert request.result() == "slow done"
+    return collections.Counter(client.result() for client in came)
+
+
+def _come(port: int) -> str:
+    """Return what became of a client: refused, or the status it got."""
+    client = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    with contextlib.closing(client):
+        try:
+            client.connect()
+        except ConnectionRefusedError:
+            return "refused"
+        try:
+            client.request("GET", "/about", headers={"Connection": "close"})
+            return str(client.getresponse().status)
+        except (OSError, http.client.HTTPException) as error:
+            return repr(error)
 
 
 @every

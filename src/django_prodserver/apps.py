@@ -39,7 +39,8 @@ def _check(what: str) -> Callable[..., Sequence[CheckMessage]]:
 
     def check(**kwargs: Any) -> Sequence[CheckMessage]:
         checks = import_module("django_prodserver.checks")
-        found: Sequence[CheckMessage] = getattr(checks, f"check_{what}")()
+        found: Sequence[CheckMessage] = getattr(checks, name)()
         return found
 
+    check.__name__ = name = f"check_{what}"
     return check

@@ -102,8 +102,12 @@ class GunicornServer(WebBackend):
         return True
 
     def prepare(self, args: Sequence[str]) -> str:
-        """Let a worker be stopped from its first moment."""
+        """Let a worker be stopped from its first moment, and lose no connection."""
         stop_forks_at_once()
+        if self._value("worker-class", args) in (None, "gthread", "sync"):
+            from django_prodserver.servers.gunicorn import drain_at_the_stop
+
+            drain_at_the_stop()
         return ""
 
     def must_exec(self, args: Sequence[str]) -> bool:

@@ -76,7 +76,8 @@ class UvicornServer(WebBackend):
         """
         Make the workers forks of this process, where there are several.
 
-        Natively each is a new interpreter, that loads everything again.
+        Natively each is a new interpreter, that loads everything again; and the
+        parent goes on listening while they stop.
         """
         if self.forks(args):
             subprocess = import_module("uvicorn._subprocess")
@@ -84,6 +85,9 @@ class UvicornServer(WebBackend):
                 return "this release of uvicorn starts its workers in another way"
             subprocess.spawn = multiprocessing.get_context("fork")  # type: ignore[attr-defined]
             stop_forks_at_once()
+            from django_prodserver.servers import uvicorn
+
+            uvicorn.close_sockets_at_the_stop()
         return ""
 
     def import_application(self, target: str) -> None:
