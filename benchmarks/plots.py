@@ -16,6 +16,7 @@ PROJECTS = {"small": "the example", "big": "Wagtail's starter project, 300 pages
 #: What is measured of a start, by the plot's name: the column, and the title.
 COLUMNS = {
     "first-200": (0, "From the start to the first 200, seconds"),
+    "slowest": (1, "The slowest of the 20 requests after it, ms"),
     "memory": (2, "Memory of all processes when idle, MiB"),
 }
 #: The ways that are plotted of a start.

@@ -102,6 +102,13 @@ def test_the_starts_are_a_table_for_each_quantity(project: str, quantity: str) -
     assert f"```{{starts}} {project} {quantity}\n" in PAGE
 
 
+def test_every_plot_is_on_the_page_and_is_made_of_the_results() -> None:
+    found = [line.split() for line in re.findall(r"```{plot} (.+)", PAGE)]
+    assert {name for name, *_ in found} == set(figures.PLOTS)
+    for name, *arguments in found:
+        assert figures.PLOTS[name](*arguments).startswith("<svg")
+
+
 def is_whole(table: Table) -> None:
     assert table.rows
     assert {len(row) for row in table.rows} == {len(table.head)}

@@ -105,7 +105,8 @@ def load() -> Table:
     rows = [
         (
             *(server, way),
-            f"{row['requests per second']['median']:.0f}",
+            f"{row['requests per second']['median']:.0f}"
+            + (f", {row['failed']} failed" if row["failed"] else ""),
             _interval(row["requests per second"]["ratio"]),
             f"{row['p99']['median']:.0f}\u00a0ms",
             _interval(row["p99"]["ratio"]),
