@@ -61,6 +61,15 @@ def load() -> str:
     return plot("Requests a second", bars)
 
 
+def stops() -> str:
+    """Return the plot of the requests that are lost."""
+    bars = {
+        server: {way: row["lost of 10000"] for way, row in ways.items()}
+        for server, ways in read("stops")["servers"].items()
+    }
+    return plot("Requests that restarts under load lose, of 10,000", bars)
+
+
 def probes() -> str:
     """Return the plot of what it takes to ask, for the processes with other means."""
     bars = {
@@ -93,7 +102,7 @@ def strength(way: str) -> float:
 
 def plot(title: str, groups: Mapping[str, Mapping[str, float]]) -> str:
     """Return horizontal bars, a group for each label; values may not be negative."""
-    longest = max(value for bars in groups.values() for value in bars.values())
+    longest = max(value for bars in groups.values() for value in bars.values()) or 1
     room = WIDTH - LABEL - 215  # beside it the longest name of a way
     y, marks = 44, []
     for label, bars in groups.items():

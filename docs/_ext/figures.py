@@ -50,6 +50,7 @@ PLOTS: Mapping[str, Callable[..., str]] = {
     "load": plots.load,
     "containers": plots.containers,
     "probe": plots.probes,
+    "stops": plots.stops,
 }
 TABLES = {
     "containers": measured.containers,
