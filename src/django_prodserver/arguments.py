@@ -193,9 +193,11 @@ def _words(key: object, value: object, grammar: Grammar) -> Iterator[str]:
 
 
 def _switch(key: str, value: object) -> bool:
-    if value is None or str(value).lower() in _TRUE:
+    plain = isinstance(value, _SCALARS) and fits(value)
+    said = str(value).lower() if plain else ""
+    if value is None or said in _TRUE:
         return True
-    if str(value).lower() in _FALSE:
+    if said in _FALSE:
         return False
     message = f"[{short(key)}] is {short(value, key)}, and that option is a switch."
     raise ArgumentError(message, f'Write "{key}": True or False.')
@@ -206,12 +208,28 @@ def _text(key: str, value: object) -> str:
         where = f"[{short(key)}]" if key else ""
         message = f"{where} holds {short(value, key)}, a {type(value).__name__}."
         raise ArgumentError(message, "Options take text and numbers, or lists of them.")
-    text = os.fspath(value) if isinstance(value, os.PathLike) else str(value)
+    if not fits(value):
+        where = f"[{short(key)}]" if key else ""
+        message = f"{where} is {short(value, key)}, which no command line can hold."
+        raise ArgumentError(message, "No NUL, half surrogate or number of 4300 digits.")
+    text = _as_text(value)
     if _PORT.search(text):
         where = f"[{short(key)}]" if key else ""
         message = f"{where} is {short(text, key)}, and no shell puts PORT in."
         raise ArgumentError(message, "Write os.environ['PORT'] in the settings.")
     return text
+
+
+def fits(value: object) -> bool:
+    """Return whether a command line, or an environment, can hold it as text."""
+    try:
+        return b"\0" not in os.fsencode(_as_text(value))
+    except ValueError:  # half a surrogate, or more digits than Python writes
+        return False
+
+
+def _as_text(value: object) -> str:
+    return os.fsdecode(value) if isinstance(value, os.PathLike) else str(value)
 
 
 def groups(

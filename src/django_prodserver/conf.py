@@ -12,6 +12,7 @@ from typing import Any
 from django.conf import settings
 
 from django_prodserver import needs
+from django_prodserver.arguments import fits
 from django_prodserver.exceptions import ConfigurationError, Fault, UnknownProcess
 from django_prodserver.masking import short
 
@@ -155,7 +156,8 @@ def process(name: str | None = None) -> Process:
 
 def did_you_mean(word: str, words: Iterable[str]) -> str:
     """Return "Did you mean 'web'?", or nothing where no word is near."""
-    near = difflib.get_close_matches(word, list(words), 1)
+    # Of megabytes all would be compared, and nothing is near them.
+    near = difflib.get_close_matches(word[:200], list(words), 1)
     return f"Did you mean {near[0]!r}?" if near else ""
 
 
@@ -170,9 +172,9 @@ def _is_environment(value: object) -> bool:
         isinstance(name, str)
         and name
         and "=" not in name
-        and "\0" not in name
-        and "\0" not in str(text)
         and isinstance(text, str | int | float)
+        and fits(name)
+        and fits(text)
         for name, text in value.items()
     )
 

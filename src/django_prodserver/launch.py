@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import logging
 import os
@@ -270,6 +271,8 @@ def _exec(argv: list[str]) -> NoReturn:
     except OSError as error:
         message = f"{argv[0]} cannot be started: {error.strerror}."
         hint = "PREFIX begins with a command; is it installed?"
+        if error.errno == errno.E2BIG:
+            hint = "ENV or ARGS is too long; Linux takes 128 KiB a value, some MiB all."
         raise ConfigurationError(Fault.BAD_VALUE, message, hint) from None
 
 

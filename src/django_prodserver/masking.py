@@ -13,7 +13,9 @@ _SECRET_NAME = re.compile(
 )
 # To the last "@" before the next URL: a password may hold "@" and "/".
 _URL_PASSWORD = re.compile(r"(?<=://)([^/@:\s]*):((?!://)\S)+@")
-_PARAMETER = re.compile(r"(?<=[?&])([^=&\s]+)=([^&\s]+)")
+# No "?" in a name, and each looked at by itself: megabytes of "?a=" would take hours.
+_PARAMETER = re.compile(r"(?<=[?&])([^=&?\s]+)=(?=[^&\s])")
+_END = re.compile(r"[&\s]|\Z")
 _ASSIGNMENT = re.compile(r"(-e)?([A-Za-z_]\w*)=(.+)", re.DOTALL)
 
 
@@ -26,12 +28,27 @@ def mask(text: str, name: str = "") -> str:
         option, name, value = found.groups("")
         return f"{option}{name}={mask(value, name)}"
     text = _URL_PASSWORD.sub(rf"\1:{MASK}@", text)
-    return _PARAMETER.sub(lambda found: f"{found[1]}={mask(found[2], found[1])}", text)
+    return _mask_parameters(text)
+
+
+def _mask_parameters(text: str) -> str:
+    parts, end = [], 0
+    for found in _PARAMETER.finditer(text):
+        value = found.end()
+        if value > end and _SECRET_NAME.search(found[1]):
+            parts += [text[end:value], MASK]
+            last = _END.search(text, value)
+            end = last.start() if last else len(text)
+    return "".join([*parts, text[end:]])
 
 
 def short(value: object, name: str = "") -> str:
     """Return a value as Python writes it: without secrets, and cut if it is long."""
-    text = mask(repr(value), name)
+    try:
+        text = repr(value)
+    except Exception:  # nested too deep, a number too long, or it cannot be told
+        text = f"<{type(value).__name__}>"
+    text = mask(text, name)
     return text if len(text) <= 80 else f"{text[:76]}..."
 
 

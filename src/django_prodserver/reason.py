@@ -14,6 +14,6 @@ def leave(message: str) -> None:
     with contextlib.suppress(OSError):
         file = os.open(PATH, os.O_WRONLY | os.O_TRUNC)
         try:
-            os.write(file, f"{message}\n".encode())
+            os.write(file, f"{message}\n".encode(errors="backslashreplace"))
         finally:
             os.close(file)

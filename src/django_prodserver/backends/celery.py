@@ -12,6 +12,7 @@ from django_prodserver.backends.base import Backend
 from django_prodserver.exceptions import ConfigurationError, Fault
 from django_prodserver.health import state
 from django_prodserver.logs import setting_up
+from django_prodserver.masking import short
 from django_prodserver.vocabulary import Becomes
 
 if TYPE_CHECKING:
@@ -49,9 +50,9 @@ class _CeleryBackend(Backend):
     def app(self) -> str:
         """The path of the Celery app, in any form that ``celery -A`` takes."""
         app = self.config.get("APP")
-        problem = "has no APP" if app is None else f"has the APP {app!r}"
-        parts = str(app).replace(":", ".").split(".")
-        if app is None or not all(part.isidentifier() for part in parts):
+        problem = "has no APP" if app is None else f"has the APP {short(app)}"
+        parts = app.replace(":", ".").split(".") if isinstance(app, str) else [""]
+        if not all(part.isidentifier() for part in parts):
             message = f"{type(self).__name__} {problem}, and needs a Celery app's path."
             hint = 'Write "APP": "project.celery.app".'
             raise ConfigurationError(Fault.BAD_APP, message, hint)
@@ -86,7 +87,7 @@ class _CeleryBackend(Backend):
                 return found
             problem = f"is a {type(found).__name__}, and no Celery app"
         hint = 'Write the path of your Celery app: "APP": "project.celery.app".'
-        raise ConfigurationError(Fault.BAD_APP, f"APP {app!r} {problem}.", hint)
+        raise ConfigurationError(Fault.BAD_APP, f"APP {short(app)} {problem}.", hint)
 
     def check(self) -> Iterator[ConfigurationError]:
         yield from super().check()

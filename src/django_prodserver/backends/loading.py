@@ -57,7 +57,8 @@ def backend_class(process: Process) -> type[BaseServerBackend]:
     path = process.config.get("BACKEND")
     if not isinstance(path, str) or not _is_dotted(path):
         said = "has no BACKEND" if path is None else f"has the BACKEND {short(path)}"
-        hint = did_you_mean_backend(str(path)) or f"For example: {conf.EXAMPLE}"
+        text = path if isinstance(path, str) else ""
+        hint = did_you_mean_backend(text) or f"For example: {conf.EXAMPLE}"
         raise process.fault(Fault.NO_BACKEND, f" {said}.", hint)
     return _class(process, path)
 
@@ -199,7 +200,7 @@ def did_you_mean_backend(path: str) -> str:
         (path, dict(zip(known, known, strict=True))),
         (path.rpartition(".")[2], by_name),
     ):
-        if near := difflib.get_close_matches(word, paths, 1):
+        if near := difflib.get_close_matches(word[:200], paths, 1):
             return f"Did you mean {paths[near[0]]!r}?"
     return ""
 
@@ -216,24 +217,24 @@ def _class(process: Process, path: str) -> type[BaseServerBackend]:
     except ModuleNotFoundError as error:
         if not error.name or not f"{module_path}.".startswith(f"{error.name}."):
             raise  # the module is there, and fails on an import of its own
-        problem = f"no module {error.name!r}"
+        problem = f"no module {short(error.name)}"
     else:
-        problem = f"{module_path} has no {name!r}"
+        problem = f"{module_path} has no {short(name)}"
         backend = getattr(module, name, _MISSING)
         if backend is not _MISSING:
             return _checked(process, path, backend)
-    message = f": BACKEND {path!r} cannot be imported: {problem}."
+    message = f": BACKEND {short(path)} cannot be imported: {problem}."
     hint = did_you_mean_backend(path) or "Is it on the Python path?"
     raise process.fault(Fault.BACKEND_NOT_IMPORTABLE, message, hint) from None
 
 
 def _checked(process: Process, path: str, backend: object) -> type[BaseServerBackend]:
     if not (isinstance(backend, type) and issubclass(backend, BaseServerBackend)):
-        message = f": BACKEND {path!r} is no subclass of BaseServerBackend."
+        message = f": BACKEND {short(path)} is no subclass of BaseServerBackend."
         hint = did_you_mean_backend(path) or "Write a subclass with start_server()."
         raise process.fault(Fault.NOT_A_BACKEND, message, hint)
     if missing := ", ".join(_missing(backend)):
-        message = f": BACKEND {path!r} has no {missing}."
+        message = f": BACKEND {short(path)} has no {missing}."
         raise process.fault(Fault.NOT_A_BACKEND, message, f"Write {missing} in it.")
     return backend
 

@@ -37,7 +37,7 @@ def findings(server: str, args: object, join: str = ",") -> Iterator[Finding]:
         elif spelled not in told:
             told.add(spelled)
             name = spelled.lstrip("-")
-            message = f"['ARGS']: {name!r} is not an option of {release}."
+            message = f"['ARGS']: {short(name)} is not an option of {release}."
             hint = _near(name, installed) or "Look at its --help."
             yield Finding(Caution.UNKNOWN_OPTION, message, hint)
 
@@ -82,5 +82,5 @@ def _near(name: str, installed: Grammar) -> str:
         for spelling in (option.name, *option.spellings)
         if len(spelling) > 1
     }
-    near = difflib.get_close_matches(name.replace("_", "-"), spellings, 1)
+    near = difflib.get_close_matches(name[:200].replace("_", "-"), spellings, 1)
     return f"Did you mean {spellings[near[0]]!r}?" if near else ""
