@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import gc
 import logging
@@ -190,11 +189,18 @@ def _tell_the_probe(plan: Plan, backend: KnownBackend) -> None:
     )
     # What cannot be told keeps nothing from starting: the probe says that it
     # cannot tell.
-    with contextlib.suppress(OSError, ValueError):
-        if file := state.write(told):
-            # For the process itself and its workers, however they are started.
-            os.environ[state.VARIABLE] = file
-            heartbeat.beat("starting")
+    try:
+        file = state.write(told)
+    except (OSError, ValueError):
+        return
+    if file is None:
+        places = ", ".join(state.places())
+        why = f"there is no room, or no right, in {places}"
+        say(f"the probe cannot tell: {why}", logging.WARNING)
+        return
+    # For the process itself and its workers, however they are started.
+    os.environ[state.VARIABLE] = file
+    heartbeat.beat("starting")
 
 
 def _is_installed() -> bool:

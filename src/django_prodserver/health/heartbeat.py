@@ -120,6 +120,15 @@ class Beat:
         self.age = age
 
 
+def can_be_written(state: "State") -> bool:
+    """
+    Return whether the next one can be; a device may have become read-only.
+
+    It is asked by one who may read it: root, or the user whose process it is.
+    """
+    return os.access(f"{state.folder}/{state.name}.heartbeat", os.W_OK)
+
+
 def read(state: "State") -> Beat | None:
     """Return the heartbeat of that process; None if there is none to believe."""
     for _ in range(5):

@@ -164,6 +164,8 @@ def _by_heartbeat(
     if beat.condition in ("ready", "busy"):
         told = f"its last heartbeat is {beat.age:.1f} s old"
         if beat.condition == "ready" and beat.age > state.max_age:
+            if not heartbeat.can_be_written(state):
+                return UNKNOWN, f"{told}, and {state.folder} has become read-only"
             not_so = "alive" if live else "ready"
             return NO, f"{name} is not {not_so}: {told}, of {state.max_age:g} s"
         if not live:

@@ -9,6 +9,7 @@ alone takes half as long as a whole probe may.
 
 # ruff: noqa: PTH102, PTH104, PTH108, PTH116, PTH123, PTH208, SIM105
 
+import errno
 import os
 import stat
 
@@ -160,6 +161,9 @@ def write(state: State) -> str | None:
         unfinished = f"{folder}/.{state.name}.{os.getpid()}"
         try:
             if _is_usable(folder, make=True):
+                # What an earlier start left there tells nothing any more, and is
+                # in the way of this one where there is no room for both.
+                _remove(file)
                 _create(unfinished, text.encode())
                 os.rename(unfinished, file)
                 return file
@@ -273,17 +277,24 @@ def _own_name() -> str:
 
 
 def _create(file: str, content: bytes, mode: int = 0o600) -> None:
-    try:
-        os.unlink(file)  # of a start that was cut short
-    except OSError:
-        pass
+    _remove(file)  # of a start that was cut short
     opened = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
-        written = os.write(opened, content)
+        if os.write(opened, content) < len(content):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    except OSError as error:
+        _remove(file)
+        error.filename = file  # a write knows no name
+        raise
     finally:
         os.close(opened)
-    if written < len(content):
-        raise OSError(f"{file} does not fit on the device")
+
+
+def _remove(file: str) -> None:
+    try:
+        os.unlink(file)
+    except OSError:
+        pass  # there is none, or it is not ours
 
 
 def _read(file: str) -> bytes:

@@ -6,7 +6,8 @@ import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
-DATA = Path(os.environ.get("TEST_DATA", tempfile.gettempdir()))
+# Not looked for where it is not needed: /tmp may be full.
+DATA = Path(os.environ.get("TEST_DATA") or tempfile.gettempdir())
 REDIS_URL = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:1/0")
 
 SECRET_KEY = "not a secret"
