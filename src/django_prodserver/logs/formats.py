@@ -76,6 +76,8 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         found = fields(record, self._process)
         stack = found.pop("traceback", "")
+        if "path" in found:  # of a request, which is one line whatever is asked for
+            found["message"] = found["message"].replace("\n", "\\n")
         head = "{time} {level:<8} {process}[{pid}] {logger}: {message}".format(**found)
         for name in ("time", "level", "logger", "message", "process", "pid"):
             del found[name]

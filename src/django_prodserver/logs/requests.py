@@ -81,6 +81,10 @@ def _wsgi(call: Callable[..., Any]) -> Callable[..., Any]:
         began = time.perf_counter()
         id = id_for(environ.get("HTTP_X_REQUEST_ID", ""))
         request_id.set(id)
+        # Now: Django decodes them where they are.
+        path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+        if not path.isascii():  # WSGI's way to hold bytes in text
+            path = path.encode("latin-1", "replace").decode("utf-8", "replace")
         sent: list[Any] = ["500", ()]
 
         def start(
@@ -100,9 +104,6 @@ def _wsgi(call: Callable[..., Any]) -> Callable[..., Any]:
         def told(size: int) -> None:
             if environ.get("PATH_INFO") in quiet and int(sent[0][:3]) < 400:
                 return
-            path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
-            if not path.isascii():  # WSGI's way to hold bytes in text
-                path = path.encode("latin-1").decode("utf-8", "replace")
             method = environ.get("REQUEST_METHOD", "")
             client = environ.get("REMOTE_ADDR") or ""
             size = 0 if method == "HEAD" else size
