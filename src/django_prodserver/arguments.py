@@ -160,7 +160,7 @@ def values_of(name: str, words: Sequence[str], grammar: Grammar) -> list[str | N
 
 
 def _words(key: object, value: object, grammar: Grammar) -> Iterator[str]:
-    if not isinstance(key, str) or not _bare(key):
+    if not isinstance(key, str) or not _bare(key) or not fits(key):
         raise ArgumentError(
             f" has the key {short(key)}.", "Keys are the options' names."
         )

@@ -180,7 +180,9 @@ def _is_environment(value: object) -> bool:
 
 
 def _is_words(value: object) -> bool:
-    return isinstance(value, list | tuple) and all(isinstance(w, str) for w in value)
+    return isinstance(value, list | tuple) and all(
+        isinstance(word, str) and fits(word) for word in value
+    )
 
 
 def _is_health(value: object) -> bool:

@@ -43,10 +43,12 @@ def as_text(show_secrets: bool = False) -> str:
             command = f"{command}  # {error}" if command else f"# {error}"
         rows.append((name, backend, str(command)))
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
-    return "\n".join(
+    text = "\n".join(
         f"{name:{widths[0]}}  {backend:{widths[1]}}  {command}"
         for name, backend, command in rows
     )
+    # A command that cannot start is listed too, with what no terminal takes.
+    return text.encode(errors="backslashreplace").decode()
 
 
 def as_json(show_secrets: bool = False) -> str:

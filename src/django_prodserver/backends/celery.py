@@ -81,7 +81,7 @@ class _CeleryBackend(Backend):
         except (AttributeError, ModuleNotFoundError) as error:
             if _is_inside(app, error):
                 raise  # the module is there, and fails on something of its own
-            problem = f"cannot be imported: {error}"
+            problem = f"cannot be imported: {str(error)[:200]}"
         else:
             if isinstance(found, Celery):
                 return found

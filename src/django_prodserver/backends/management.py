@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from types import FrameType
 
 from django_prodserver import locking
+from django_prodserver.arguments import fits
 from django_prodserver.backends.base import KnownBackend
 from django_prodserver.exceptions import (
     ConfigurationError,
@@ -213,7 +214,7 @@ def _words(command: object) -> list[str]:
             message = f"{message} {error}."
             raise ConfigurationError(Fault.BAD_VALUE, message, _FORM) from error
     if isinstance(words, list | tuple) and words:
-        text = [word for word in words if isinstance(word, str) and word]
+        text = [w for w in words if isinstance(w, str) and w and fits(w)]
         if len(text) == len(words):
             return text
     message = f"COMMANDS has {short(command)}, which is no command."

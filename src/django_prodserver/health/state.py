@@ -159,16 +159,17 @@ def write(state: State) -> str | None:
         file = f"{folder}/{state.name}.state"
         # Renamed when it is complete: a probe sees all of it or nothing.
         unfinished = f"{folder}/.{state.name}.{os.getpid()}"
-        try:
-            if _is_usable(folder, make=True):
-                # What an earlier start left there tells nothing any more, and is
-                # in the way of this one where there is no room for both.
-                _remove(file)
+        if not _is_usable(folder, make=True):
+            continue
+        for _ in range(2):
+            try:
                 _create(unfinished, text.encode())
                 os.rename(unfinished, file)
                 return file
-        except OSError:
-            continue
+            except OSError:
+                # What an earlier start left there is untrue from now on, and may
+                # take the room that this one needs.
+                _remove(file)
     return None
 
 
