@@ -76,8 +76,7 @@ class UvicornServer(WebBackend):
         """
         Make the workers forks of this process, where there are several.
 
-        Natively each is a new interpreter, that loads everything again; and the
-        parent goes on listening while they stop.
+        Natively each is a new interpreter, that loads everything again.
         """
         if self.forks(args):
             subprocess = import_module("uvicorn._subprocess")
@@ -85,9 +84,9 @@ class UvicornServer(WebBackend):
                 return "this release of uvicorn starts its workers in another way"
             subprocess.spawn = multiprocessing.get_context("fork")  # type: ignore[attr-defined]
             stop_forks_at_once()
-            from django_prodserver.servers import uvicorn
+        from django_prodserver.servers import uvicorn
 
-            uvicorn.close_sockets_at_the_stop()
+        uvicorn.stop_listening_first()
         return ""
 
     def import_application(self, target: str) -> None:
