@@ -31,6 +31,10 @@ def test_redis_is_restarted(name: str, containers: Containers) -> None:
     worker = site.start(name, **RESTART)
     site.enqueue(WORKERS[name], *BEFORE, seconds=1)
     worker.until(lambda: site.marks(BEFORE[0])[0], "the first task begun")
+    if name == "worker":
+        # kombu takes a task with BRPOP and notes it afterwards: one that Redis has
+        # handed out in the moment it ends is on no list, natively too.
+        worker.until(lambda: worker.log.count(" received ") >= len(BEFORE), "all taken")
     site.redis.restart().ready("redis-cli", "ping")
     site.enqueue(WORKERS[name], *AFTER)
     worker.until(lambda: _all_done(site, *BEFORE, *AFTER), "every task done", RECOVERY)
