@@ -42,10 +42,10 @@ lint: venv ## Check style and types.
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/python -m django_prodserver.options --check
+	$(BIN)/python -m django_prodserver.backends.introspection --check
 
 options: venv ## Write the option tables anew, from the installed servers.
-	$(BIN)/python -m django_prodserver.options
+	$(BIN)/python -m django_prodserver.backends.introspection
 
 constraints: venv ## Pin the newest release of everything in constraints.txt.
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras \

@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from django_prodserver.backends import loading
-from django_prodserver.backends.base import Backend
-from django_prodserver.conf import Process
+from django_prodserver.backends import loader
+from django_prodserver.backends.base import CommandBackend
+from django_prodserver.config.processes import Process
 
 
-def backend(path: str) -> Backend:
+def backend(path: str) -> CommandBackend:
     """Return one of our own backends."""
     config = {"BACKEND": path, "APP": "proj.celery.app"}
-    made = loading.load(Process("web", config))
-    assert isinstance(made, Backend)
+    made = loader.load(Process("web", config))
+    assert isinstance(made, CommandBackend)
     return made
 
 
@@ -28,12 +28,12 @@ def missing(path: str) -> list[str]:
 
 
 def installed() -> list[str]:
-    return [path for path in loading.known_backends() if not missing(path)]
+    return [path for path in loader.known_backends() if not missing(path)]
 
 
 def skip_without_servers(processes: Any) -> None:
     """Skip a test if PRODUCTION_PROCESSES names a server that is not here."""
-    known = loading.known_backends()
+    known = loader.known_backends()
     entries = processes.values() if isinstance(processes, Mapping) else ()
     for entry in entries:
         path = entry.get("BACKEND") if isinstance(entry, Mapping) else None

@@ -23,7 +23,8 @@ def main(words: list[str]) -> int:
     if words[:1] == ["--run"]:
         runpy.run_path(words[1])
         return 0
-    from django_prodserver import checks, conf
+    from django_prodserver.checks import processes as checks
+    from django_prodserver.config import processes
 
     found = [*checks.check_processes(), *checks.check_health()]
     ids = sorted({str(message.id) for message in found})
@@ -31,19 +32,20 @@ def main(words: list[str]) -> int:
         print(f"its faults are {ids}, not {sorted(words)}", *found, sep="\n")
         return 1
     refused = (
-        [] if words else [line for name in conf.table() for line in _refused(name)]
+        [] if words else [line for name in processes.table() for line in _refused(name)]
     )
     print(*refused, sep="\n")
     return bool(refused)
 
 
 def _refused(name: object) -> Iterator[str]:
-    from django_prodserver import conf, launch
-    from django_prodserver.backends.base import KnownBackend
+    from django_prodserver.backends.base import Backend
+    from django_prodserver.config import processes
+    from django_prodserver.launch import launcher
     from tests.parsers import parse
 
-    plan = launch.plan(conf.entry(name))
-    if not isinstance(plan.backend, KnownBackend):
+    plan = launcher.plan(processes.entry(name))
+    if not isinstance(plan.backend, Backend):
         return  # somebody's own, that has no parser
     for argv in plan.backend.native(plan.args) or filter(None, [plan.argv]):
         argv = argv[len(plan.process.config.get("PREFIX", ())) :]

@@ -12,16 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import django_prodserver.logs
-from django_prodserver import conf, variables, vocabulary
-from django_prodserver.arguments import render
-from django_prodserver.backends import loading, management
-from django_prodserver.backends.base import Backend, KnownBackend
+from django_prodserver.backends import loader
+from django_prodserver.backends.base import Backend, CommandBackend
+from django_prodserver.backends.release import backend as release
 from django_prodserver.backends.web import WebBackend
-from django_prodserver.cautions import Caution
-from django_prodserver.conf import Process
+from django_prodserver.checks.ids import WarningId
+from django_prodserver.config import environment as variables
+from django_prodserver.config import keys as portable
+from django_prodserver.config import processes
+from django_prodserver.config.argv import render
+from django_prodserver.config.keys import Key, Unsupported
+from django_prodserver.config.processes import Process
 from django_prodserver.exceptions import ExitCode, Fault
 from django_prodserver.health import probe
-from django_prodserver.vocabulary import Cannot, Key
 from docs._ext.tables import Table, code, codes, of_named
 
 ROOT = Path(__file__).parent.parent.parent
@@ -42,9 +45,9 @@ COLUMNS = {
 }
 COLUMNS["shared"] = {**COLUMNS["web"], **COLUMNS["worker"]}
 KEYS = {
-    "web": vocabulary.WEB,
-    "worker": vocabulary.WORKER,
-    "shared": vocabulary.SHARED,
+    "web": portable.WEB,
+    "worker": portable.WORKER,
+    "shared": portable.SHARED,
 }
 #: A value of each key.
 EXAMPLES: Mapping[str, Any] = {
@@ -69,18 +72,18 @@ EXAMPLES: Mapping[str, Any] = {
 _DONE = "no option: django-prodserver does it"
 
 
-def backend(path: str, **config: Any) -> KnownBackend:
+def backend(path: str, **config: Any) -> Backend:
     """Return one of our own backends, by its path within ``backends``."""
     config = {"BACKEND": f"{BACKENDS}.{path}", "APP": "shop.celery.app", **config}
-    found = loading.load(Process("web", config))
-    if not isinstance(found, KnownBackend):
+    found = loader.load(Process("web", config))
+    if not isinstance(found, Backend):
         raise TypeError(path)
     return found
 
 
-def known() -> dict[str, KnownBackend]:
+def known() -> dict[str, Backend]:
     """Return all of our own backends."""
-    paths = [path.removeprefix(f"{BACKENDS}.") for path in loading.known_backends()]
+    paths = [path.removeprefix(f"{BACKENDS}.") for path in loader.known_backends()]
     return {path: backend(path) for path in (*paths, "management.ManagementCommands")}
 
 
@@ -93,11 +96,11 @@ def neutral_keys(kind: str, *, short: bool = False) -> Table:
     """
     shared = kind == "shared"
     head = ["Key", "Meaning", *([] if short else ["Form"]), *COLUMNS[kind]]
-    keys = KEYS[kind] if shared or not short else {**KEYS[kind], **vocabulary.SHARED}
+    chosen = KEYS[kind] if shared or not short else {**KEYS[kind], **portable.SHARED}
     columns = [[backend(path) for path in paths] for paths in COLUMNS[kind].values()]
     rows = [
         (key, [_meaning(key), *_form(key, short), *(_cell(key, c) for c in columns)])
-        for key in keys
+        for key in chosen
     ]
     return of_named("key", head, rows)
 
@@ -107,7 +110,7 @@ def key_translation(paths: Sequence[str]) -> Table:
     found = [backend(path) for path in paths]
     rows = [
         [code(f'"{key}": {_literal(EXAMPLES[key])}'), *(_words(f, key) for f in found)]
-        for key in vocabulary.KEYS
+        for key in portable.KEYS
         if any(key in f.keys for f in found)
     ]
     names = [f"Becomes for {path.partition('.')[2]}" for path in paths]
@@ -119,7 +122,10 @@ def settings_keys() -> Table:
     return of_named(
         "key",
         ("Key", "Meaning"),
-        [(k, [text]) for k, text in (*conf.KEYS.items(), *management.OWN_KEYS.items())],
+        [
+            (k, [text])
+            for k, text in (*processes.KEYS.items(), *release.OWN_KEYS.items())
+        ],
     )
 
 
@@ -150,7 +156,7 @@ def checks() -> Table:
     return of_named(
         "check",
         ("Id", "What it says"),
-        [(found.value, [found.meaning]) for found in (*Fault, *Caution)],
+        [(found.value, [found.meaning]) for found in (*Fault, *WarningId)],
     )
 
 
@@ -228,16 +234,18 @@ def _pins() -> dict[str, list[str]]:
     return found
 
 
-def _is_web(named: tuple[str, KnownBackend]) -> bool:
+def _is_web(named: tuple[str, Backend]) -> bool:
     return isinstance(named[1], WebBackend)
 
 
-def _compared(path: str, found: KnownBackend) -> Sequence[str]:
-    if not isinstance(found, Backend):
+def _compared(path: str, found: Backend) -> Sequence[str]:
+    if not isinstance(found, CommandBackend):
         return (code(path), _kind(found), "one", "one command", "", "")
-    threads = found.at_a_time(found.args)
+    threads = found.request_concurrency(found.args)
     at_a_time = "as many as come" if threads is None else str(threads)
-    many = "THREADS" in found.keys and not isinstance(found.keys["THREADS"], Cannot)
+    many = "THREADS" in found.keys and not isinstance(
+        found.keys["THREADS"], Unsupported
+    )
     several = [k for k in ("WORKERS", "CONCURRENCY") if _takes(found, k)]
     return (
         code(path),
@@ -249,7 +257,7 @@ def _compared(path: str, found: KnownBackend) -> Sequence[str]:
     )
 
 
-def _kind(found: KnownBackend) -> str:
+def _kind(found: Backend) -> str:
     if isinstance(found, WebBackend):
         kinds = [found.interface_for(a) for a in ([], ["--worker-class=asgi"])]
         names = [kind.upper() for kind in dict.fromkeys(kinds)]
@@ -258,12 +266,12 @@ def _kind(found: KnownBackend) -> str:
     return first.rstrip(".").replace("``", "`")
 
 
-def _takes(found: KnownBackend, key: str) -> bool:
-    return not isinstance(found.keys.get(key, Cannot("")), Cannot)
+def _takes(found: Backend, key: str) -> bool:
+    return not isinstance(found.keys.get(key, Unsupported("")), Unsupported)
 
 
 def _meaning(key: str) -> str:
-    known: Key = vocabulary.KEYS[key]
+    known: Key = portable.KEYS[key]
     if known.default is None:
         return known.meaning
     return f"{known.meaning} Default `{known.default!r}`: {known.why}."
@@ -271,10 +279,10 @@ def _meaning(key: str) -> str:
 
 def _form(key: str, short: bool) -> Iterator[str]:
     if not short:
-        yield vocabulary.KEYS[key].form
+        yield portable.KEYS[key].form
 
 
-def _cell(key: str, column: list[KnownBackend]) -> str:
+def _cell(key: str, column: list[Backend]) -> str:
     said = [_becomes(found, key) for found in column]
     if len(set(said)) == 1:
         return said[0]
@@ -283,28 +291,28 @@ def _cell(key: str, column: list[KnownBackend]) -> str:
     )
 
 
-def _becomes(found: KnownBackend, key: str) -> str:
+def _becomes(found: Backend, key: str) -> str:
     if not _takes(found, key):
         return "no"
     return codes(_options(found, key)) or "yes"
 
 
-def _options(found: KnownBackend, key: str) -> Mapping[str, object]:
-    if not isinstance(found, Backend):
+def _options(found: Backend, key: str) -> Mapping[str, object]:
+    if not isinstance(found, CommandBackend):
         return {}
     found.config = {**found.config, key: EXAMPLES[key]}
     return found.translate(key, EXAMPLES[key])
 
 
-def _words(found: KnownBackend, key: str) -> str:
+def _words(found: Backend, key: str) -> str:
     if key not in found.keys:
         return "no such key"
     becomes = found.keys[key]
-    if isinstance(becomes, Cannot):
+    if isinstance(becomes, Unsupported):
         return f"no: {becomes.why}"
-    if not isinstance(found, Backend):
+    if not isinstance(found, CommandBackend):
         return _DONE
-    words = render(_options(found, key), found.grammar)
+    words = render(_options(found, key), found.option_table)
     # Where it is installed is this machine's affair.
     here = str(Path(django_prodserver.logs.__path__[0]))
     return codes(shlex.quote(word.replace(here, "...")) for word in words) or _DONE

@@ -9,9 +9,9 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import NamedTuple
 
-from django_prodserver.arguments import Grammar, Option, value_of
-from django_prodserver.backends.base import Backend
-from django_prodserver.options import readers
+from django_prodserver.backends.base import CommandBackend
+from django_prodserver.backends.introspection import readers
+from django_prodserver.config.argv import Option, OptionTable, value_of
 from docs._ext import facts
 from docs._ext.tables import Table, code
 
@@ -69,7 +69,7 @@ def options(server: str, names: list[str]) -> Table:
     """
     package = readers.PACKAGES.get(server, server)
     release = f"{package} {version(package)}"
-    found = Grammar(readers.READERS[server]())
+    found = OptionTable(readers.READERS[server]())
     said: dict[str, Said] = {}
     for name, told in _SAYS[server](server):
         said.setdefault(name, told)  # "--x" is before "--no-x"
@@ -95,7 +95,7 @@ def _our_defaults(server: str) -> Callable[[str], str]:
     made = [
         (path, found)
         for path, found in facts.known().items()
-        if isinstance(found, Backend) and found.table == server
+        if isinstance(found, CommandBackend) and found.table == server
     ]
 
     def ours(name: str) -> str:
@@ -110,8 +110,8 @@ def _our_defaults(server: str) -> Callable[[str], str]:
     return ours
 
 
-def _our_default(backend: Backend, name: str) -> str:
-    given = value_of(name, backend.args, backend.grammar)
+def _our_default(backend: CommandBackend, name: str) -> str:
+    given = value_of(name, backend.args, backend.option_table)
     if given is None:
         return ""
     return code(given.rpartition("/site-packages/")[2]) if given else "on"

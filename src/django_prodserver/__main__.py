@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 from typing import NoReturn
 
-from django_prodserver import reason
 from django_prodserver.exceptions import ExitCode
+from django_prodserver.process import termination_log
 
 
 def main() -> NoReturn:
     """Run ``prodserver``, where there is a Django to run it with."""
     try:
-        from django_prodserver import cli
+        from django_prodserver.commands import cli
     except ModuleNotFoundError as error:
         if error.name != "django":
             raise
@@ -22,7 +22,7 @@ def main() -> NoReturn:
             'Install your project there: pip install "django-prodserver[gunicorn]"'
         )
         print(message, file=sys.stderr)
-        reason.leave(message)
+        termination_log.write(message)
         sys.exit(ExitCode.CONFIGURATION)
     cli.main()
 

@@ -19,26 +19,26 @@ class DjangoProdserverConfig(AppConfig):
     verbose_name = "django-prodserver"
 
     def ready(self) -> None:
-        from django_prodserver.backends.loading import join_own_loop
+        from django_prodserver.backends.loader import install_own_heartbeat
+        from django_prodserver.logs.config import configure
         from django_prodserver.logs.options import for_this_process
-        from django_prodserver.logs.setting_up import apply
-        from django_prodserver.servers.proxied import install
+        from django_prodserver.middleware.proxy_headers import install
 
         # In the native command; where the launcher runs it, it has done it.
         if found := for_this_process():
-            apply(found)
+            configure(found)
             install()
         register(_check("processes"), TAG)
         register(_check("health"), TAG)
         register(_check("deployment"), TAG, deploy=True)
-        join_own_loop()
+        install_own_heartbeat()
 
 
 def _check(what: str) -> Callable[..., Sequence[CheckMessage]]:
     """Return the check of that name, which a start need not load."""
 
     def check(**kwargs: Any) -> Sequence[CheckMessage]:
-        checks = import_module("django_prodserver.checks")
+        checks = import_module("django_prodserver.checks.processes")
         found: Sequence[CheckMessage] = getattr(checks, name)()
         return found
 

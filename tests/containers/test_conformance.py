@@ -54,7 +54,7 @@ class Conformance:
 
     def start(self, *args: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", "django_prodserver.conformance", *args],
+            [sys.executable, "-m", "prodserver_conformance", *args],
             cwd=self._folder,
             env={**os.environ, "PYTEST_ADDOPTS": "--no-such-option"},
             stdout=subprocess.PIPE,

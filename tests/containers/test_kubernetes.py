@@ -12,7 +12,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from django_prodserver.vocabulary import KEYS
+from django_prodserver.config.keys import KEYS
 from tests.containers.harness import PORT, Container, Containers
 
 MANIFEST = Path(__file__).with_name("pod.yaml")

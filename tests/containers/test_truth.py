@@ -13,7 +13,15 @@ import pytest
 from tests.conftest import Row
 from tests.containers.harness import Container, Containers, Databases, Site
 from tests.harness import wait_for
-from tests.test_truth import BEAT, CELERY, KINDS, LONG, MAX_AGE, NO, YES
+from tests.processes.test_probe_truth_table import (
+    BEAT,
+    CELERY,
+    KINDS,
+    LONG,
+    MAX_AGE,
+    NO,
+    YES,
+)
 
 pytestmark = pytest.mark.container
 

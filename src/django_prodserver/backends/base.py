@@ -8,15 +8,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any, ClassVar
 
-from django_prodserver import options, scripts, vocabulary
-from django_prodserver.arguments import Grammar, merge, render, value_of
-from django_prodserver.backends import layers
+from django_prodserver.backends import introspection, layers
 from django_prodserver.backends.layers import Default, Layer
+from django_prodserver.config import keys
+from django_prodserver.config.argv import OptionTable, merge, render, value_of
+from django_prodserver.config.keys import KEYS, Resolved, Translation, Unsupported
 from django_prodserver.exceptions import ConfigurationError, Fault
 from django_prodserver.logs import options as logs
 from django_prodserver.logs.options import Options
-from django_prodserver.masking import short
-from django_prodserver.vocabulary import KEYS, Becomes, Cannot, Said
+from django_prodserver.process import executable
+from django_prodserver.text import safe_repr
 
 
 class BaseServerBackend(ABC):
@@ -33,11 +34,11 @@ class BaseServerBackend(ABC):
         args: ``ARGS`` as a list of command-line words.
     """
 
-    grammar = Grammar()
+    option_table = OptionTable()
 
     def __init__(self, **config: Any) -> None:
         self.config = config
-        self.args = render(config.get("ARGS", {}), self.grammar)
+        self.args = render(config.get("ARGS", {}), self.option_table)
 
     def prep_server_args(self) -> list[str]:
         """Return the words that ``start_server`` is to be called with."""
@@ -45,7 +46,7 @@ class BaseServerBackend(ABC):
 
     def override(self, words: Sequence[str], stronger: Sequence[str]) -> list[str]:
         """Return the options, with what stronger ones replace."""
-        return merge(words, stronger, self.grammar)
+        return merge(words, stronger, self.option_table)
 
     @abstractmethod
     def start_server(self, *args: str) -> None:
@@ -60,13 +61,13 @@ class BaseWorkerBackend(BaseServerBackend):
 BaseProcessBackend = BaseServerBackend
 
 
-class KnownBackend(BaseServerBackend):
+class Backend(BaseServerBackend):
     """A backend whose keys we know, and that can be asked before it is started."""
 
     #: What it is for the probe: "web" is asked over HTTP.
     kind: ClassVar[str] = "worker"
     #: Its keys beside those of every process, and what each becomes.
-    keys: ClassVar[Mapping[str, Becomes]] = {"LOG_LEVEL": "", "LOG_FORMAT": ""}
+    keys: ClassVar[Mapping[str, Translation]] = {"LOG_LEVEL": "", "LOG_FORMAT": ""}
 
     def native(self, args: Sequence[str]) -> list[list[str]]:
         """
@@ -100,7 +101,7 @@ class KnownBackend(BaseServerBackend):
         """Return what the probe asks for."""
         return "/"
 
-    def max_age(self, args: Sequence[str]) -> float:
+    def heartbeat_max_age(self, args: Sequence[str]) -> float:
         """
         Return the seconds after which a heartbeat of its loop no longer counts.
 
@@ -109,19 +110,19 @@ class KnownBackend(BaseServerBackend):
         """
         return 0
 
-    def said(self, key: str) -> Said:
+    def resolve(self, key: str) -> Resolved:
         """Return the value of a neutral key, with its origin."""
-        return layers.said(self, key)
+        return layers.resolve(self, key)
 
     def logs(self, args: Sequence[str], process: str) -> Options:
         """Return how a process of that name logs."""
-        form, level = (self.said(key).value for key in ("LOG_FORMAT", "LOG_LEVEL"))
+        form, level = (self.resolve(key).value for key in ("LOG_FORMAT", "LOG_LEVEL"))
         access = self.access_log(args)
         return Options(form, level, access, self.native_name, process)
 
     @property
     def logs_natively(self) -> bool:
-        return bool(self.said("LOG_FORMAT").value == logs.NATIVE)
+        return bool(self.resolve("LOG_FORMAT").value == logs.NATIVE)
 
     @property
     def native_name(self) -> str:
@@ -140,12 +141,12 @@ class KnownBackend(BaseServerBackend):
 
     def broker(self) -> Callable[[], object]:
         """Return what raises if the broker does not answer; Django is set up."""
-        from django_prodserver.backends.celery import broker_of
+        from django_prodserver.backends.celery.backend import broker_of
 
         return broker_of(str(self.config["APP"]))
 
 
-class Backend(KnownBackend):
+class CommandBackend(Backend):
     """
     A backend that says which command to run, and leaves the running to us.
 
@@ -160,8 +161,7 @@ class Backend(KnownBackend):
     needs: ClassVar[tuple[str, ...]] = ()
     #: ``pip install "django-prodserver[extra]"``.
     extra: ClassVar[str]
-    #: The table in ``django_prodserver.options`` that describes the command; "" for a
-    #: command of somebody else's, of whose options nothing is known.
+    #: The table of the command's options; "" where they are not known.
     table: ClassVar[str] = ""
     #: What the server wants between list items of an option it takes once.
     join: ClassVar[str] = ","
@@ -181,8 +181,8 @@ class Backend(KnownBackend):
         self.args = words
 
     @property
-    def grammar(self) -> Grammar:  # type: ignore[override]
-        return options.grammar(self.table, self.join)
+    def option_table(self) -> OptionTable:  # type: ignore[override]
+        return introspection.option_table(self.table, self.join)
 
     @property
     def native_name(self) -> str:
@@ -200,23 +200,23 @@ class Backend(KnownBackend):
             ConfigurationError: The server cannot be told that value.
         """
         becomes = self.keys[key]
-        if isinstance(becomes, Cannot) or not becomes:
+        if isinstance(becomes, Unsupported) or not becomes:
             return {}
         return {becomes: value} if isinstance(becomes, str) else becomes(self, value)
 
-    def useless(self) -> dict[str, str]:
+    def unsupported_keys(self) -> dict[str, str]:
         """Return the written keys that the server cannot honour, and why."""
         return {
             key: becomes.why
             for key, becomes in self.keys.items()
-            if key in self.config and isinstance(becomes, Cannot)
+            if key in self.config and isinstance(becomes, Unsupported)
         }
 
     def native_args(self) -> object:
         """Return what of ``ARGS`` is for the server, as it is written."""
         return self.config.get("ARGS", {})
 
-    def at_a_time(self, args: Sequence[str]) -> int | None:
+    def request_concurrency(self, args: Sequence[str]) -> int | None:
         """Return how many requests or tasks a process has at a time; None for many."""
         return 1
 
@@ -240,7 +240,7 @@ class Backend(KnownBackend):
     def start_server(self, *args: str) -> None:
         """Replace this process with the native command."""
         argv = self.command(args)
-        script = scripts.find(argv[0])
+        script = executable.find(argv[0])
         os.execv(script, [script, *argv[1:]])  # noqa: S606  # no shell, on purpose
 
     def must_exec(self, args: Sequence[str]) -> bool:
@@ -258,7 +258,7 @@ class Backend(KnownBackend):
     def load(self, args: Sequence[str]) -> None:
         """Import what the server will ask for; Django is set up by then."""
 
-    def join_loop(self) -> None:
+    def install_heartbeat(self) -> None:
         """
         Have the worker's own loop call ``health.heartbeat.beat``, each second or so.
 
@@ -266,7 +266,7 @@ class Backend(KnownBackend):
         Django set up; only where ``max_age`` says that there is a heartbeat.
         """
 
-    def bound_stop(self, seconds: float) -> None:
+    def install_shutdown_deadline(self, seconds: float) -> None:
         """
         Have the worker end within so many seconds of a stop, or with exit code 1.
 
@@ -283,7 +283,7 @@ class Backend(KnownBackend):
         """
         return ""
 
-    def solo(self) -> dict[str, object]:
+    def development_options(self) -> dict[str, object]:
         """Return the options that make it one worker, for development."""
         return {}
 
@@ -294,8 +294,8 @@ class Backend(KnownBackend):
         for key in self.keys:
             name = KEYS[key].variable
             text = os.environ.get(name, "") if name else ""
-            if text and not KEYS[key].is_right(vocabulary.from_text(text)):
-                message = f"{name} is {short(text)} in the environment."
+            if text and not KEYS[key].is_right(keys.from_text(text)):
+                message = f"{name} is {safe_repr(text)} in the environment."
                 hint = f"Set {name} to {KEYS[key].form}, or unset it."
                 yield ConfigurationError(Fault.BAD_VALUE, message, hint)
 
@@ -308,7 +308,7 @@ class Backend(KnownBackend):
 
     def option(self, name: str, args: Sequence[str]) -> str:
         """Return an option's value: of the command, else of the environment."""
-        given = value_of(name, args, self.grammar)
+        given = value_of(name, args, self.option_table)
         variable = self.env_prefix + name.replace("-", "_").upper()
         if given is None and self.env_prefix:
             given = os.environ.get(variable)

@@ -11,13 +11,12 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from django_prodserver import vocabulary
-from django_prodserver.arguments import render
-from django_prodserver.backends import concurrency
-from django_prodserver.vocabulary import AUTO, KEYS, Cannot, Said
+from django_prodserver.config import concurrency, keys
+from django_prodserver.config.argv import render
+from django_prodserver.config.keys import AUTO, KEYS, Resolved, Unsupported
 
 if TYPE_CHECKING:
-    from django_prodserver.backends.base import Backend, KnownBackend
+    from django_prodserver.backends.base import Backend, CommandBackend
 
 DEFAULT = "default"
 
@@ -38,39 +37,39 @@ class Layer(NamedTuple):
     why: str = ""
 
 
-def below_args(backend: Backend) -> list[Layer]:
+def below_args(backend: CommandBackend) -> list[Layer]:
     """Return what is weaker than ``ARGS``, the weakest first."""
     found = [
         _layer(backend, default.origin, {option: default.value}, default.why)
         for option, default in backend.default_options().items()
     ]
     for key in backend.keys:
-        said = backend.said(key)
-        if said.value is not None:
-            options = backend.translate(key, said.value)
-            found.append(_layer(backend, said.origin, options, said.why))
+        resolve = backend.resolve(key)
+        if resolve.value is not None:
+            options = backend.translate(key, resolve.value)
+            found.append(_layer(backend, resolve.origin, options, resolve.why))
     return [layer for layer in found if layer.words]
 
 
-def said(backend: KnownBackend, key: str) -> Said:
+def resolve(backend: Backend, key: str) -> Resolved:
     """Return what a key is for a process: as it is written, else by default."""
     known = KEYS[key]
-    if isinstance(backend.keys.get(key), Cannot):
-        return Said(None, DEFAULT)
-    found = Said(known.default, DEFAULT, known.why)
+    if isinstance(backend.keys.get(key), Unsupported):
+        return Resolved(None, DEFAULT)
+    found = Resolved(known.default, DEFAULT, known.why)
     text = os.environ.get(known.variable, "") if known.variable else ""
-    if text and known.is_right(value := vocabulary.from_text(text)):
-        found = Said(value, known.variable)
+    if text and known.is_right(value := keys.from_text(text)):
+        found = Resolved(value, known.variable)
     if key in backend.config:
-        found = Said(backend.config[key], key)
+        found = Resolved(backend.config[key], key)
     if found.value == AUTO:
         number, why = concurrency.auto(key)
-        return Said(number, found.origin, why)
+        return Resolved(number, found.origin, why)
     return found
 
 
 def _layer(
-    backend: Backend, origin: str, given: Mapping[str, object], why: str
+    backend: CommandBackend, origin: str, given: Mapping[str, object], why: str
 ) -> Layer:
     # The server's own variables are stronger than what nobody has written.
     written = origin in KEYS
@@ -79,4 +78,4 @@ def _layer(
         for option, value in given.items()
         if written or not backend.given_elsewhere(option)
     }
-    return Layer(origin, render(options, backend.grammar), why)
+    return Layer(origin, render(options, backend.option_table), why)

@@ -9,23 +9,24 @@ from typing import ClassVar, Literal
 
 from django.conf import settings
 
-from django_prodserver import binding, warming
-from django_prodserver.arguments import drop, names, value_of
-from django_prodserver.backends.base import Backend
+from django_prodserver.backends.base import CommandBackend
 from django_prodserver.backends.layers import Default
-from django_prodserver.binding import Bind
+from django_prodserver.config import bind
+from django_prodserver.config.argv import drop, names, value_of
+from django_prodserver.config.bind import Bind
+from django_prodserver.config.keys import AUTO, Translation
 from django_prodserver.exceptions import ConfigurationError, Fault
 from django_prodserver.health import conf as health
-from django_prodserver.logs import setting_up
+from django_prodserver.logs import config
 from django_prodserver.logs.options import NATIVE, OFF, ON
-from django_prodserver.masking import short
-from django_prodserver.servers import proxied
-from django_prodserver.vocabulary import AUTO, Becomes
+from django_prodserver.middleware import proxy_headers
+from django_prodserver.process import preload
+from django_prodserver.text import safe_repr
 
 Interface = Literal["wsgi", "asgi"]
 
 
-class WebBackend(Backend):
+class WebBackend(CommandBackend):
     """A backend that serves ``WSGI_APPLICATION`` or ``ASGI_APPLICATION``."""
 
     kind = "web"
@@ -35,8 +36,8 @@ class WebBackend(Backend):
     target = ""
     #: The options that say the whole of an address, each by itself.
     sockets: ClassVar[tuple[str, ...]] = ()
-    keys: ClassVar[Mapping[str, Becomes]] = {
-        "BIND": lambda backend, value: backend.bind_options(list(binding.each(value))),
+    keys: ClassVar[Mapping[str, Translation]] = {
+        "BIND": lambda backend, value: backend.bind_options(list(bind.each(value))),
         "GRACEFUL_TIMEOUT": "graceful-timeout",
         "ROOT_PATH": "",
         "TRUSTED_PROXIES": "",
@@ -57,14 +58,14 @@ class WebBackend(Backend):
         return {}
 
     def access_log(self, args: Sequence[str]) -> str:
-        if not self.said("ACCESS_LOG").value or self.is_off("access-log", args):
+        if not self.resolve("ACCESS_LOG").value or self.is_off("access-log", args):
             return OFF
         return self.access_logger or ON
 
     def is_off(self, option: str, args: Sequence[str]) -> bool:
         """Tell whether a switch is turned off, as by ``--no-access-log``."""
-        given = option in names(args, self.grammar)
-        return given and value_of(option, args, self.grammar) is None
+        given = option in names(args, self.option_table)
+        return given and value_of(option, args, self.option_table) is None
 
     def bind_options(self, binds: Sequence[Bind]) -> Mapping[str, object]:
         """
@@ -84,7 +85,7 @@ class WebBackend(Backend):
 
     def cannot_bind(self, binds: Sequence[Bind], why: str) -> ConfigurationError:
         given = ", ".join(bind.text for bind in binds)
-        message = f"['BIND'] is {short(given)}, and {self.package} {why}."
+        message = f"['BIND'] is {safe_repr(given)}, and {self.package} {why}."
         hint = 'Write BIND as one address, such as "127.0.0.1:8000".'
         return ConfigurationError(Fault.BAD_VALUE, message, hint)
 
@@ -97,15 +98,17 @@ class WebBackend(Backend):
         """Return the options; an address is replaced as a whole, or host or port."""
         given = {name for name in self._address if self._is_said(name, stronger)}
         if given.intersection(self.sockets):
-            words = drop(words, self._address, self.grammar)
+            words = drop(words, self._address, self.option_table)
         elif given:
-            words = drop(words, self.sockets, self.grammar)
+            words = drop(words, self.sockets, self.option_table)
         return super().override(words, stronger)
 
     @property
     def _address(self) -> tuple[str, ...]:
         return tuple(
-            name for name in (*self.sockets, "host", "port") if self.grammar.knows(name)
+            name
+            for name in (*self.sockets, "host", "port")
+            if self.option_table.knows(name)
         )
 
     def _default_address(self) -> Mapping[str, Default]:
@@ -133,26 +136,26 @@ class WebBackend(Backend):
         return self._is_said(option, self.args) or self.given_elsewhere(option)
 
     def _is_said(self, option: str, words: Sequence[str]) -> bool:
-        return value_of(option, words, self.grammar) is not None
+        return value_of(option, words, self.option_table) is not None
 
     def environment(self) -> dict[str, str]:
         found = super().environment()
-        workers = self.said("WORKERS").value
+        workers = self.resolve("WORKERS").value
         # Gunicorn reads the variable too, and takes no word for a number.
         if workers and os.environ.get("WEB_CONCURRENCY") == AUTO:
             found["WEB_CONCURRENCY"] = str(workers)
-        root = self.said("ROOT_PATH").value
-        proxies = self.said("TRUSTED_PROXIES").value
+        root = self.resolve("ROOT_PATH").value
+        proxies = self.resolve("TRUSTED_PROXIES").value
         if root or proxies:
-            found[proxied.VARIABLE] = proxied.encoded(root, proxies)
+            found[proxy_headers.VARIABLE] = proxy_headers.encoded(root, proxies)
         return found
 
-    def at_a_time(self, args: Sequence[str]) -> int | None:
+    def request_concurrency(self, args: Sequence[str]) -> int | None:
         threads = self.keys.get("THREADS")
         if not isinstance(threads, str):
             return None
         given = self.option(threads, args) if threads else ""
-        return int(given) if given.isdecimal() else int(self.said("THREADS").value)
+        return int(given) if given.isdecimal() else int(self.resolve("THREADS").value)
 
     def interface_for(self, args: Sequence[str]) -> Interface:
         return self.interface
@@ -184,7 +187,9 @@ class WebBackend(Backend):
 
     def with_static_files(self, args: Sequence[str]) -> None:
         """Serve static files too, as runserver does."""
-        self.target = f"django_prodserver.servers.static:{self.interface_for(args)}"
+        self.target = (
+            f"django_prodserver.backends.static_files:{self.interface_for(args)}"
+        )
 
     def command(self, args: Sequence[str]) -> list[str]:
         # The application first: an option whose value may be left out
@@ -199,9 +204,9 @@ class WebBackend(Backend):
         target = self.application(args)
         self.import_application(target)
         # It has called django.setup() once more, which configures LOGGING.
-        setting_up.apply()
-        warming.load_urls_and_what_views_use()
-        warming.hand_over(target)
+        config.configure()
+        preload.load_urls()
+        preload.defer_logging(target)
 
     def import_application(self, target: str) -> None:
         module, _, attribute = target.partition(":")
@@ -210,8 +215,8 @@ class WebBackend(Backend):
     def check(self) -> Iterator[ConfigurationError]:
         yield from super().check()
         port = os.environ.get("PORT", "")
-        if port and not binding.is_port(port):
-            message = f"PORT is {short(port)} in the environment, and no port."
+        if port and not bind.is_port(port):
+            message = f"PORT is {safe_repr(port)} in the environment, and no port."
             hint = "Set PORT to a number from 1 to 65535, or unset it."
             yield ConfigurationError(Fault.BAD_VALUE, message, hint)
         try:

@@ -14,9 +14,9 @@ from typing import Any
 
 from django.conf import settings
 
-from django_prodserver.conf import did_you_mean
+from django_prodserver.config.processes import did_you_mean
 from django_prodserver.exceptions import ConfigurationError, Fault
-from django_prodserver.masking import short
+from django_prodserver.text import safe_repr
 
 MIDDLEWARE = "django_prodserver.health.middleware.HealthMiddleware"
 #: The checks that have a name, each with the setting that its aliases are of.
@@ -72,7 +72,7 @@ def faults() -> Iterator[ConfigurationError]:
     given = _given()
     if not isinstance(given, Mapping):
         hint = 'For example: PRODSERVER_HEALTH = {"CHECKS": ["database"]}'
-        yield fault(f" is {short(given)}, not a dictionary.", hint)
+        yield fault(f" is {safe_repr(given)}, not a dictionary.", hint)
         return
     wanted = {
         "CHECKS": ('["database", "project.health.check"]', _is_words),
@@ -84,14 +84,14 @@ def faults() -> Iterator[ConfigurationError]:
     for key, value in given.items():
         if key not in wanted:
             hint = f"{did_you_mean(str(key), _KEYS)} It takes {', '.join(_KEYS)}."
-            yield fault(f" has the unknown key {short(key)}.", hint.strip())
+            yield fault(f" has the unknown key {safe_repr(key)}.", hint.strip())
         elif not wanted[key][1](value):
-            yield fault(f"[{key!r}] is {short(value)}.", f"Write {wanted[key][0]}.")
+            yield fault(f"[{key!r}] is {safe_repr(value)}.", f"Write {wanted[key][0]}.")
         elif key == "CHECKS":
             yield from filter(None, map(_fault_of, value))
     live = given.get("LIVE_PATH", Health.live_path)
     if live == given.get("READY_PATH", Health.ready_path):
-        message = f" has {short(live)} for both LIVE_PATH and READY_PATH."
+        message = f" has {safe_repr(live)} for both LIVE_PATH and READY_PATH."
         yield fault(message, "They are two questions: write two paths.")
 
 
@@ -110,14 +110,14 @@ def _fault_of(check: str) -> ConfigurationError | None:
         alias = alias if colon else "default"
         if alias in known:
             return None
-        message = f"['CHECKS'] has {short(check)}, and {NAMED[name]} no {alias!r}."
+        message = f"['CHECKS'] has {safe_repr(check)}, and {NAMED[name]} no {alias!r}."
         guess = did_you_mean(alias, known)
         return fault(message, f"{guess} It has {', '.join(known) or 'none'}.".strip())
     parts = check.split(".")
     if len(parts) > 1 and all(part.isidentifier() for part in parts):
         return None
     hint = f"{did_you_mean(name, NAMED)} Write {', '.join(NAMED)}, or a dotted path."
-    return fault(f"['CHECKS'] has {short(check)}.", hint.strip())
+    return fault(f"['CHECKS'] has {safe_repr(check)}.", hint.strip())
 
 
 def _is_words(value: object) -> bool:

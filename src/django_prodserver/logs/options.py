@@ -12,8 +12,6 @@ from typing import NamedTuple
 VARIABLE = "_PRODSERVER_LOGS"
 #: The variable that says the form where LOG_FORMAT does not.
 FORMAT = "PRODSERVER_LOG_FORMAT"
-#: Where the servers' configurations of logging are.
-CONFIGURATIONS = Path(__file__).parent
 #: The last one leaves the server's own logging as it is.
 NATIVE = "native"
 FORMATS = ("text", "json", NATIVE)

@@ -16,7 +16,7 @@ from typing import Any
 from django.apps import apps
 from django.conf import settings
 
-from django_prodserver.logs import context, output
+from django_prodserver.logs import context, handlers
 
 _installed: set[Callable[[], None]] = set()
 
@@ -52,7 +52,7 @@ def _celery() -> None:
 
     def set_up(loglevel: Any = None, **kwargs: Any) -> None:
         # That there is a receiver keeps Celery from replacing all handlers.
-        ours = any(isinstance(h, output.Handler) for h in logging.root.handlers)
+        ours = any(isinstance(h, handlers.StdoutHandler) for h in logging.root.handlers)
         if ours and loglevel:
             logging.root.setLevel(loglevel)
 

@@ -6,8 +6,8 @@ from wsgiref.simple_server import WSGIServer, make_server
 from django.apps import apps
 
 from django_prodserver.backends.base import BaseServerBackend
-from django_prodserver.backends.commands import ManagementBackend
-from django_prodserver.vocabulary import Cannot
+from django_prodserver.backends.django_command import ManagementBackend
+from django_prodserver.config.keys import Unsupported
 
 
 class _Server(WSGIServer):
@@ -48,5 +48,5 @@ class StepWorker(ManagementBackend):
     keys = {
         **ManagementBackend.keys,
         "QUEUES": "queue",
-        "CONCURRENCY": Cannot("one step at a time; start more of it"),
+        "CONCURRENCY": Unsupported("one step at a time; start more of it"),
     }

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from django_prodserver import cli, development
+from django_prodserver.commands import cli, devserver
 from django_prodserver.management.commands.prodserver import Command as Prodserver
 
 
@@ -26,8 +26,8 @@ class Command(Prodserver):
 
     def start(self, **options: Any) -> int:
         name = cli.only(options["names"])
-        planned = development.plan(name, options["native"])
+        planned = devserver.plan(name, options["native"])
         if options["explain"]:
             cli.explain(planned, self.stdout.write, **options)
             return 0
-        return development.run(planned, self.stderr.write)
+        return devserver.run(planned, self.stderr.write)

@@ -8,9 +8,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from django_prodserver import cli, reason
+from django_prodserver.commands import cli
 from django_prodserver.exceptions import ProdserverError
-from django_prodserver.logs import setting_up
+from django_prodserver.logs import config
+from django_prodserver.process import termination_log
 
 
 class Command(BaseCommand):
@@ -42,8 +43,8 @@ class Command(BaseCommand):
         try:
             code = self.start(**options)
         except ProdserverError as error:
-            reason.leave(f"prodserver: {error}")
-            if setting_up.tell_fatal(str(error)):
+            termination_log.write(f"prodserver: {error}")
+            if config.log_fatal(str(error)):
                 sys.exit(error.returncode)
             raise CommandError(str(error), returncode=error.returncode) from error
         if code:

@@ -1,0 +1,248 @@
+"""Celery's worker, its scheduler and its monitor."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from django_prodserver.backends import addresses
+from django_prodserver.backends.base import CommandBackend
+from django_prodserver.config.keys import Translation
+from django_prodserver.exceptions import ConfigurationError, Fault
+from django_prodserver.health import state
+from django_prodserver.logs import config
+from django_prodserver.text import safe_repr
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+#: Where Celery's scheduler remembers when it sent what, if nobody says where.
+SCHEDULE = "celerybeat-schedule"
+
+
+class _CeleryBackend(CommandBackend):
+    script = "celery"
+    keys: ClassVar[Mapping[str, Translation]] = {
+        **CommandBackend.keys,
+        "LOG_LEVEL": lambda backend, value: backend.level_options(value),
+    }
+    package = "celery"
+    extra = "celery"
+    subcommand: ClassVar[str]
+
+    def command(self, args: Sequence[str]) -> list[str]:
+        # -A and -q belong to celery itself, so they come before the sub-command. A
+        # banner is no line of a log.
+        quiet = [] if self.logs_natively else ["-q"]
+        return [self.script, "-A", self.app, *quiet, self.subcommand, *args]
+
+    def level_options(self, level: str) -> Mapping[str, object]:
+        # Natively "warning", and nothing of what it does is seen.
+        return {"loglevel": level.upper()}
+
+    @property
+    def native_name(self) -> str:
+        return f"{self.script} {self.subcommand}"
+
+    @property
+    def app(self) -> str:
+        """The path of the Celery app, in any form that ``celery -A`` takes."""
+        app = self.config.get("APP")
+        problem = "has no APP" if app is None else f"has the APP {safe_repr(app)}"
+        parts = app.replace(":", ".").split(".") if isinstance(app, str) else [""]
+        if not all(part.isidentifier() for part in parts):
+            message = f"{type(self).__name__} {problem}, and needs a Celery app's path."
+            hint = 'Write "APP": "project.celery.app".'
+            raise ConfigurationError(Fault.BAD_APP, message, hint)
+        return str(app)
+
+    def load(self, args: Sequence[str]) -> None:
+        self.loaded_app()
+        config.configure()  # after the app's own django.setup()
+
+    def check_loaded(self) -> None:
+        self.loaded_app()
+
+    def loaded_app(self) -> Celery:
+        """
+        Import the Celery app.
+
+        Raises:
+            ConfigurationError: It is not there, in clear words.
+        """
+        from celery import Celery
+        from celery.app.utils import find_app
+
+        app = self.app
+        try:
+            found = find_app(app)
+        except (AttributeError, ModuleNotFoundError) as error:
+            if _is_inside(app, error):
+                raise  # the module is there, and fails on something of its own
+            problem = f"cannot be imported: {str(error)[:200]}"
+        else:
+            if isinstance(found, Celery):
+                return found
+            problem = f"is a {type(found).__name__}, and no Celery app"
+        hint = 'Write the path of your Celery app: "APP": "project.celery.app".'
+        raise ConfigurationError(
+            Fault.BAD_APP, f"APP {safe_repr(app)} {problem}.", hint
+        )
+
+    def check(self) -> Iterator[ConfigurationError]:
+        yield from super().check()
+        try:
+            _ = self.app
+        except ConfigurationError as error:
+            yield error
+
+    @property
+    def has_broker(self) -> bool:
+        return True
+
+
+class CeleryWorker(_CeleryBackend):
+    """
+    Run a Celery worker for the app at ``APP``.
+
+    On SIGTERM it stops fetching and finishes its tasks. What is not finished
+    after ``GRACEFUL_TIMEOUT`` seconds (25) is ended, and goes back to its queue
+    if the task is one with ``acks_late``.
+    """
+
+    table = "celery_worker"
+    subcommand = "worker"
+    keys = {
+        **_CeleryBackend.keys,
+        "GRACEFUL_TIMEOUT": "",
+        "CONCURRENCY": lambda backend, value: backend.concurrency_options(value),
+        "QUEUES": "queues",
+        "MAX_TASKS": "max-tasks-per-child",
+    }
+    env_prefix = "CELERY_WORKER_"
+
+    def concurrency_options(self, number: int) -> Mapping[str, object]:
+        """Return the option, if CONCURRENCY is written: the app's own is next."""
+        return {"concurrency": number} if "CONCURRENCY" in self.config else {}
+
+    def request_concurrency(self, args: Sequence[str]) -> int | None:
+        if self.option("pool", args) not in ("threads", "gevent", "eventlet"):
+            return 1
+        number = self.option("concurrency", args)
+        return int(number) if number.isdecimal() else self.resolve("CONCURRENCY").value
+
+    def must_exec(self, args: Sequence[str]) -> bool:
+        """Tell whether celery must patch the standard library before all else."""
+        pool = self.option("pool", args)
+        return "gevent" in pool or "eventlet" in pool
+
+    def heartbeat_max_age(self, args: Sequence[str]) -> float:
+        # It goes round each second or two. What may hold it up is what it tells a
+        # slow broker, and tasks of gevent that do not yield.
+        return 30
+
+    def install_heartbeat(self) -> None:
+        from django_prodserver.backends.celery import worker_heartbeat
+
+        worker_heartbeat.install_heartbeat()
+
+    def install_shutdown_deadline(self, seconds: float) -> None:
+        from django_prodserver.backends.celery import worker_shutdown
+
+        worker_shutdown.install_shutdown_deadline(seconds)
+
+    def prepare(self, args: Sequence[str]) -> str:
+        """Go by what the container has, where nobody says how many."""
+        conf = self.loaded_app().conf
+        given = self.option("concurrency", args)
+        if not (given or self.option("autoscale", args) or conf.worker_concurrency):
+            conf.worker_concurrency = self.resolve("CONCURRENCY").value
+        return ""
+
+    def development_options(self) -> dict[str, object]:
+        return {"concurrency": 1}
+
+
+class CeleryBeat(_CeleryBackend):
+    """Run Celery's scheduler for the app at ``APP``."""
+
+    table = "celery_beat"
+    subcommand = "beat"
+    keys = {**_CeleryBackend.keys, "GRACEFUL_TIMEOUT": ""}
+    env_prefix = "CELERY_BEAT_"
+
+    def install_shutdown_deadline(self, seconds: float) -> None:
+        from django_prodserver.backends.celery import beat_shutdown
+
+        beat_shutdown.install_shutdown_deadline(seconds)
+
+    def heartbeat_max_age(self, args: Sequence[str]) -> float:
+        # It goes round each second. What may hold it up is the schedule's database.
+        return 30
+
+    def install_heartbeat(self) -> None:
+        from django_prodserver.backends.celery import beat_heartbeat
+
+        beat_heartbeat.install_heartbeat()
+
+    def prepare(self, args: Sequence[str]) -> str:
+        """Put the schedule's file where it can be written, if nobody says where."""
+        conf = self.loaded_app().conf
+        is_said = self.option("schedule", args) or (
+            conf.beat_schedule_filename != SCHEDULE
+        )
+        folder = state.runtime_folder()
+        if folder and not is_said and not os.access(Path.cwd(), os.W_OK):
+            conf.beat_schedule_filename = str(Path(folder, SCHEDULE))
+        return ""
+
+
+class CeleryFlower(_CeleryBackend):
+    """Run Flower, Celery's monitor, for the app at ``APP``."""
+
+    package = "flower"
+    extra = "flower"
+    table = "celery_flower"
+    keys: ClassVar[Mapping[str, Translation]] = CommandBackend.keys
+    subcommand = "flower"
+    env_prefix = "FLOWER_"
+    # It serves pages, and has one for probes.
+    kind = "web"
+
+    def addresses(self, args: Sequence[str]) -> tuple[str, ...]:
+        if Path(self.option("conf", args) or "flowerconfig.py").exists():
+            return ()
+        if socket := self.option("unix-socket", args):
+            return (addresses.unix(socket),)
+        host = self.option("address", args)
+        return (addresses.tcp(host, self.option("port", args) or 5555),)
+
+    def speaks_tls(self, args: Sequence[str]) -> bool:
+        return bool(self.option("certfile", args))
+
+    def path(self, args: Sequence[str]) -> str:
+        prefix = self.option("url-prefix", args).strip("/")
+        return f"/{prefix}/healthcheck" if prefix else "/healthcheck"
+
+
+def broker_of(app: str) -> Callable[[], object]:
+    """Return what raises if the broker of a Celery app does not answer."""
+    from celery.app.utils import find_app
+
+    connection = find_app(app).connection_for_write(connect_timeout=5)
+    _ = connection.transport  # imports it
+    connect: Callable[[], object] = connection.connect
+    return connect
+
+
+def _is_inside(app: str, error: AttributeError | ModuleNotFoundError) -> bool:
+    """Tell whether an error is of the user's module, and not of the path to it."""
+    named = error.name
+    if isinstance(error, AttributeError):
+        if error.obj is None:  # raised by find_app in its own words
+            return False
+        named = getattr(error.obj, "__name__", "")
+    dotted = f"{app}.".replace(":", ".")
+    return not (named and dotted.startswith(f"{named}.".replace(":", ".")))

@@ -1,0 +1,171 @@
+"""Gunicorn."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from django_prodserver.backends import addresses
+from django_prodserver.backends.layers import Default
+from django_prodserver.backends.web import Interface, WebBackend
+from django_prodserver.config import bind
+from django_prodserver.config.argv import render, value_of, values_of
+from django_prodserver.config.bind import Bind
+from django_prodserver.process.fork_safety import restore_signals_in_children
+
+
+class GunicornServer(WebBackend):
+    """
+    Serve with Gunicorn: WSGI, or ASGI where the worker class speaks it.
+
+    ``"worker-class": "asgi"`` (gunicorn's own) and
+    ``"uvicorn_worker.UvicornWorker"`` get ``ASGI_APPLICATION``, every other
+    worker class ``WSGI_APPLICATION``.
+    """
+
+    script = "gunicorn"
+    package = "gunicorn"
+    extra = "gunicorn"
+    table = "gunicorn"
+    interface = "wsgi"
+    sockets = ("bind",)
+    access_logger = "gunicorn.access"
+    variables = ("GUNICORN_CMD_ARGS", "FORWARDED_ALLOW_IPS")
+    keys = {
+        **WebBackend.keys,
+        # It believes them, and 127.0.0.1 by default, for the scheme only.
+        "TRUSTED_PROXIES": lambda backend, value: {
+            "forwarded-allow-ips": ",".join(value)
+        },
+        "WORKERS": "workers",
+        "THREADS": lambda backend, value: backend.thread_options(value),
+        "TIMEOUT": "timeout",
+        "KEEP_ALIVE": "keep-alive",
+        "MAX_REQUESTS": "max-requests",
+        "CERTFILE": "certfile",
+        "KEYFILE": "keyfile",
+    }
+
+    def default_options(self) -> Mapping[str, Default]:
+        found = {
+            "no-control-socket": Default(
+                True,
+                "one file for all of a user's gunicorns, which remove each other's, "
+                "and an error line where the home cannot be written",
+            ),
+            **super().default_options(),
+        }
+        if os.access("/dev/shm", os.W_OK):  # noqa: S108  # gunicorn makes it safe
+            why = "a worker writes there all the time, and a disk may let it wait"
+            found["worker-tmp-dir"] = Default("/dev/shm", why)  # noqa: S108
+        return found
+
+    def thread_options(self, threads: int) -> Mapping[str, object]:
+        """Return the option for THREADS: by default of no worker class but gthread."""
+        # "sync" would be made "gthread" by it, and others have no use for it.
+        args = self._configured()
+        chosen = self._value("worker-class", args) is not None or (
+            "worker_class" in self._config_file(args)
+        )
+        return {"threads": threads} if "THREADS" in self.config or not chosen else {}
+
+    def log_options(self) -> Mapping[str, object]:
+        """Return our logger, unless gunicorn's logging is configured otherwise."""
+        args = self._configured()
+        configs = ("log-config", "log-config-json")
+        if any(self._value(option, args) is not None for option in configs) or (
+            "logconfig" in self._config_file(args)
+        ):
+            return {}
+        return {"logger-class": "django_prodserver.backends.gunicorn.logger.Logger"}
+
+    def request_concurrency(self, args: Sequence[str]) -> int | None:
+        if (self._value("worker-class", args) or "sync") not in ("sync", "gthread"):
+            return None
+        threads = self._value("threads", args) or "1"
+        return int(threads) if threads.isdecimal() else 1
+
+    def bind_options(self, binds: Sequence[Bind]) -> Mapping[str, object]:
+        return {"bind": [bind.text for bind in binds]}
+
+    def interface_for(self, args: Sequence[str]) -> Interface:
+        worker = self._value("worker-class", args) or ""
+        speaks_asgi = worker == "asgi" or "uvicorn" in worker or "gasgi" in worker
+        return "asgi" if speaks_asgi else "wsgi"
+
+    def address_options(self, host: str, port: str) -> Mapping[str, object]:
+        return {"bind": bind.joined(host, port)}
+
+    def forks(self, args: Sequence[str]) -> bool:
+        return True
+
+    def prepare(self, args: Sequence[str]) -> str:
+        """Let a worker be stopped from its first moment, and lose no connection."""
+        restore_signals_in_children()
+        if self._value("worker-class", args) in (None, "gthread", "sync"):
+            from django_prodserver.backends.gunicorn.shutdown import drain_at_the_stop
+
+            drain_at_the_stop()
+        return ""
+
+    def must_exec(self, args: Sequence[str]) -> bool:
+        """
+        Tell whether gunicorn must load the application itself.
+
+        gevent and eventlet patch the standard library, which has to come before
+        the application; --reload has to load what it loads again.
+        """
+        if self._value("reload", args) is not None:
+            return True
+        worker = self._value("worker-class", args) or self._config_file(args)
+        return "gevent" in worker or "eventlet" in worker
+
+    def addresses(self, args: Sequence[str]) -> tuple[str, ...]:
+        binds = values_of("bind", args, self.option_table)
+        binds = binds or values_of("bind", self._environment(), self.option_table)
+        if not binds and "bind" in self._config_file(args):
+            return ()
+        port = os.environ.get("PORT", "")
+        default = f"0.0.0.0:{port}" if port else "127.0.0.1:8000"
+        return tuple(
+            addresses.unix(bind.removeprefix("unix:").removeprefix("//"))
+            if bind.startswith("unix:")
+            else addresses.tcp(*addresses.split(bind.removeprefix("tcp://"), "8000"))
+            for bind in binds or [default]
+            if bind and not bind.startswith("fd://")
+        )
+
+    def speaks_tls(self, args: Sequence[str]) -> bool:
+        return bool(self._value("certfile", args) or self._value("keyfile", args))
+
+    def development_options(self) -> dict[str, object]:
+        return {"workers": 1}
+
+    def given_elsewhere(self, option: str) -> bool:
+        setting = option.removeprefix("no-").replace("-", "_")
+        given = value_of(option, self._environment(), self.option_table)
+        return given is not None or setting in self._config_file(self._configured())
+
+    def _value(self, option: str, args: Sequence[str]) -> str | None:
+        given = value_of(option, args, self.option_table)
+        if given is None:
+            given = value_of(option, self._environment(), self.option_table)
+        return given
+
+    def _environment(self) -> list[str]:
+        try:
+            return shlex.split(os.environ.get("GUNICORN_CMD_ARGS", ""))
+        except ValueError:  # gunicorn fails on it too, in its own words
+            return []
+
+    def _configured(self) -> list[str]:
+        return render(self.config.get("ARGS", {}), self.option_table)
+
+    def _config_file(self, args: Sequence[str]) -> str:
+        # A Python file, read as text: it is gunicorn's to run. One that only
+        # mentions gevent costs a cold start, no more.
+        given = self._value("config", args) or "gunicorn.conf.py"
+        path = Path(given.removeprefix("file:"))
+        return path.read_text(errors="replace") if path.is_file() else ""

@@ -1,0 +1,225 @@
+"""Management commands as a process: what a release runs before all the others."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from types import FrameType
+
+from django_prodserver.backends.base import Backend
+from django_prodserver.backends.release import database_lock
+from django_prodserver.config.argv import fits
+from django_prodserver.exceptions import (
+    ConfigurationError,
+    ExitCode,
+    Fault,
+    UnavailableError,
+    UsageError,
+)
+from django_prodserver.health import heartbeat
+from django_prodserver.logs.config import log
+from django_prodserver.process.retry import Backoff, describe_error, timeout
+from django_prodserver.text import redact_words, safe_repr
+
+_FORM = 'Write COMMANDS as ["migrate --noinput", ["command", "argument"]].'
+#: The keys that only this has, and what each is.
+OWN_KEYS = {
+    "COMMANDS": "The management commands of a release, in order: each a text, or a "
+    "list of words.",
+    "LOCK": "False runs them without a lock of the database. Default True.",
+}
+
+
+class ManagementCommands(Backend):
+    """
+    Run the management commands of ``COMMANDS``, one after the other.
+
+    The first that fails ends it, with its own exit code. Meanwhile a lock of the
+    database is held (``"LOCK": False`` does without), so of several that are
+    started at once each waits for the one before it: the first migrates, and the
+    others find nothing to do.
+    """
+
+    kind = "release"
+    keys = {**Backend.keys, **dict.fromkeys(OWN_KEYS, "")}
+
+    def heartbeat_max_age(self, args: Sequence[str]) -> float:
+        # It has no loop that could tick: it is busy, which has no age.
+        return 1
+
+    def commands(self) -> list[list[str]]:
+        """
+        Return the commands, each as words.
+
+        Raises:
+            ConfigurationError: They are not of that form.
+        """
+        found = self.config.get("COMMANDS")
+        if not isinstance(found, list | tuple) or not found:
+            said = "has no COMMANDS"
+            if found is not None:
+                said = f"has the COMMANDS {safe_repr(found)}"
+            message = f"{type(self).__name__} {said}, and needs a list of them."
+            raise ConfigurationError(Fault.BAD_VALUE, message, _FORM)
+        return [_words(command) for command in found]
+
+    def native(self, args: Sequence[str]) -> list[list[str]]:
+        if args:
+            message = f"{type(self).__name__} takes no options: {shlex.join(args)}."
+            raise UsageError(message, "Write them in COMMANDS, each with its command.")
+        return [["django-admin", *words] for words in self.commands()]
+
+    def check(self) -> Iterator[ConfigurationError]:
+        for key in {"ARGS", "PREFIX", "PRELOAD"} & set(self.config):
+            message = f"{type(self).__name__} makes nothing of {key}."
+            hint = "Write options in COMMANDS, each with its command."
+            yield ConfigurationError(Fault.BAD_VALUE, message, hint)
+        if not isinstance(lock := self.config.get("LOCK", True), bool):
+            message = f"LOCK is {safe_repr(lock)}."
+            hint = "Write LOCK as True or False."
+            yield ConfigurationError(Fault.BAD_VALUE, message, hint)
+        try:
+            self.commands()
+            timeout()
+        except ConfigurationError as error:
+            yield error
+
+    def check_loaded(self) -> None:
+        from django.core.management import get_commands
+        from django.db import connection
+
+        from django_prodserver.config.processes import did_you_mean
+
+        known = get_commands()
+        for name, *_ in self.commands():
+            if name not in known:
+                message = (
+                    f"COMMANDS has {safe_repr(name)}, and no app has that command."
+                )
+                hint = did_you_mean(name, known) or "Is its app in INSTALLED_APPS?"
+                raise ConfigurationError(Fault.BAD_VALUE, message, hint)
+        if self.config.get("LOCK") is True and not database_lock.of(connection):
+            message = f"LOCK is True, and {connection.vendor} here keeps no such lock."
+            hint = "Write LOCK as False, and start one release at a time."
+            raise ConfigurationError(Fault.BAD_VALUE, message, hint)
+
+    def start_server(self, *args: str) -> None:
+        """Run them, and exit."""
+        from django.db import connection
+
+        self.native(args)  # for its errors
+        commands = self.commands()
+        stop = _Stop()
+        wanted = self.config.get("LOCK", True)
+        lock = database_lock.of(connection) if wanted else None
+        if lock:
+            _take(lock)
+        for number, words in enumerate(commands):
+            said = stop.during = shlex.join(redact_words(words))
+            heartbeat.beat("busy", f"running {said}")
+            log(f"running {said}")
+            code = _run(words)
+            left = "; ".join(
+                shlex.join(redact_words(w)) for w in commands[number + 1 :]
+            )
+            left = f", not running: {left}" if left else ""
+            if code:
+                log(f"{said} has failed with {code}{left}", logging.ERROR)
+                sys.exit(code)
+            if lock and not lock.is_held():
+                message = f"The lock of the database was lost during {said}{left}."
+                hint = "Another release may have run at once; run this one again."
+                raise UnavailableError(message, hint)
+        if lock:
+            lock.free()
+        sys.exit(0)
+
+
+class _Stop:
+    """
+    SIGTERM ends it at once, as it ends a management command.
+
+    A thread does: a handler in Python would wait for what runs in C to return, and
+    misses a sleep that begins at that moment.
+    """
+
+    during = "the wait for the lock"
+
+    def __init__(self) -> None:
+        self._reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        signal.signal(signal.SIGTERM, _nothing)
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        os.register_at_fork(after_in_child=_stop_as_others)
+        threading.Thread(target=self._listen, name="stop", daemon=True).start()
+
+    def _listen(self) -> None:
+        while os.read(self._reader, 1) != bytes([signal.SIGTERM]):
+            pass  # SIGINT is Python's own affair
+        log(f"SIGTERM during {self.during}", logging.WARNING)
+        os._exit(ExitCode.RELEASE_STOPPED)
+
+
+def _nothing(signum: int, frame: FrameType | None) -> None:
+    """Be there, so that the signal is written to the pipe."""
+
+
+def _stop_as_others() -> None:
+    """Undo it in a child of a command's, whose signals are its own."""
+    signal.set_wakeup_fd(-1)
+    if signal.getsignal(signal.SIGTERM) is _nothing:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _take(lock: database_lock.Lock) -> None:
+    from django.db import Error
+
+    backoff = Backoff("the lock of the database")
+    try:
+        while not lock.take():
+            heartbeat.beat("starting", f"waiting for {backoff.what}")
+            backoff.pause("another release holds it")
+    except (Error, OSError) as error:
+        message = f"The lock of the database cannot be taken: {describe_error(error)}."
+        hint = 'To wait for the database: "WAIT_FOR": ["database"].'
+        raise UnavailableError(message, hint) from None
+    backoff.over()
+
+
+def _run(words: list[str]) -> int:
+    """Run a command as ``django-admin`` does, and return what it would exit with."""
+    from django.core.management import execute_from_command_line
+
+    sys.argv = ["django-admin", *words]
+    try:
+        execute_from_command_line(sys.argv)
+    except SystemExit as end:
+        if end.code is None or isinstance(end.code, int):
+            return end.code or 0
+        log(str(end.code), logging.ERROR)
+        return 1
+    finally:
+        sys.stdout.flush()
+    return 0
+
+
+def _words(command: object) -> list[str]:
+    words = command
+    if isinstance(command, str):
+        try:
+            words = shlex.split(command)
+        except ValueError as error:
+            message = f"COMMANDS has {safe_repr(command)}, which a shell cannot split:"
+            message = f"{message} {error}."
+            raise ConfigurationError(Fault.BAD_VALUE, message, _FORM) from error
+    if isinstance(words, list | tuple) and words:
+        text = [w for w in words if isinstance(w, str) and w and fits(w)]
+        if len(text) == len(words):
+            return text
+    message = f"COMMANDS has {safe_repr(command)}, which is no command."
+    raise ConfigurationError(Fault.BAD_VALUE, message, _FORM)

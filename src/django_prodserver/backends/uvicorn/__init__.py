@@ -1,0 +1,11 @@
+"""Uvicorn."""
+
+from django_prodserver.backends.uvicorn.backend import (
+    UvicornServer,
+    UvicornWSGIServer,
+)
+
+__all__ = [
+    "UvicornServer",
+    "UvicornWSGIServer",
+]

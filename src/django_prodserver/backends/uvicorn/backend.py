@@ -1,0 +1,136 @@
+"""Uvicorn."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import ClassVar
+
+from django_prodserver.backends import addresses
+from django_prodserver.backends.layers import Default
+from django_prodserver.backends.web import Interface, WebBackend
+from django_prodserver.config.argv import value_of
+from django_prodserver.config.keys import Translation, Unsupported
+from django_prodserver.process.fork_safety import restore_signals_in_children
+
+#: Uvicorn's exit code for an application that cannot be served.
+STARTUP_FAILURE = 3
+#: The variable that tells the adapter how many threads a process has.
+THREADS = "_PRODSERVER_THREADS"
+
+
+class UvicornServer(WebBackend):
+    """Serve ``ASGI_APPLICATION`` with Uvicorn."""
+
+    script = "uvicorn"
+    package = "uvicorn"
+    extra = "uvicorn"
+    table = "uvicorn"
+    interface: ClassVar[Interface] = "asgi"
+    keys: ClassVar[Mapping[str, Translation]] = {
+        **WebBackend.keys,
+        # Its own come before ours, and believe 127.0.0.1.
+        "TRUSTED_PROXIES": lambda backend, value: {"no-proxy-headers": True},
+        # Natively a stop waits for ever.
+        "GRACEFUL_TIMEOUT": "timeout-graceful-shutdown",
+        "WORKERS": "workers",
+        "THREADS": Unsupported(
+            "an event loop takes requests as they come, and each view that is not "
+            "async has a thread of its own"
+        ),
+        "TIMEOUT": "timeout-worker-healthcheck",
+        "KEEP_ALIVE": "timeout-keep-alive",
+        "MAX_REQUESTS": Unsupported(
+            "uvicorn drops connections when it replaces a worker; replace the container"
+        ),
+        "CERTFILE": "ssl-certfile",
+        "KEYFILE": "ssl-keyfile",
+    }
+    sockets = ("uds", "fd")
+    access_logger = "uvicorn.access"
+    defaults = {
+        "lifespan": Default("off", "Django speaks none: it fails at each start"),
+    }
+    env_prefix = "UVICORN_"
+    variables = ("FORWARDED_ALLOW_IPS",)
+
+    def log_options(self) -> Mapping[str, object]:
+        return {"log-config": str(Path(__file__).with_name("logging.json"))}
+
+    def must_exec(self, args: Sequence[str]) -> bool:
+        """Tell whether it must load again what is loaded."""
+        return value_of("reload", args, self.option_table) is not None
+
+    def forks(self, args: Sequence[str]) -> bool:
+        workers = value_of("workers", args, self.option_table)
+        for variable in ("UVICORN_WORKERS", "WEB_CONCURRENCY"):
+            workers = workers or os.environ.get(variable)
+        return workers not in (None, "", "1")
+
+    def prepare(self, args: Sequence[str]) -> str:
+        """
+        Make the workers forks of this process, where there are several.
+
+        Natively each is a new interpreter, that loads everything again.
+        """
+        if self.forks(args):
+            subprocess = import_module("uvicorn._subprocess")
+            if not hasattr(subprocess, "spawn"):
+                return "this release of uvicorn starts its workers in another way"
+            subprocess.spawn = multiprocessing.get_context("fork")  # type: ignore[attr-defined]
+            restore_signals_in_children()
+        from django_prodserver.backends.uvicorn import shutdown
+
+        shutdown.stop_listening_first()
+        return ""
+
+    def import_application(self, target: str) -> None:
+        """Import it; natively several workers that cannot are restarted for ever."""
+        try:
+            super().import_application(target)
+        except Exception:
+            traceback.print_exc()
+            sys.exit(STARTUP_FAILURE)
+
+    def addresses(self, args: Sequence[str]) -> tuple[str, ...]:
+        if path := self.option("uds", args):
+            return (addresses.unix(path),)
+        if self.option("fd", args):
+            return ()
+        host = self.option("host", args) or "127.0.0.1"
+        return (addresses.tcp(host, self.option("port", args) or 8000),)
+
+    def speaks_tls(self, args: Sequence[str]) -> bool:
+        return bool(self.option("ssl-certfile", args))
+
+    def development_options(self) -> dict[str, object]:
+        return {"workers": 1}
+
+
+class UvicornWSGIServer(UvicornServer):
+    """
+    Serve ``WSGI_APPLICATION`` with Uvicorn, each request in a thread.
+
+    Uvicorn's own ``--interface wsgi`` is deprecated in favour of a2wsgi. This
+    is a2wsgi's ``WSGIMiddleware`` around your application, on Uvicorn's ASGI
+    side (``backends.uvicorn.wsgi``), in as many threads as ``THREADS``.
+    """
+
+    interface = "wsgi"
+    needs = ("a2wsgi",)
+    keys = {**UvicornServer.keys, "THREADS": ""}
+
+    def environment(self) -> dict[str, str]:
+        return {THREADS: str(self.resolve("THREADS").value), **super().environment()}
+
+    def application(self, args: Sequence[str]) -> str:
+        super().application(args)  # for its errors: the adapter finds it by itself
+        return self.target or "django_prodserver.backends.uvicorn.wsgi:application"
+
+    def with_static_files(self, args: Sequence[str]) -> None:
+        self.target = "django_prodserver.backends.static_files:wsgi_as_asgi"

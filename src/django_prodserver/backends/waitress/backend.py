@@ -1,0 +1,77 @@
+"""Waitress."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from django_prodserver.backends import addresses
+from django_prodserver.backends.web import WebBackend
+from django_prodserver.config.argv import values_of
+from django_prodserver.config.bind import Bind
+from django_prodserver.config.keys import Unsupported
+
+
+class WaitressServer(WebBackend):
+    """
+    Serve ``WSGI_APPLICATION`` with Waitress, in one process of several threads.
+
+    The command is ours, ``prodserver-waitress``: it takes the options of
+    ``waitress-serve``, which drops the requests it holds when it is stopped
+    (Pylons/waitress#198), and stops when they are answered.
+    """
+
+    script = "prodserver-waitress"
+    package = "waitress"
+    extra = "waitress"
+    table = "waitress"
+    interface = "wsgi"
+    # Lists that may not be repeated, of proxy headers, are split at spaces.
+    join = " "
+    sockets = ("listen", "unix-socket")
+    keys = {
+        **WebBackend.keys,
+        "LOG_LEVEL": "",
+        # Or there would be none to look at.
+        "TRUSTED_PROXIES": lambda backend, value: {
+            "no-clear-untrusted-proxy-headers": True
+        },
+        "WORKERS": Unsupported("waitress is one process; use THREADS"),
+        "THREADS": "threads",
+        "TIMEOUT": Unsupported(
+            "waitress is one process, which nothing watches; a probe does"
+        ),
+        # It looks for idle connections each 30 s, natively.
+        "KEEP_ALIVE": lambda backend, value: {
+            "channel-timeout": value,
+            "cleanup-interval": min(value, 30),
+        },
+        "MAX_REQUESTS": Unsupported("waitress is one process; replace the container"),
+        "CERTFILE": Unsupported("waitress speaks no TLS; a proxy does"),
+        "KEYFILE": Unsupported("waitress speaks no TLS; a proxy does"),
+    }
+
+    def bind_options(self, binds: Sequence[Bind]) -> Mapping[str, object]:
+        if any(bind.fd for bind in binds):
+            raise self.cannot_bind(binds, "takes no socket that is open already")
+        if len(binds) == 1:
+            bind = binds[0]
+            if bind.path:
+                return {"unix-socket": bind.path}
+            return self.address_options(bind.host, bind.port)
+        if any(bind.path for bind in binds):
+            raise self.cannot_bind(binds, "listens on one socket, or on addresses")
+        return {"listen": [bind.text for bind in binds]}
+
+    def addresses(self, args: Sequence[str]) -> tuple[str, ...]:
+        if path := self.option("unix-socket", args):
+            return (addresses.unix(path),)
+        given = [words or "" for words in values_of("listen", args, self.option_table)]
+        if not given:
+            host = self.option("host", args) or "0.0.0.0"  # noqa: S104  # waitress's
+            given = [f"{host}:{self.option('port', args) or 8080}"]
+        listening = [word for words in given for word in words.split()]
+        return tuple(addresses.tcp(*addresses.split(a, "8080")) for a in listening)
+
+    def command(self, args: Sequence[str]) -> list[str]:
+        # getopt stops at the first word that is no option.
+        return [self.script, *args, self.application(args)]

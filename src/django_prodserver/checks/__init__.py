@@ -1,0 +1,1 @@
+"""System checks for ``PRODUCTION_PROCESSES`` and ``PRODSERVER_HEALTH``."""

@@ -1,0 +1,77 @@
+"""What is no fault, but will not do what it looks like, or not in production."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from django_prodserver.exceptions import CheckId
+
+
+class WarningId(CheckId):
+    """
+    What a check warns of: each a system check's id.
+
+    A number is never used again. From ``ADDRESS`` to ``SQLITE`` they are for
+    ``manage.py check --deploy``.
+    """
+
+    USELESS_KEY = "prodserver.W001", "A key that the server cannot honour."
+    UNKNOWN_OPTION = (
+        "prodserver.W002",
+        "An option in ARGS that the installed server does not know.",
+    )
+    WRONG_VALUE = (
+        "prodserver.W003",
+        "A value in ARGS that the installed server does not take.",
+    )
+    ADDRESS = "prodserver.W004", "A loopback address, in a container."
+    DEBUG = "prodserver.W005", "DEBUG is on."
+    ALLOWED_HOSTS = "prodserver.W006", "ALLOWED_HOSTS is empty."
+    DEVELOPMENT_OPTION = "prodserver.W007", "An option for development, or a debugger."
+    ONE_AT_A_TIME = (
+        "prodserver.W008",
+        "One request at a time, and one that may take long.",
+    )
+    POOL_TOO_SMALL = (
+        "prodserver.W009",
+        "More threads than the database's pool has connections.",
+    )
+    TRUSTS_ANYONE = "prodserver.W010", "Proxy headers believed of anyone."
+    HEADER_DELETED = (
+        "prodserver.W011",
+        "SECURE_PROXY_SSL_HEADER behind Waitress, which deletes the header.",
+    )
+    LOGGERS_DISABLED = "prodserver.W012", "LOGGING that silences the servers."
+    Q2_RETRY = (
+        "prodserver.W013",
+        "Django-Q2's timeout is not below its retry, so that tasks run twice.",
+    )
+    Q2_QUEUE_LIMIT = (
+        "prodserver.W014",
+        "Django-Q2's queue_limit is above its workers: a stop does all that is queued.",
+    )
+    #: An information: it depends on what no settings say.
+    SQLITE = "prodserver.I001", "SQLite, which replicas cannot share."
+    NO_MIDDLEWARE = (
+        "prodserver.W020",
+        "PRODSERVER_HEALTH without the middleware that answers.",
+    )
+    MIDDLEWARE_NOT_FIRST = (
+        "prodserver.W021",
+        "The health middleware is not the first of MIDDLEWARE.",
+    )
+
+
+class Finding(NamedTuple):
+    """
+    What is worth a warning.
+
+    Args:
+        caution: Which.
+        message: What it is, after the process's name; one line.
+        hint: What to do about it; one line.
+    """
+
+    caution: WarningId
+    message: str
+    hint: str = ""

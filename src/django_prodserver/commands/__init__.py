@@ -1,0 +1,1 @@
+"""What the command line does: list, explain, run several, run for development."""

@@ -1,0 +1,252 @@
+"""The command line: its arguments, and what each way of calling it does."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib import metadata
+from typing import Any, NoReturn
+
+from django.core.exceptions import ImproperlyConfigured
+
+from django_prodserver.commands import explain as explain_command
+from django_prodserver.config import processes
+from django_prodserver.exceptions import (
+    ConfigurationError,
+    Fault,
+    ProdserverError,
+    UsageError,
+)
+from django_prodserver.launch import launcher
+from django_prodserver.launch.launcher import Plan
+from django_prodserver.logs import config
+from django_prodserver.process import termination_log
+
+USAGE = "%(prog)s [options] [NAME] [the server's own options] [-- more of them]"
+EPILOG = (
+    "NAME is a key of PRODUCTION_PROCESSES; without it: PROCESS_NAME, else web, "
+    "else the only one. Options that are not listed here go to the server, where "
+    "they replace those of the settings; put them behind -- if they have the name "
+    "of one that is."
+)
+
+Write = Callable[[str], Any]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``prodserver``."""
+    add_name(parser)
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument(
+        "--list", action="store_true", help="List the processes and their commands."
+    )
+    mode.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="Print the native command, ready to paste into a shell, and exit.",
+    )
+    add_explain(mode)
+    mode.add_argument(
+        "--all",
+        action="store_true",
+        help="Run the processes named, or all of them, in this terminal. The first "
+        "to end stops the rest.",
+    )
+    add_printing(parser)
+
+
+def add_explain(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument(
+        "--explain",
+        action="store_true",
+        help="Print each option of the command, its value and its origin, and exit.",
+    )
+
+
+def add_printing(parser: argparse.ArgumentParser) -> None:
+    """Add the options for how it prints."""
+    parser.add_argument(
+        "--format",
+        choices=("text", "json"),
+        default="text",
+        help="How --list and --explain print (default: text).",
+    )
+    parser.add_argument(
+        "--show-secrets",
+        action="store_true",
+        help="Print passwords instead of ***.",
+    )
+
+
+def add_name(parser: argparse.ArgumentParser) -> None:
+    """Describe NAME and the server's options, which are what ``split`` leaves."""
+    parser.usage = USAGE
+    parser.epilog = EPILOG
+
+
+def split(
+    args: Sequence[str],
+    parse: Callable[..., tuple[argparse.Namespace, list[str]]],
+) -> argparse.Namespace:
+    """
+    Parse our options, and put the rest in ``names`` and ``native``.
+
+    Args:
+        args: The command line.
+        parse: The parser's ``parse_known_args``.
+    """
+    args = list(args)
+    end = args.index("--") if "--" in args else len(args)
+    namespace, words = parse(args[:end])
+    native = args[end + 1 :]
+    names = list(itertools.takewhile(lambda word: not word.startswith("-"), words))
+    namespace.names = names
+    namespace.native = [*words[len(names) :], *native]
+    return namespace
+
+
+def run(
+    *,
+    names: Sequence[str] = (),
+    native: Sequence[str] = (),
+    write: Write,
+    **options: Any,
+) -> int:
+    """
+    Do what the parsed command line says.
+
+    Returns:
+        The exit code, where there is still a process to exit.
+
+    Raises:
+        ProdserverError: The user can put it right.
+    """
+    show = bool(options.get("show_secrets"))
+    if options.get("list"):
+        if names or native:
+            raise UsageError("--list takes no names: it lists all processes.")
+        # What a start does not use is loaded by what does.
+        from django_prodserver.commands import listing
+
+        as_json = options.get("format") == "json"
+        write(listing.as_json(show) if as_json else listing.as_text(show))
+        return 0
+    if options.get("all"):
+        if native:
+            message = f"--all takes names only, not {native[0]}."
+            raise UsageError(message, "Give options to one process at a time.")
+        from django_prodserver.commands import run_all
+
+        return run_all.run(names)
+    process = processes.process(only(names))
+    if not (options.get("explain") or options.get("dry_run")):
+        config.set_format(process.name, process.config.get("LOG_FORMAT"))
+    plan = launcher.plan(process, native)
+    if options.get("explain"):
+        explain(plan, write, **options)
+        return 0
+    if options.get("dry_run"):
+        for note in explain_command.notes(plan):
+            print(f"prodserver: {note}", file=sys.stderr)
+        from django_prodserver.commands import listing
+
+        write(listing.command_line(plan, show))
+        return 0
+    launcher.start(plan)
+
+
+def explain(plan: Plan, write: Write, **options: Any) -> None:
+    """Print where each option of a command came from."""
+    as_json = options.get("format") == "json"
+    how = explain_command.as_json if as_json else explain_command.as_text
+    write(how(plan, bool(options.get("show_secrets"))))
+
+
+def only(names: Sequence[str]) -> str | None:
+    """Return the one name, or None where there is none."""
+    # Of several words the first may be none, such as a command that is misspelled.
+    if len(names) > 1 and names[0] in processes.table():
+        message = f"One process at a time, not {' '.join(names)}."
+        raise UsageError(message, f"For several: prodserver --all {' '.join(names)}")
+    return names[0] if names else None
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """
+    Run ``prodserver``: what manage.py does, without loading what will not be used.
+
+    ``DJANGO_SETTINGS_MODULE`` names the settings, and the working directory can
+    be imported from.
+    """
+    parser = argparse.ArgumentParser(
+        prog="prodserver",
+        description="Become one of the processes that PRODUCTION_PROCESSES names.",
+        allow_abbrev=False,
+    )
+    add_arguments(parser)
+    parser.add_argument("--settings", help="The settings module, as a dotted path.")
+    parser.add_argument("--pythonpath", help="A folder to import from.")
+    parser.add_argument(
+        "--traceback", action="store_true", help="Show where an error comes from."
+    )
+    parser.add_argument(
+        "--version", action="store_true", help="Print the version of this, and exit."
+    )
+    # manage.py's, so that one command line serves both; they change nothing here.
+    for flag in ("--no-color", "--force-color", "--skip-checks"):
+        parser.add_argument(flag, action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("-v", "--verbosity", help=argparse.SUPPRESS)
+    words = sys.argv[1:] if argv is None else argv
+    options = vars(split(words, parser.parse_known_args))
+    if options["version"]:
+        print(metadata.version("django-prodserver"))
+        sys.exit(0)
+    if options["settings"]:
+        os.environ["DJANGO_SETTINGS_MODULE"] = options["settings"]
+    # First on the path, where "python -m" has it already and manage.py its own.
+    for folder in (os.getcwd(), options["pythonpath"]):  # noqa: PTH109
+        if folder and folder not in sys.path:
+            sys.path.insert(0, folder)
+    try:
+        _load_settings()
+        sys.exit(run(write=print, **options))
+    except ProdserverError as error:
+        if options["traceback"]:
+            raise
+        if not config.log_fatal(str(error)):
+            print(f"prodserver: {error}", file=sys.stderr)
+        termination_log.write(f"prodserver: {error}")
+        sys.exit(error.returncode)
+
+
+def _load_settings() -> None:
+    """
+    Load the settings module.
+
+    Raises:
+        ConfigurationError: None is named, it is not there, or it says that it
+            cannot be used.
+    """
+    name = os.environ.get("DJANGO_SETTINGS_MODULE", "")
+    hint = "For example: DJANGO_SETTINGS_MODULE=project.settings prodserver web"
+    if not name:
+        message = "DJANGO_SETTINGS_MODULE is not set, and says where the settings are."
+        raise ConfigurationError(Fault.NO_SETTINGS, message, hint)
+    from django.conf import settings
+
+    try:
+        settings.INSTALLED_APPS  # noqa: B018  # the first access imports them
+    except ModuleNotFoundError as error:
+        if not error.name or not f"{name}.".startswith(f"{error.name}."):
+            raise  # the settings are there, and fail on an import of their own
+        message = f"The settings {name!r} are not there: no module {error.name!r}."
+        hint = f"Run it in the project's folder; this is {os.getcwd()}."  # noqa: PTH109
+        raise ConfigurationError(Fault.NO_SETTINGS, message, hint) from None
+    except ImproperlyConfigured as error:
+        # The project's own words for what is missing.
+        message = f"The settings {name!r} cannot be used: {error}"
+        hint = f"{name} raises it as it is loaded; --traceback says where."
+        raise ConfigurationError(Fault.NO_SETTINGS, message, hint) from error

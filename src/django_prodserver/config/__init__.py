@@ -1,0 +1,1 @@
+"""The settings: processes, portable settings, and how ``ARGS`` becomes options."""

@@ -1,0 +1,204 @@
+"""
+The neutral keys: the same words for every backend that can honour them.
+
+What a key becomes for a server is said by the server's backend, in ``keys``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from django_prodserver.config import bind
+from django_prodserver.config.trusted_proxies import are_valid
+from django_prodserver.logs import options as logs
+
+AUTO = "auto"
+
+
+class Key(NamedTuple):
+    """
+    One neutral key.
+
+    Args:
+        meaning: What it says, in a line.
+        form: How it is to be written, after "Write KEY as".
+        is_right: Whether a value is of that form.
+        default: What holds where it is not written; None leaves the server's own.
+        why: Why that default.
+        variable: The variable that says it where the key is not written.
+    """
+
+    meaning: str
+    form: str
+    is_right: Callable[[Any], bool]
+    default: Any = None
+    why: str = ""
+    variable: str = ""
+
+
+class Unsupported(NamedTuple):
+    """A key that a server cannot honour: why, and what to write instead."""
+
+    why: str
+
+
+class Resolved(NamedTuple):
+    """
+    A key's value for one process.
+
+    Args:
+        value: It; None where nothing says it.
+        origin: The key, the variable or "default".
+        why: The reason, of a default and of a number that "auto" came to.
+    """
+
+    value: Any
+    origin: str
+    why: str = ""
+
+
+#: What a key is for a server: its option, "" where the backend does it by itself,
+#: a function of backend and value to the options, or that it cannot.
+Translation = str | Callable[[Any, Any], Mapping[str, object]] | Unsupported
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _is_count(value: object) -> bool:
+    return value == AUTO or _is_number(value)
+
+
+def _is_bind(value: object) -> bool:
+    found = list(bind.each(value))
+    return bool(found) and None not in found
+
+
+def _is_path(value: object) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+def _is_names(value: object) -> bool:
+    named = isinstance(value, list | tuple) and bool(value)
+    return named and all(isinstance(name, str) and name for name in value)  # type: ignore[attr-defined]
+
+
+def _is_prefix(value: object) -> bool:
+    return isinstance(value, str) and value.startswith("/") and value[-1:] != "/"
+
+
+def _one_of(words: Sequence[str]) -> str:
+    quoted = [f'"{word}"' for word in words]
+    return f"{', '.join(quoted[:-1])} or {quoted[-1]}"
+
+
+_COUNT = 'a whole number from 1, or "auto"'
+_SECONDS = "a whole number of seconds, such as 25"
+
+WEB: Mapping[str, Key] = {
+    "BIND": Key(
+        "Where it listens.",
+        '"127.0.0.1:8000", "[::1]:8000", "unix:/run/web.sock", "fd://3", '
+        "or a list of them",
+        _is_bind,
+    ),
+    "WORKERS": Key(
+        "Processes that answer requests; one where nothing says more.",
+        _COUNT,
+        _is_count,
+        variable="WEB_CONCURRENCY",
+    ),
+    "THREADS": Key(
+        "Requests that one process answers at a time.",
+        "a whole number from 1, such as 4",
+        _is_number,
+        4,
+        "a slow request leaves room for others, and for the probe",
+    ),
+    "TIMEOUT": Key(
+        "Seconds after which a worker that hangs is replaced.", _SECONDS, _is_number
+    ),
+    "KEEP_ALIVE": Key(
+        "Seconds that an idle connection is kept.",
+        _SECONDS,
+        _is_number,
+        65,
+        "longer than the 60 s that nginx and AWS keep a connection",
+    ),
+    "MAX_REQUESTS": Key(
+        "Requests after which a worker is replaced, where none is lost by it.",
+        "a whole number from 1, such as 1000",
+        _is_number,
+    ),
+    "CERTFILE": Key("The certificate, for TLS.", "a path", _is_path),
+    "KEYFILE": Key("The certificate's private key.", "a path", _is_path),
+    "ROOT_PATH": Key(
+        "The path a proxy serves it under.", 'a path, such as "/shop"', _is_prefix
+    ),
+    "TRUSTED_PROXIES": Key(
+        "The proxies whose X-Forwarded-* headers count.",
+        'a list of addresses and networks, such as ["10.0.0.0/8"]',
+        lambda value: _is_names(value) and are_valid(value),
+    ),
+    "ACCESS_LOG": Key(
+        "Whether each request is a line of the log.",
+        "True or False",
+        lambda value: isinstance(value, bool),
+        True,
+        "the first thing to look at; a proxy's log does not know the worker",
+    ),
+}
+
+WORKER: Mapping[str, Key] = {
+    "CONCURRENCY": Key(
+        "Tasks that are worked on at a time.",
+        _COUNT,
+        _is_count,
+        AUTO,
+        "natively it is the host's CPUs, whatever the container has",
+    ),
+    "QUEUES": Key(
+        "The queues it takes tasks from.",
+        'a list of names, such as ["default", "mail"]',
+        _is_names,
+    ),
+    "MAX_TASKS": Key(
+        "Tasks after which a process is replaced.",
+        "a whole number from 1, such as 1000",
+        _is_number,
+    ),
+}
+
+SHARED: Mapping[str, Key] = {
+    "GRACEFUL_TIMEOUT": Key(
+        "Seconds a stop may take.",
+        _SECONDS,
+        _is_number,
+        25,
+        "within the 30 s that Kubernetes and ECS give",
+    ),
+    "LOG_LEVEL": Key(
+        "The least of what is logged.",
+        _one_of(logs.LEVELS),
+        lambda value: value in logs.LEVELS,
+        "info",
+        "a start, a stop and each request are worth a line",
+    ),
+    "LOG_FORMAT": Key(
+        "What a line of the log is; native leaves it to the server.",
+        _one_of(logs.FORMATS),
+        lambda value: value in logs.FORMATS,
+        "text",
+        "people read it first",
+        logs.FORMAT,
+    ),
+}
+
+KEYS: Mapping[str, Key] = {**WEB, **WORKER, **SHARED}
+
+
+def from_text(text: str) -> object:
+    """Return what a variable says of a key's value."""
+    return int(text) if text.isascii() and text.isdecimal() else text

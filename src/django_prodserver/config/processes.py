@@ -1,0 +1,192 @@
+"""``PRODUCTION_PROCESSES`` and the environment, as processes with a name."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+
+from django_prodserver.config import wait_for
+from django_prodserver.config.argv import fits
+from django_prodserver.exceptions import ConfigurationError, Fault, UnknownProcess
+from django_prodserver.text import safe_repr
+
+EXAMPLE = (
+    'PRODUCTION_PROCESSES = {"web": {"BACKEND": '
+    '"django_prodserver.backends.gunicorn.GunicornServer"}}'
+)
+#: The keys of every process, and what each is. APP does nothing but for Celery's.
+KEYS = {
+    "BACKEND": "The dotted path of the backend.",
+    "ARGS": "The server's own options, by the names the server has for them.",
+    "APP": "The path of the Celery app, such as shop.celery.app.",
+    "ENV": "Variables for the process, set before it starts.",
+    "PREFIX": "A wrapper around the native command, as a list of words.",
+    "PRELOAD": "False starts the native command without loading the application first.",
+    "HEALTH": "The probe's: {\"MAX_AGE\": seconds} is the age at which a worker's "
+    "heartbeat no longer counts.",
+    "WAIT_FOR": f"What must be there before it starts: {wait_for.FORM}.",
+}
+# A name is typed in shells, and names files.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+@dataclass(frozen=True)
+class Process:
+    """One entry of ``PRODUCTION_PROCESSES``."""
+
+    name: str
+    config: Mapping[str, Any]
+
+    def fault(self, fault: Fault, message: str, hint: str = "") -> ConfigurationError:
+        """Return an error that says where in the settings it is."""
+        return ConfigurationError(fault, f"{self.where}{message}", hint)
+
+    @property
+    def where(self) -> str:
+        return f"PRODUCTION_PROCESSES[{self.name!r}]"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """``ENV``, as the text that an environment holds."""
+        return {name: str(value) for name, value in self.config.get("ENV", {}).items()}
+
+    @property
+    def waits(self) -> list[str]:
+        """``WAIT_FOR``, as a list."""
+        return wait_for.listed(self.config.get("WAIT_FOR", ()))
+
+    def without(self, keys: Iterable[object]) -> Process:
+        """Return it without some keys."""
+        left = {key: self.config[key] for key in self.config if key not in set(keys)}
+        return Process(self.name, left)
+
+    def faults(self) -> Iterator[tuple[object, ConfigurationError]]:
+        """Yield the keys that are wrong in any process, each with its fault."""
+        wanted = {
+            "ENV": ('{"NAME": "value"}', _is_environment),
+            "PREFIX": ('["command", "argument"]', _is_words),
+            "PRELOAD": ("True or False", lambda value: isinstance(value, bool)),
+            "HEALTH": ('{"MAX_AGE": seconds}', _is_health),
+            "WAIT_FOR": (wait_for.FORM, wait_for.is_right),
+        }
+        for key, (form, is_right) in wanted.items():
+            if key in self.config and not is_right(self.config[key]):
+                # Not the value of ENV: it may hold a secret.
+                message = f"[{key!r}] is {safe_repr(self.config[key])}."
+                if key == "ENV":
+                    message = "['ENV'] is not an environment."
+                hint = f"Write {key} as {form}."
+                yield key, self.fault(Fault.BAD_VALUE, message, hint)
+        for key in self.config:
+            if not isinstance(key, str):
+                message = f" has the key {safe_repr(key)}."
+                yield key, self.fault(Fault.UNKNOWN_KEY, message, "Keys are text.")
+
+
+def table() -> Mapping[object, object]:
+    """
+    Return the setting, as it is.
+
+    Raises:
+        ConfigurationError: It is no dictionary, or holds nothing.
+    """
+    found = getattr(settings, "PRODUCTION_PROCESSES", {})
+    if not isinstance(found, Mapping):
+        message = f"PRODUCTION_PROCESSES is {_what(found)}, not a dictionary."
+        raise ConfigurationError(Fault.NOT_A_DICT, message, f"For example: {EXAMPLE}")
+    if not found:
+        message = "PRODUCTION_PROCESSES names no processes."
+        raise ConfigurationError(Fault.EMPTY, message, f"For example: {EXAMPLE}")
+    return found
+
+
+def entry(name: object) -> Process:
+    """
+    Return the process of that name, which is in the table.
+
+    Raises:
+        ConfigurationError: The name or the entry is not of the right form.
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        message = f"PRODUCTION_PROCESSES has the name {safe_repr(name)}."
+        hint = "Names start with a letter or digit; then also '.', '_' and '-'."
+        raise ConfigurationError(Fault.BAD_NAME, message, hint)
+    process = Process(name, config if isinstance(config := table()[name], dict) else {})
+    if not isinstance(config, dict):
+        hint = 'Write {"BACKEND": "dotted.path", ...}.'
+        message = f" is {_what(config)}, not a dictionary."
+        raise process.fault(Fault.SPEC_NOT_A_DICT, message, hint)
+    return process
+
+
+def process(name: str | None = None) -> Process:
+    """
+    Return the process that is meant by that name, or by none.
+
+    Without one it is ``PROCESS_NAME``, else ``web``, else the only one.
+
+    Raises:
+        UnknownProcess: There is none of that name, or it is not clear which.
+        ConfigurationError: The table is wrong, or this entry.
+    """
+    names = [key for key in table() if isinstance(key, str)]
+    listed = [key for key in names if _NAME.fullmatch(key)]
+    configured = f"Configured: {', '.join(listed)}." if listed else ""
+    chosen = name or os.environ.get("PROCESS_NAME")
+    if not chosen and ("web" in names or len(names) == 1):
+        chosen = "web" if "web" in names else names[0]
+    if not chosen:
+        message = "Which process? None is named 'web', and none was given."
+        raise UnknownProcess(message, configured)
+    if chosen not in names:
+        guess = did_you_mean(chosen, listed)
+        hint = f"{guess} {configured}".strip()
+        # The one who reads it may not know of the variable.
+        origin = "" if name else ", which PROCESS_NAME says"
+        message = f"No process named {safe_repr(chosen)}{origin}."
+        raise UnknownProcess(message, hint)
+    return entry(chosen)
+
+
+def did_you_mean(word: str, words: Iterable[str]) -> str:
+    """Return "Did you mean 'web'?", or nothing where no word is near."""
+    # Of megabytes all would be compared, and nothing is near them.
+    near = difflib.get_close_matches(word[:200], list(words), 1)
+    return f"Did you mean {near[0]!r}?" if near else ""
+
+
+def _what(value: object) -> str:
+    # Not what it holds, which may be an ENV with secrets.
+    holds = isinstance(value, list | tuple | set) and value
+    return f"a {type(value).__name__}" if holds else safe_repr(value)
+
+
+def _is_environment(value: object) -> bool:
+    return isinstance(value, Mapping) and all(
+        isinstance(name, str)
+        and name
+        and "=" not in name
+        and isinstance(text, str | int | float)
+        and fits(name)
+        and fits(text)
+        for name, text in value.items()
+    )
+
+
+def _is_words(value: object) -> bool:
+    return isinstance(value, list | tuple) and all(
+        isinstance(word, str) and fits(word) for word in value
+    )
+
+
+def _is_health(value: object) -> bool:
+    if not isinstance(value, Mapping) or not set(value) <= {"MAX_AGE"}:
+        return False
+    age = value.get("MAX_AGE", 1)
+    return isinstance(age, int | float) and not isinstance(age, bool) and age > 0

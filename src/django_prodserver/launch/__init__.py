@@ -1,0 +1,1 @@
+"""From a process to the running server: plan, prepare, wait, start."""

@@ -1,0 +1,1 @@
+"""Wrappers around Django's request handlers: proxy headers and the access log."""

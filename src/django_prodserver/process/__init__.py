@@ -1,0 +1,1 @@
+"""Helpers for the running process: preload, signals, deadlines, retries."""

@@ -1,0 +1,164 @@
+"""``prodserver-conformance IMAGE``: its command line, and what it exits with."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import contextlib
+import sys
+from collections.abc import Iterator, Sequence
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import NoReturn
+
+from django_prodserver.exceptions import ProdserverError, UsageError
+from prodserver_conformance.options import Options, read_env
+
+_HERE = Path(__file__).parent
+EPILOG = """\
+exits with:
+  0    every row is well
+  1    a row failed (with --strict: or was skipped)
+  2    the command line is wrong: no such image, row, process or network
+  69   no Docker engine answers
+  70   a fault of this program
+  78   pytest or testcontainers is missing
+  130, 143   it was interrupted, by Ctrl-C or SIGTERM
+
+Containers see the variables of --env, and CONFORMANCE_SECRET_TOKEN, a secret to
+look for. All of them are removed at the end."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    made = argparse.ArgumentParser(
+        prog="prodserver-conformance",
+        description="Check that an image keeps what prodserver-base promises.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = made.add_argument
+    add("image", metavar="IMAGE", nargs="?", default="", help="The image to check.")
+    add("--list", action="store_true", help="List the rows, and exit.")
+    several = partial(add, action="append", default=[])
+    several("-e", "--env", metavar="NAME=VALUE", help="A variable for its containers.")
+    add("--env-file", default="", metavar="FILE", help="A file of such lines.")
+    several(
+        "--process",
+        metavar="NAME",
+        help="A process to look at (default: the default one, and worker).",
+    )
+    several("--only", metavar="ROW", help="Check this row; may be repeated.")
+    several(
+        "--before", metavar="NAME", help="A process to run to its end first: release."
+    )
+    several(
+        *("-v", "--volume"),
+        metavar="[SOURCE:]PATH",
+        help="A volume, as docker run's; without SOURCE one of this run's own.",
+    )
+    add("--network", default="", help="A network to join, where its database is.")
+    add("--timeout", type=_number, default=60, help="Seconds to come up (60).")
+    add("--grace", type=_number, default=30, help="Seconds to stop (30).")
+    add("--host", default="localhost", help="The Host of requests (localhost).")
+    add(
+        "--slow-path",
+        default="",
+        metavar="PATH",
+        help="A page that takes seconds, for the request in flight at a stop "
+        "(default: a request whose body comes slowly).",
+    )
+    add("--max-size", type=_number, default=0, metavar="MIB", help="At most that big.")
+    add("--strict", action="store_true", help="A row that is skipped is a failure.")
+    add("--json", default="", metavar="FILE", help="Write the report there, as JSON.")
+    add("--junit", default="", metavar="FILE", help="Write it there, as JUnit's XML.")
+    return made
+
+
+def _number(text: str) -> float:
+    with contextlib.suppress(ValueError):
+        if 0 < (number := float(text)) < 1e6:
+            return number
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+
+
+def rows() -> Iterator[tuple[str, str]]:
+    """Yield each row's name, and what it is about; without pytest, which they need."""
+    for path in _files():
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("row_"):
+                [decorator] = node.decorator_list
+                name = ast.literal_eval(decorator.args[0])  # type: ignore[attr-defined]
+                yield name, str(ast.get_docstring(node))
+
+
+def _files() -> list[Path]:
+    return sorted((_HERE / "rows").glob("_[0-9]*.py"))
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Check the image that the command line names."""
+    words = parser().parse_args(argv)
+    try:
+        sys.exit(_run(words))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except ProdserverError as error:
+        print(f"prodserver-conformance: {error}", file=sys.stderr)
+        sys.exit(error.returncode)
+
+
+def _run(words: argparse.Namespace) -> int:
+    known = dict(rows())
+    if words.list:
+        width = max(map(len, known))
+        for name, about in known.items():
+            print(f"{name:{width}}  {about}")
+        return 0
+    if not words.image:
+        raise UsageError("Which image?", "prodserver-conformance IMAGE")
+    if unknown := [name for name in words.only if name not in known]:
+        message = f"There is no row {unknown[0]!r}."
+        raise UsageError(message, f"The rows: {', '.join(known)}.")
+    options = Options(
+        image=words.image,
+        env=read_env(words.env, words.env_file),
+        only=words.only,
+        before=words.before,
+        volumes=words.volume,
+        network=words.network,
+        timeout=words.timeout,
+        grace=words.grace,
+        host=words.host,
+        slow_path=words.slow_path,
+        max_size=words.max_size,
+        strict=words.strict,
+    )
+    for volume in options.volumes:
+        source, _, path = volume.partition(":")
+        if not (path or source).startswith("/"):
+            message = f"--volume {volume} has no path in the container."
+            raise UsageError(message, "--volume /data, or --volume ./data:/data")
+    for file in filter(None, (words.json, words.junit)):
+        # Before all of it is done.
+        try:
+            Path(file).open("a").close()
+        except OSError as error:
+            message = f"{file} cannot be written: {error.strerror}"
+            raise UsageError(message) from None
+    _check_installed()
+    from prodserver_conformance import running
+
+    return running.check(options, words.process, words.json, words.junit, _files())
+
+
+def _check_installed() -> None:
+    for module in ("pytest", "testcontainers"):
+        try:
+            import_module(module)
+        except ImportError:
+            message = f"{module} is not installed."
+            hint = 'python -m pip install "django-prodserver[conformance]"'
+            raise ProdserverError(message, f"Install it with: {hint}") from None

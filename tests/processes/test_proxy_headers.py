@@ -1,0 +1,135 @@
+"""ROOT_PATH and TRUSTED_PROXIES: the same on every server."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from typing import Any
+
+import pytest
+
+from django_prodserver.config.trusted_proxies import TrustedProxies, are_valid
+from tests import servers
+from tests.conftest import Starter
+from tests.harness import MANAGE, SCRIPT, Web, running
+
+SERVERS = (
+    "gunicorn",
+    "gunicorn-asgi",
+    "uvicorn",
+    "uvicorn-wsgi",
+    "granian-asgi",
+    "granian-wsgi",
+    "waitress",
+)
+SETTINGS = {"ROOT_URLCONF": "proj.logged"}
+FORWARDED = {
+    "X-Forwarded-For": "9.9.9.9, 203.0.113.7, 127.0.0.1",
+    "X-Forwarded-Proto": "https",
+    "X-Forwarded-Host": "shop.example",
+    "Forwarded": "for=9.9.9.9",
+}
+
+
+@pytest.mark.parametrize(
+    ("proxies", "forwarded_for", "client"),
+    [
+        (["10.0.0.0/8"], "203.0.113.7", "203.0.113.7"),
+        (["10.0.0.0/8"], "9.9.9.9, 203.0.113.7", "203.0.113.7"),
+        (["10.0.0.0/8"], "203.0.113.7, 10.1.1.1", "203.0.113.7"),
+        (["10.0.0.0/8"], "10.2.2.2, 10.1.1.1", "10.2.2.2"),
+        (["10.0.0.0/8"], "203.0.113.7:4711", "203.0.113.7"),
+        (["10.0.0.0/8"], "[2001:db8::7]:4711", "2001:db8::7"),
+        (["10.0.0.0/8"], "2001:db8::7", "2001:db8::7"),
+        (["10.0.0.0/8"], "9.9.9.9, unknown", "10.0.0.1"),
+        (["10.0.0.0/8"], "", "10.0.0.1"),
+        (["10.0.0.1"], "203.0.113.7\n", "203.0.113.7"),
+        (["10.0.0.0/8"], "<script>", "10.0.0.1"),
+        (["*"], "9.9.9.9, 203.0.113.7", "9.9.9.9"),
+        (["*"], "nonsense", "10.0.0.1"),
+    ],
+)
+def test_the_client_is_the_nearest_that_is_no_proxy(
+    proxies: list[str], forwarded_for: str, client: str
+) -> None:
+    assert TrustedProxies(proxies).client(forwarded_for, "10.0.0.1") == client
+
+
+@pytest.mark.parametrize(
+    ("proxies", "peer", "trusted"),
+    [
+        (["10.0.0.0/8"], "10.255.0.1", True),
+        (["10.0.0.0/8"], "11.0.0.1", False),
+        (["10.0.0.0/8"], "::ffff:10.0.0.1", True),
+        (["10.0.0.0/8"], "", True),
+        (["10.0.0.0/8"], "not an address", False),
+        (["10.1.2.3/8"], "10.0.0.1", True),
+        (["::1"], "::1", True),
+        (["*"], "203.0.113.7", True),
+    ],
+)
+def test_whose_word_counts(proxies: list[str], peer: str, trusted: bool) -> None:
+    assert TrustedProxies(proxies).has(peer) is trusted
+
+
+def test_what_is_no_network_is_told() -> None:
+    assert are_valid(["10.0.0.0/8", "::1", "*"])
+    assert not are_valid(["10.0.0.0/33"])
+    assert not are_valid(["proxy.example"])
+
+
+def entry(server: str, port: int, **keys: Any) -> dict[str, Any]:
+    name, _, kind = server.partition("-")
+    if (name, kind) == ("gunicorn", "asgi"):
+        return servers.config(name, port, {"worker-class": "asgi"}, **keys)
+    return servers.config(server, port, **keys)
+
+
+def ask(web: Web, path: str) -> dict[str, Any]:
+    url = f"http://127.0.0.1:{web.port}{path}"
+    request = urllib.request.Request(url, headers=FORWARDED)
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return dict(json.loads(answer.read()))
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("server", SERVERS)
+class TestServers:
+    def test_a_proxy_is_believed_and_may_leave_the_prefix(
+        self, start: Starter, port: int, server: str
+    ) -> None:
+        config = entry(
+            server, port, ROOT_PATH="/shop", TRUSTED_PROXIES=["127.0.0.0/8", "::1"]
+        )
+        web = start.web(config, port=port, via=SCRIPT, settings=SETTINGS)
+        expected = {
+            "scheme": "https",
+            "client": "203.0.113.7",
+            "path": "/shop/seen",
+            "path_info": "/seen",
+            "reverse": "/shop/seen",
+        }
+        for path in ("/shop/seen", "/seen"):
+            found = ask(web, path)
+            assert "HTTP_X_FORWARDED_HOST" in found.pop("forwarded")
+            assert found == expected
+        web.stop()
+        assert "GET /shop/seen 200" in web.output
+        assert "client=203.0.113.7" in web.output
+
+    def test_nobody_else_is(self, start: Starter, port: int, server: str) -> None:
+        """Natively too, as --dry-run prints it; not even with headers that pass."""
+        config = entry(server, port, TRUSTED_PROXIES=["10.0.0.0/8"])
+        env = start.environment({"web": config}, SETTINGS)
+        printed = running([*MANAGE, "web", "--dry-run"], env=env).stdout
+        web: Web = start.process(["sh", "-c", f"exec env {printed}"], env, kind=Web)
+        web.port = port
+        web.wait_until_ready()
+        assert ask(web, "/seen") == {
+            "scheme": "http",
+            "client": "127.0.0.1",
+            "path": "/seen",
+            "path_info": "/seen",
+            "reverse": "/seen",
+            "forwarded": [],
+        }

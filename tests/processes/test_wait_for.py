@@ -1,0 +1,258 @@
+"""``WAIT_FOR``, for real: nothing there, something there, and a stop meanwhile."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+
+from django_prodserver.config import wait_for
+from django_prodserver.exceptions import ConfigurationError
+from django_prodserver.process import retry
+from tests import harness
+from tests.conftest import Starter
+from tests.harness import MANAGE, MODULE, Running, Web, lines
+from tests.servers import BACKENDS, config
+
+CELERY = {"BACKEND": f"{BACKENDS}.celery.CeleryWorker", "APP": "proj.celery.app"}
+TASKS = {"BACKEND": f"{BACKENDS}.django_tasks.DjangoTasksWorker"}
+Q2 = {"BACKEND": f"{BACKENDS}.django_q2.DjangoQ2Worker"}
+RQ = {"settings": {"TASKS": {"default": {"BACKEND": "django_tasks_rq.RQBackend"}}}}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "database",
+        ["database", "migrations", "broker", "cache"],
+        ("tcp://db:5432",),
+        ["tcp://[::1]:80"],
+        [],
+    ],
+)
+def test_what_can_be_waited_for(value):
+    assert wait_for.is_right(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        5,
+        "databse",
+        [5],
+        {"database": True},
+        "tcp://db",
+        "tcp://:80",
+        "tcp://db:0",
+        "tcp://db:65536",
+        "tcp://db:http",
+        "tcp://user:password@db:80",
+        "tcp://db/path:80",
+        "http://db:80",
+    ],
+)
+def test_what_cannot(value):
+    assert not wait_for.is_right(value)
+
+
+def test_an_address_may_be_of_ipv6():
+    assert wait_for.address("tcp://[::1]:80") == ("::1", 80)
+    assert wait_for.address("database") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("", 300), ("0", 0), ("2.5", 2.5), (None, 300)]
+)
+def test_the_time_that_may_pass(text, seconds, monkeypatch):
+    monkeypatch.delenv(retry.VARIABLE, raising=False)
+    if text is not None:
+        monkeypatch.setenv(retry.VARIABLE, text)
+    assert retry.timeout() == seconds
+
+
+@pytest.mark.parametrize("text", ["x", "-1", "inf", "nan", "5 s"])
+def test_a_time_that_is_none(text, monkeypatch):
+    monkeypatch.setenv(retry.VARIABLE, text)
+    with pytest.raises(ConfigurationError, match=f"is '{text}' in the environment"):
+        retry.timeout()
+
+
+def test_a_reason_holds_no_password(settings, monkeypatch):
+    monkeypatch.setitem(settings.DATABASES["default"], "PASSWORD", "hunter2")
+    error = ConnectionError("no hunter2\n at redis://:topsecret@broker/0")
+    assert (
+        retry.describe_error(error)
+        == "ConnectionError: no *** at redis://:***@broker/0"
+    )
+
+
+def begin(start: Starter, entry: dict[str, Any], **env: Any) -> Running:
+    """Start a process, and do not wait for anything."""
+    via = env.pop("via", MANAGE)
+    started: Running = start.process(
+        [*via, "web"], start.environment({"web": entry}, **env), kind=Web
+    )
+    return started
+
+
+@pytest.fixture
+def silent() -> Iterator[int]:
+    """A port that takes connections, and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+@pytest.mark.process
+class TestWaiting:
+    def test_it_is_alive_and_not_ready_until_it_is_there(
+        self, start: Starter, port: int
+    ) -> None:
+        """And then it is warm, by the one start of Django that there was."""
+        other = harness.free_port()
+        entry = config("gunicorn-2", port, WAIT_FOR=f"tcp://127.0.0.1:{other}")
+        web = begin(start, entry, TEST_APPS='["proj.recorded.RecordedConfig"]')
+        web.says(f"waiting for tcp://127.0.0.1:{other} (0 s of 300): ConnectionRefused")
+        assert start.probe("--live").returncode == 0
+        ready = start.probe("--ready")
+        assert ready.returncode == 1
+        assert f"waiting for tcp://127.0.0.1:{other}" in ready.stdout
+        with socket.create_server(("127.0.0.1", other)):
+            assert isinstance(web, Web)
+            web.port = port
+            web.wait_until_ready()
+        assert f"tcp://127.0.0.1:{other} is there after" in web.output
+        assert lines(start.data / "ready") == [str(web.process.pid)]
+        web.until(lambda: start.probe("--ready").returncode == 0, "ready")
+        assert web.stop() == 0
+
+    def test_it_says_nothing_where_it_need_not_wait(
+        self, start: Starter, port: int, silent: int
+    ) -> None:
+        names = [f"tcp://127.0.0.1:{silent}", "database", "cache"]
+        entry = config("waitress", port, WAIT_FOR=names)
+        web = start.web(entry, port=port, via=MODULE)
+        assert "waiting" not in web.output
+        assert web.stop() == 0
+
+    def test_one_that_is_execd_waits_too(self, start: Starter, port: int) -> None:
+        other = harness.free_port()
+        entry = config(
+            "gunicorn", port, WAIT_FOR=[f"tcp://localhost:{other}"], PRELOAD=False
+        )
+        web = begin(start, entry)
+        web.says("waiting for tcp://localhost")
+        with socket.create_server(("127.0.0.1", other)):
+            assert isinstance(web, Web)
+            web.port = port
+            web.wait_until_ready()
+        assert web.stop() == 0
+
+    def test_migrations_are_waited_for_and_not_made(
+        self, start: Starter, port: int
+    ) -> None:
+        entry = config("waitress", port, WAIT_FOR=["database", "migrations"])
+        web = begin(start, entry)
+        web.says("waiting for migrations")
+        assert " not applied, the first is " in web.output
+        with closing(sqlite3.connect(start.data / "db.sqlite3")) as database:
+            assert database.execute("SELECT name FROM sqlite_master").fetchall() == []
+        start.migrate()
+        assert isinstance(web, Web)
+        web.port = port
+        web.wait_until_ready()
+        assert web.stop() == 0
+
+    def test_time_is_up(self, start: Starter, port: int) -> None:
+        other = harness.free_port()
+        entry = config("gunicorn", port, WAIT_FOR=[f"tcp://127.0.0.1:{other}"])
+        for via in (MANAGE, MODULE):
+            web = begin(start, entry, via=via, PRODSERVER_WAIT_TIMEOUT="1")
+            assert web.exits() == 69
+            message = f"tcp://127.0.0.1:{other} was not there within 1 s: "
+            assert f"{message}ConnectionRefusedError: " in web.output
+            assert "PRODSERVER_WAIT_TIMEOUT is how many seconds" in web.output
+            assert "Traceback" not in web.output
+
+    @pytest.mark.parametrize(
+        ("entry", "env"),
+        [
+            pytest.param(CELERY, {}, id="celery"),
+            pytest.param(config("waitress", 1, APP="proj.celery.app"), {}, id="web"),
+            pytest.param(Q2, {}, id="q2"),
+            pytest.param(TASKS, RQ, id="rq"),
+        ],
+    )
+    def test_a_broker_that_is_not_there(
+        self, start: Starter, entry: dict[str, Any], env: dict[str, Any]
+    ) -> None:
+        worker = begin(
+            start,
+            {**entry, "WAIT_FOR": "broker"},
+            PRODSERVER_WAIT_TIMEOUT="0",
+            TEST_REDIS_URL="redis://:hunter2@127.0.0.1:1/0",
+            **env,
+        )
+        assert worker.exits() == 69
+        assert "broker was not there within 0 s: " in worker.output
+        assert "Connection refused" in worker.output
+        assert "hunter2" not in worker.output
+
+    @pytest.mark.parametrize(
+        ("entry", "env", "ready"),
+        [
+            pytest.param(CELERY, {}, "celery@", id="celery"),
+            pytest.param(Q2, {}, "running.", id="q2"),
+            pytest.param(TASKS, RQ, "Listening on default", id="rq"),
+        ],
+    )
+    def test_a_broker_that_is_there(
+        self,
+        start: Starter,
+        redis_url: str,
+        entry: dict[str, Any],
+        env: dict[str, Any],
+        ready: str,
+    ) -> None:
+        entry = {**entry, "WAIT_FOR": "broker"}
+        worker = begin(start, entry, TEST_REDIS_URL=redis_url, **env)
+        worker.says(ready)
+        assert "waiting" not in worker.output
+
+    def test_a_server_that_never_answers_holds_up_nothing(
+        self, start: Starter, silent: int
+    ) -> None:
+        began = time.monotonic()
+        worker = begin(
+            start,
+            {**CELERY, "WAIT_FOR": "broker"},
+            PRODSERVER_WAIT_TIMEOUT="2",
+            TEST_REDIS_URL=f"redis://127.0.0.1:{silent}/0",
+        )
+        assert worker.exits(60) == 69
+        assert "broker was not there within 2 s: no answer within 5 s" in worker.output
+        assert time.monotonic() - began < 40
+
+    @pytest.mark.parametrize(
+        ("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)]
+    )
+    def test_a_stop_is_obeyed_at_once(
+        self, start: Starter, silent: int, signum: int, code: int
+    ) -> None:
+        """In the middle of a look, too."""
+        worker = begin(
+            start,
+            {**CELERY, "WAIT_FOR": ["database", "broker"]},
+            TEST_REDIS_URL=f"redis://127.0.0.1:{silent}/0",
+        )
+        worker.says("waiting for broker (")
+        signalled = time.monotonic()
+        assert worker.stop(signum) == code
+        assert time.monotonic() - signalled < 8
+        assert "Traceback" not in worker.output

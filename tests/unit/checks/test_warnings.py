@@ -1,0 +1,309 @@
+"""What is no fault, but worth a warning: keys, options, and what bites later."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, NamedTuple
+
+import pytest
+from django.core.checks import registry
+
+from django_prodserver.backends.introspection import readers
+from django_prodserver.checks import deployment, server_options
+from django_prodserver.checks import processes as process_checks
+from django_prodserver.checks.ids import WarningId
+from tests.installed import skip_without_servers
+from tests.servers import BACKENDS
+
+GUNICORN = f"{BACKENDS}.gunicorn.GunicornServer"
+UVICORN = f"{BACKENDS}.uvicorn.UvicornServer"
+GRANIAN = f"{BACKENDS}.granian.GranianWSGIServer"
+WAITRESS = f"{BACKENDS}.waitress.WaitressServer"
+CELERY = f"{BACKENDS}.celery.CeleryWorker"
+TASKS = f"{BACKENDS}.django_tasks.DjangoTasksWorker"
+Q2 = f"{BACKENDS}.django_q2.DjangoQ2Worker"
+WEB = "PRODUCTION_PROCESSES['web']"
+PROXIED = ("HTTP_X_FORWARDED_PROTO", "https")
+POOL = {"ENGINE": "django.db.backends.postgresql", "OPTIONS": {"pool": True}}
+
+
+@pytest.fixture(autouse=True)
+def _bare_environment(monkeypatch):
+    for name in ("PORT", "PRODSERVER_HOST", "WEB_CONCURRENCY", "FORWARDED_ALLOW_IPS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(deployment, "in_container", lambda: False)
+
+
+class Case(NamedTuple):
+    """The entry "web", and what is said of it."""
+
+    entry: dict[str, Any]
+    caution: WarningId
+    message: str
+    hint: str = ""
+    #: Other settings that it takes.
+    more: dict[str, Any] = {}
+
+
+def options(backend: str, hint: str, name: str, **args: Any) -> Case:
+    message = f"{WEB}['ARGS']: {name} is not an option of "
+    entry = {"BACKEND": backend, "APP": "proj.celery.app", "ARGS": args}
+    return Case(entry, WarningId.UNKNOWN_OPTION, message, hint)
+
+
+def value(backend: str, hint: str, name: str, given: Any) -> Case:
+    message = f"{WEB}['ARGS'][{name!r}] is {str(given)!r}, which "
+    entry = {"BACKEND": backend, "APP": "proj.celery.app", "ARGS": {name: given}}
+    return Case(entry, WarningId.WRONG_VALUE, message, hint)
+
+
+CASES = {
+    "useless": Case(
+        {"BACKEND": WAITRESS, "WORKERS": 3},
+        WarningId.USELESS_KEY,
+        f"{WEB}: WORKERS does nothing here: waitress is one process; use THREADS.",
+    ),
+    "gunicorn": options(
+        GUNICORN, "Did you mean 'access-logfile'?", "'accesslogg'", accesslogg="-"
+    ),
+    "uvicorn": options(
+        UVICORN, "Did you mean 'log-level'?", "'log-levle'", **{"log-levle": "info"}
+    ),
+    "granian": options(
+        GRANIAN, "Did you mean 'blocking-threads'?", "'blocking-thread'"
+    )._replace(entry={"BACKEND": GRANIAN, "ARGS": ["--blocking-thread", "3"]}),
+    "waitress": options(
+        WAITRESS, "Did you mean 'threads'?", "'threds'", threds=["1", "2"]
+    ),
+    "celery": options(
+        CELERY, "Did you mean 'concurrency'?", "'concurency'", concurency=3
+    ),
+    "db_worker": options(TASKS, "Did you mean 'interval'?", "'intervall'", intervall=3),
+    "q2": options(Q2, "Did you mean 'name'?", "'nam'", nam="a"),
+    "like-nothing": options(UVICORN, "Look at its --help.", "'zzz'", zzz=1),
+    "gunicorn-number": value(GUNICORN, "Write a whole number.", "w", "four"),
+    "gunicorn-negative": value(
+        GUNICORN, "Write a whole number from 0.", "max-requests", -1
+    ),
+    "gunicorn-class": value(
+        GUNICORN, "Write one of 'sync', ", "worker-class", "gthreads"
+    ),
+    "uvicorn-number": value(UVICORN, "Write a whole number.", "port", "x"),
+    "uvicorn-list": value(UVICORN, "Write a number.", "reload-delay", "soon"),
+    "granian-range": value(GRANIAN, "Write a whole number.", "workers", "x"),
+    "waitress-number": value(WAITRESS, "Write a whole number.", "threads", "many"),
+    "celery-choice": value(CELERY, "Write one of 'prefork', ", "pool", "threadz"),
+    "celery-number": value(CELERY, "Write a number.", "time-limit", "x"),
+    "db_worker-alias": value(TASKS, "It says: ", "backend", "nope"),
+}
+DEPLOY = {
+    "debug": Case({}, WarningId.DEBUG, "DEBUG is on", more={"DEBUG": True}),
+    "hosts": Case({}, WarningId.ALLOWED_HOSTS, "", more={"ALLOWED_HOSTS": []}),
+    "reload": Case(
+        {"ARGS": {"reload": True}}, WarningId.DEVELOPMENT_OPTION, f"{WEB} has"
+    ),
+    "tracebacks": Case(
+        {"BACKEND": WAITRESS, "ARGS": {"expose_tracebacks": True}},
+        WarningId.DEVELOPMENT_OPTION,
+        f"{WEB} has --expose-tracebacks",
+    ),
+    "debugger": Case(
+        {"PREFIX": ["python", "-m", "debugpy"]},
+        WarningId.DEVELOPMENT_OPTION,
+        f"{WEB} has",
+    ),
+    "one": Case(
+        {"TIMEOUT": 120, "ARGS": {"worker-class": "sync"}},
+        WarningId.ONE_AT_A_TIME,
+        f"{WEB} answers one request at a time",
+    ),
+    "one-thread": Case(
+        {"BACKEND": GRANIAN, "THREADS": 1}, WarningId.ONE_AT_A_TIME, f"{WEB} answers"
+    ),
+    "pool": Case(
+        {"THREADS": 8},
+        WarningId.POOL_TOO_SMALL,
+        f"{WEB} has 8 threads a process, and DATABASES['default'] a pool of 4",
+        'Write OPTIONS = {"pool": {"max_size": 8}}.',
+        {"DATABASES": {"default": POOL}},
+    ),
+    "pool-celery": Case(
+        {"BACKEND": CELERY, "CONCURRENCY": 9, "ARGS": {"pool": "threads"}},
+        WarningId.POOL_TOO_SMALL,
+        f"{WEB} has 9 threads",
+        more={"DATABASES": {"default": POOL}},
+    ),
+    "anyone": Case(
+        {"ARGS": {"forwarded-allow-ips": "*"}},
+        WarningId.TRUSTS_ANYONE,
+        f"{WEB} believes",
+    ),
+    "anyone-waitress": Case(
+        {"BACKEND": WAITRESS, "ARGS": {"trusted-proxy": "*"}},
+        WarningId.TRUSTS_ANYONE,
+        "",
+    ),
+    "deleted": Case(
+        {"BACKEND": WAITRESS},
+        WarningId.HEADER_DELETED,
+        f"{WEB}: waitress deletes the header of SECURE_PROXY_SSL_HEADER",
+        more={"SECURE_PROXY_SSL_HEADER": PROXIED},
+    ),
+    "loggers": Case(
+        {}, WarningId.LOGGERS_DISABLED, "", more={"LOGGING": {"version": 1}}
+    ),
+    "sqlite": Case({}, WarningId.SQLITE, "DATABASES['default'] is SQLite"),
+    "q2-timeout": Case(
+        {"BACKEND": Q2},
+        WarningId.Q2_RETRY,
+        f"{WEB}: Q_CLUSTER has the timeout 90 and retry 60.",
+        more={"Q_CLUSTER": {"timeout": 90, "retry": 60}},
+    ),
+    "q2-no-timeout": Case(
+        {"BACKEND": Q2}, WarningId.Q2_RETRY, "", more={"Q_CLUSTER": {"retry": 60}}
+    ),
+    "q2-queue": Case(
+        {"BACKEND": Q2},
+        WarningId.Q2_QUEUE_LIMIT,
+        f"{WEB}: Q_CLUSTER has the queue_limit 50, for 2 workers.",
+        more={"Q_CLUSTER": {"workers": 2, "queue_limit": 50, "timeout": 9}},
+    ),
+}
+#: What is as it should be, and another thing than what is warned of.
+FINE: dict[str, dict[str, Any]] = {
+    "threads": {"TIMEOUT": 120},
+    "workers": {"TIMEOUT": 120, "WORKERS": 2, "ARGS": {"worker-class": "sync"}},
+    "trusts-one": {"ARGS": {"forwarded-allow-ips": "10.0.0.1"}},
+    "public": {"BIND": "0.0.0.0:8000"},
+    "waitress-trusts": {"BACKEND": WAITRESS, "ARGS": {"trusted-proxy": "10.0.0.1"}},
+    "waitress-keeps": {
+        "BACKEND": WAITRESS,
+        "ARGS": {"clear-untrusted-proxy-headers": False},
+    },
+    "asgi": {"BACKEND": UVICORN, "WORKERS": 1},
+    "known": {"ARGS": {"w": 2, "accesslog": "-", "umask": "0o22", "reload": False}},
+}
+
+
+@pytest.fixture
+def configured(settings, monkeypatch):
+    def configure(entry, **more):
+        entry = {"BACKEND": GUNICORN, "APP": "proj.celery.app", **entry}
+        settings.PRODUCTION_PROCESSES = {"web": entry}
+        skip_without_servers(settings.PRODUCTION_PROCESSES)
+        for name, value in more.items():
+            if name == "DATABASES":  # Django warns of those that replace it
+                monkeypatch.setitem(settings.DATABASES, "default", value["default"])
+            else:
+                setattr(settings, name, value)
+
+    return configure
+
+
+def said(found, case):
+    assert [message.id for message in found] == [case.caution], found
+    assert found[0].msg.startswith(case.message), found[0].msg
+    assert (found[0].hint or "").startswith(case.hint), found[0].hint
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
+def test_a_key_or_an_option_that_is_not_right(case, configured):
+    configured(case.entry)
+    said(process_checks.check_processes(), case)
+
+
+@pytest.mark.parametrize("case", DEPLOY.values(), ids=list(DEPLOY))
+def test_what_bites_in_production(case, configured):
+    configured(case.entry, **case.more)
+    found = process_checks.check_deployment()
+    if case.caution is not WarningId.SQLITE:  # which the tests run on
+        found = [message for message in found if message.id != WarningId.SQLITE]
+    said(found, case)
+    assert case.caution in (WarningId.LOGGERS_DISABLED,) or found[0].hint
+
+
+@pytest.mark.parametrize("entry", FINE.values(), ids=list(FINE))
+def test_what_is_fine_is_not_warned_of(entry, configured):
+    configured(entry, SECURE_PROXY_SSL_HEADER=PROXIED)
+    assert process_checks.check_processes() == []
+    assert [message.id for message in process_checks.check_deployment()] == [
+        WarningId.SQLITE
+    ]
+
+
+def test_the_entry_of_tasks_is_no_option_of_rqs_worker(configured):
+    backend = "django_prodserver.backends.django_tasks.DjangoTasksWorker"
+    configured(
+        {"BACKEND": backend, "ARGS": {"backend": "reports"}},
+        TASKS={"reports": {"BACKEND": "django_tasks_rq.RQBackend"}},
+    )
+    assert process_checks.check_processes() == []
+
+
+def test_a_loopback_address_in_a_container(configured, monkeypatch):
+    monkeypatch.setattr(deployment, "in_container", lambda: True)
+    configured({})
+    found = [m for m in process_checks.check_deployment() if m.id != WarningId.SQLITE]
+    hint = 'Write "BIND": "0.0.0.0:8000"'
+    message = f"{WEB} listens on tcp://127.0.0.1:8000, which nothing outside"
+    said(found, Case({}, WarningId.ADDRESS, message, hint))
+    monkeypatch.setenv("PRODSERVER_HOST", "0.0.0.0")
+    assert [m.id for m in process_checks.check_deployment()] == [WarningId.SQLITE]
+
+
+@pytest.mark.parametrize("file", [".dockerenv", "run/.containerenv"])
+def test_a_container_is_known_by_its_file(file, tmp_path, monkeypatch):
+    monkeypatch.undo()
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    assert not deployment.in_container(tmp_path)
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).touch()
+    assert deployment.in_container(tmp_path)
+
+
+def test_every_caution_has_a_case():
+    cases = [*CASES.values(), *DEPLOY.values()]
+    # Those of the middleware are in unit/checks/test_processes.py.
+    elsewhere = {
+        WarningId.ADDRESS,
+        WarningId.NO_MIDDLEWARE,
+        WarningId.MIDDLEWARE_NOT_FIRST,
+    }
+    assert {case.caution for case in cases} == set(WarningId) - elsewhere
+
+
+def test_the_ids_are_unique():
+    assert len(set(WarningId)) == len(WarningId.__members__)
+
+
+def test_the_checks_are_registered():
+    everything: list[Any] = registry.registry.get_checks(include_deployment_checks=True)
+    always: list[Any] = registry.registry.get_checks()
+    name = process_checks.check_deployment.__name__
+    assert name in {check.__name__ for check in everything}
+    assert name not in {check.__name__ for check in always}
+
+
+@pytest.mark.parametrize("server", readers.READERS)
+def test_a_reader_that_fails_says_nothing(server, configured, monkeypatch):
+    """A new release may keep its options in another way."""
+
+    def fail():
+        raise AttributeError("no such thing any more")
+
+    server_options._installed.cache_clear()
+    monkeypatch.setitem(readers.READERS, server, fail)
+    assert list(server_options.findings(server, {"nosuchoption": 1})) == []
+
+
+def test_a_server_that_is_not_installed_is_a_fault_and_no_caution(
+    configured, monkeypatch
+):
+    server_options._installed.cache_clear()
+    configured({"ARGS": {"nosuch": 1}})
+    for name in [name for name in sys.modules if name.partition(".")[0] == "gunicorn"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "gunicorn", None)
+    assert [message.id for message in process_checks.check_processes()] == [
+        "prodserver.E008"
+    ]
