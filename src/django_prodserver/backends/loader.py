@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 import pkgutil
 from collections.abc import Iterator
@@ -13,12 +12,17 @@ from django_prodserver.backends.base import Backend, BaseServerBackend, CommandB
 from django_prodserver.config import processes
 from django_prodserver.config.argv import ArgumentError
 from django_prodserver.config.keys import KEYS
-from django_prodserver.config.processes import Process, did_you_mean
+from django_prodserver.config.processes import Process
 from django_prodserver.exceptions import ConfigurationError, Fault
 from django_prodserver.health import heartbeat
 from django_prodserver.logs.config import log
 from django_prodserver.process import retry
-from django_prodserver.text import safe_repr
+from django_prodserver.text import (
+    did_you_mean,
+    is_dotted_path,
+    is_missing,
+    safe_repr,
+)
 
 _MISSING = object()
 #: The development servers of django-prodserver 3, in "dev" or without it.
@@ -53,7 +57,7 @@ def backend_class(process: Process) -> type[BaseServerBackend]:
         ConfigurationError: There is none, for that reason.
     """
     path = process.config.get("BACKEND")
-    if not isinstance(path, str) or not _is_dotted(path):
+    if not isinstance(path, str) or not is_dotted_path(path):
         said = (
             "has no BACKEND" if path is None else f"has the BACKEND {safe_repr(path)}"
         )
@@ -144,22 +148,22 @@ def install_own_heartbeat() -> None:
 
     Twice does no harm: a warm start sets up Django, and so does an exec'd command.
     """
-    heart = heartbeat.own()
-    if not heart or heart.joined:
+    writer = heartbeat.current_writer()
+    if not writer or writer.installed:
         return
     try:
-        backend = load(processes.entry(heart.name))
+        backend = load(processes.entry(writer.name))
         if isinstance(backend, CommandBackend):
             install_shutdown_deadline(backend)
         if isinstance(backend, CommandBackend) and backend.heartbeat_max_age(
             backend.args
         ):
             backend.install_heartbeat()
-            heart.joined = True
+            writer.installed = True
     except Exception as error:
         # The worker works without.
         reason = f"{type(error).__name__}: {error}"
-        heart.beat("silent", f"its loop cannot be joined: {reason}")
+        writer.beat("silent", f"its loop cannot be joined: {reason}")
 
 
 def install_shutdown_deadline(backend: CommandBackend) -> None:
@@ -194,18 +198,8 @@ def did_you_mean_backend(path: str) -> str:
         return 'Name a server, and run "manage.py devserver": that one, reloading.'
     known = known_backends()
     by_name = {path.rpartition(".")[2]: path for path in known}
-    for word, paths in (
-        (path, dict(zip(known, known, strict=True))),
-        (path.rpartition(".")[2], by_name),
-    ):
-        if near := difflib.get_close_matches(word[:200], paths, 1):
-            return f"Did you mean {paths[near[0]]!r}?"
-    return ""
-
-
-def _is_dotted(path: str) -> bool:
-    parts = path.split(".")
-    return len(parts) > 1 and all(part.isidentifier() for part in parts)
+    name = path.rpartition(".")[2]
+    return did_you_mean(path, known) or did_you_mean(name, by_name, by_name)
 
 
 def _class(process: Process, path: str) -> type[BaseServerBackend]:
@@ -213,8 +207,8 @@ def _class(process: Process, path: str) -> type[BaseServerBackend]:
     try:
         module = import_module(module_path)
     except ModuleNotFoundError as error:
-        if not error.name or not f"{module_path}.".startswith(f"{error.name}."):
-            raise  # the module is there, and fails on an import of its own
+        if not is_missing(module_path, error.name):
+            raise
         problem = f"no module {safe_repr(error.name)}"
     else:
         problem = f"{module_path} has no {safe_repr(name)}"

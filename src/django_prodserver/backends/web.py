@@ -21,7 +21,7 @@ from django_prodserver.logs import config
 from django_prodserver.logs.options import NATIVE, OFF, ON
 from django_prodserver.middleware import proxy_headers
 from django_prodserver.process import preload
-from django_prodserver.text import safe_repr
+from django_prodserver.text import is_dotted_path, safe_repr
 
 Interface = Literal["wsgi", "asgi"]
 
@@ -173,7 +173,7 @@ class WebBackend(CommandBackend):
             message = f"{setting} is not set, and {type(self).__name__} serves it."
             raise self._no_application(setting, message)
         module, _, attribute = str(dotted).rpartition(".")
-        if not module or not all(p.isidentifier() for p in str(dotted).split(".")):
+        if not is_dotted_path(str(dotted)):
             message = f"{setting} is {dotted!r}, which is no dotted path."
             raise self._no_application(setting, message)
         return self.target or f"{module}:{attribute}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
@@ -10,7 +9,7 @@ from importlib.metadata import version
 from django_prodserver.backends.introspection import option_table, readers, values
 from django_prodserver.checks.ids import Finding, WarningId
 from django_prodserver.config.argv import ArgumentError, OptionTable, groups, render
-from django_prodserver.text import safe_repr
+from django_prodserver.text import did_you_mean, safe_repr
 
 
 def findings(server: str, args: object, join: str = ",") -> Iterator[Finding]:
@@ -82,5 +81,4 @@ def _near(name: str, installed: OptionTable) -> str:
         for spelling in (option.name, *option.spellings)
         if len(spelling) > 1
     }
-    near = difflib.get_close_matches(name[:200].replace("_", "-"), spellings, 1)
-    return f"Did you mean {spellings[near[0]]!r}?" if near else ""
+    return did_you_mean(name.replace("_", "-"), spellings, spellings)

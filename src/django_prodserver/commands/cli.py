@@ -24,6 +24,7 @@ from django_prodserver.launch import launcher
 from django_prodserver.launch.launcher import Plan
 from django_prodserver.logs import config
 from django_prodserver.process import termination_log
+from django_prodserver.text import is_missing
 
 USAGE = "%(prog)s [options] [NAME] [the server's own options] [-- more of them]"
 EPILOG = (
@@ -240,8 +241,8 @@ def _load_settings() -> None:
     try:
         settings.INSTALLED_APPS  # noqa: B018  # the first access imports them
     except ModuleNotFoundError as error:
-        if not error.name or not f"{name}.".startswith(f"{error.name}."):
-            raise  # the settings are there, and fail on an import of their own
+        if not is_missing(name, error.name):
+            raise
         message = f"The settings {name!r} are not there: no module {error.name!r}."
         hint = f"Run it in the project's folder; this is {os.getcwd()}."  # noqa: PTH109
         raise ConfigurationError(Fault.NO_SETTINGS, message, hint) from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,7 +13,7 @@ from django.conf import settings
 from django_prodserver.config import wait_for
 from django_prodserver.config.argv import fits
 from django_prodserver.exceptions import ConfigurationError, Fault, UnknownProcess
-from django_prodserver.text import safe_repr
+from django_prodserver.text import did_you_mean, safe_repr
 
 EXAMPLE = (
     'PRODUCTION_PROCESSES = {"web": {"BACKEND": '
@@ -152,13 +151,6 @@ def process(name: str | None = None) -> Process:
         message = f"No process named {safe_repr(chosen)}{origin}."
         raise UnknownProcess(message, hint)
     return entry(chosen)
-
-
-def did_you_mean(word: str, words: Iterable[str]) -> str:
-    """Return "Did you mean 'web'?", or nothing where no word is near."""
-    # Of megabytes all would be compared, and nothing is near them.
-    near = difflib.get_close_matches(word[:200], list(words), 1)
-    return f"Did you mean {near[0]!r}?" if near else ""
 
 
 def _what(value: object) -> str:

@@ -14,9 +14,8 @@ from typing import Any
 
 from django.conf import settings
 
-from django_prodserver.config.processes import did_you_mean
 from django_prodserver.exceptions import ConfigurationError, Fault
-from django_prodserver.text import safe_repr
+from django_prodserver.text import did_you_mean, is_dotted_path, safe_repr
 
 MIDDLEWARE = "django_prodserver.health.middleware.HealthMiddleware"
 #: The checks that have a name, each with the setting that its aliases are of.
@@ -113,8 +112,7 @@ def _fault_of(check: str) -> ConfigurationError | None:
         message = f"['CHECKS'] has {safe_repr(check)}, and {NAMED[name]} no {alias!r}."
         guess = did_you_mean(alias, known)
         return fault(message, f"{guess} It has {', '.join(known) or 'none'}.".strip())
-    parts = check.split(".")
-    if len(parts) > 1 and all(part.isidentifier() for part in parts):
+    if is_dotted_path(check):
         return None
     hint = f"{did_you_mean(name, NAMED)} Write {', '.join(NAMED)}, or a dotted path."
     return fault(f"['CHECKS'] has {safe_repr(check)}.", hint.strip())

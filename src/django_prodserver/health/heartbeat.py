@@ -1,11 +1,11 @@
 """
-The heartbeat: one line, ``NAME.heartbeat`` beside the state, that says how it is.
+The heartbeat: one line in ``NAME.heartbeat``, beside the state file.
 
-The process's own main loop writes it and nobody else, so that a loop that hangs
-shows. It is overwritten where it is, which takes no room on a device that is full;
-and it is there twice, so that a reader sees when it is just being written. Its time
-is of the clock that nobody can set, and it names the process that wrote it: what an
-earlier one left, or another container's, is not believed.
+Only the process's own main loop writes it, so that a loop that hangs shows. The
+file is overwritten in place, which needs no space on a full device. It contains the
+line twice, so that a reader notices when it is just being written. Its time is from
+the monotonic clock, which nobody can set, and it names the process that wrote it, so
+that the heartbeat of an earlier process or of another container does not count.
 """
 
 # ruff: noqa: PTH108
@@ -15,8 +15,8 @@ import time
 
 CONDITIONS = ("starting", "ready", "busy", "draining", "silent")
 _HALF = 512
-# A loop may call as often as it likes.
-_OFTEN = 0.5
+# Seconds between two writes of the same: a loop may call as often as it likes.
+_INTERVAL = 0.5
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,92 +25,107 @@ if TYPE_CHECKING:
 
 def beat(condition: str, detail: str = "") -> None:
     """
-    Say how this process is; never raises, and takes some microseconds.
+    Record how this process is doing. Never raises, and takes some microseconds.
 
-    Nothing happens in a process that our launcher did not start, nor in a child of
-    one that it did.
+    Does nothing in a process that our launcher did not start, nor in a child of one
+    that it did.
 
     Args:
-        condition: ``starting``: not at work yet, or not now (no broker), and alive
-            as long as the process is. ``ready``: at work, and back here within the
-            age that counts. ``busy``: at work on what this loop waits for, however
-            long that takes. ``draining``: told to stop; nothing else counts after
-            it. ``silent``: no heartbeat is to come.
-        detail: What it waits for, or why; one line for people. Of a web process,
-            "starting" counts only while it says one.
+        condition: ``starting``: not at work yet, or not now (no broker); live as
+            long as the process is. ``ready``: at work, and back here within the
+            maximum age. ``busy``: at work on something that this loop waits for,
+            however long it takes. ``draining``: asked to stop; nothing else counts
+            after it. ``silent``: no heartbeat will come.
+        detail: What it waits for, or why; one line for people. For a web process,
+            "starting" counts only with a detail.
     """
-    if heart := own():
-        heart.beat(condition, detail)
+    if writer := current_writer():
+        writer.beat(condition, detail)
 
 
-def own() -> "Heart | None":
-    """Return this process's, to hand to the child that does its work."""
-    # Not at the top: the probe runs this as a file, without the package.
-    from django_prodserver.health import state
-
-    global _known
-    pid, file = os.getpid(), os.environ.get(state.VARIABLE, "")
-    if _known[:2] != (pid, file):
-        found = state.read(file)
-        is_ours = found and found.pid == pid and found.is_there()
-        _known = pid, file, Heart(found) if found and is_ours else None
-    return _known[2]
+def current_writer() -> "HeartbeatWriter | None":
+    """Return this process's writer, to pass to the child that does its work."""
+    return _current.writer()
 
 
-class Heart:
-    """The heartbeat of one process, which can be written by another."""
+class HeartbeatWriter:
+    """Writes the heartbeat of one process; a child of it may do so too."""
 
     def __init__(self, state: "State") -> None:
         self.name = state.name
-        #: Whether the loop is one that beats.
-        self.joined = False
-        self._file = f"{state.folder}/{state.name}.heartbeat"
+        #: Whether the process's main loop has been made to call it.
+        self.installed = False
+        self._file = f"{state.directory}/{state.name}.heartbeat"
         self._owner = state.identity()
         self._last = ("", "", 0.0)
         self._draining = False
 
     def beat(self, condition: str, detail: str = "") -> None:
+        """Write a line; see the function of the same name."""
         if condition == "draining":
             self._draining = True
         now = time.monotonic()
-        if (condition, detail) == self._last[:2] and now - self._last[2] < _OFTEN:
+        if (condition, detail) == self._last[:2] and now - self._last[2] < _INTERVAL:
             return
         self._last = condition, detail, now
         if self._draining and condition != "draining":
             return
         self._write(f"{now:.3f}", condition, detail)
-        # SIGTERM can come in the middle of it, and its handler is over by now.
+        # SIGTERM may have arrived during the write, and its handler has returned.
         if self._draining and condition != "draining":
             self._write(f"{now:.3f}", "draining", "")
 
     def _write(self, now: str, condition: str, detail: str) -> None:
         text = f"{now} {condition} {self._owner} {' '.join(detail.split())}"
         half = text.encode(errors="replace")[: _HALF - 1].ljust(_HALF - 1) + b"\n"
-        line = half * 2
+        content = half * 2
         for _ in range(2):
             try:
                 flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
-                opened = os.open(self._file, flags, 0o600)
+                descriptor = os.open(self._file, flags, 0o600)
                 try:
-                    os.write(opened, line)
+                    os.write(descriptor, content)
                 finally:
-                    os.close(opened)
+                    os.close(descriptor)
                 return
             except OSError:
                 pass
             try:
                 os.unlink(self._file)  # another user's, or a link
             except OSError:
-                return  # the folder is gone, or read-only: nobody is told
+                return  # the directory is gone or read-only: the probe will notice
 
 
-class Beat:
+class _Current:
+    """The writer of the process it is called in: a forked child has none."""
+
+    def __init__(self) -> None:
+        self._key = (0, "")
+        self._writer: HeartbeatWriter | None = None
+
+    def writer(self) -> HeartbeatWriter | None:
+        # Not at the top: the probe runs this as a file, without the package.
+        from django_prodserver.health import state
+
+        pid, file = os.getpid(), os.environ.get(state.VARIABLE, "")
+        if self._key != (pid, file):
+            found = state.read(file)
+            is_own = found and found.pid == pid and found.exists()
+            self._writer = HeartbeatWriter(found) if found and is_own else None
+            self._key = pid, file
+        return self._writer
+
+
+_current = _Current()
+
+
+class Heartbeat:
     """
-    One line as it was read.
+    A heartbeat that was read.
 
     Attributes:
         condition: One of ``CONDITIONS``.
-        detail: Words for people; "" for none.
+        detail: A line for people; "" for none.
         age: Seconds since it was written.
     """
 
@@ -120,35 +135,34 @@ class Beat:
         self.age = age
 
 
-def can_be_written(state: "State") -> bool:
+def is_writable(state: "State") -> bool:
     """
-    Return whether the next one can be; a device may have become read-only.
+    Return whether the next heartbeat can be written: a device may turn read-only.
 
-    It is asked by one who may read it: root, or the user whose process it is.
+    Call it as a user who can read the heartbeat: root, or the process's own.
     """
-    return os.access(f"{state.folder}/{state.name}.heartbeat", os.W_OK)
+    return os.access(f"{state.directory}/{state.name}.heartbeat", os.W_OK)
 
 
-def read(state: "State") -> Beat | None:
-    """Return the heartbeat of that process; None if there is none to believe."""
+def read(state: "State") -> Heartbeat | None:
+    """Return the heartbeat of a process; None if absent or not to be trusted."""
     for _ in range(5):
-        content = state.beside("heartbeat")
+        content = state.read_sibling("heartbeat")
         if not content:
             return None
         half = content[: len(content) // 2]
         if half * 2 == content:
             text = half.decode(errors="replace").rstrip("\n")
-            began, condition, owner, detail = (text.split(" ", 3) + [""] * 3)[:4]
+            written, condition, owner, detail = (text.split(" ", 3) + [""] * 3)[:4]
             try:
-                age = time.monotonic() - float(began)
+                age = time.monotonic() - float(written)
             except ValueError:
                 return None
             if owner != state.identity() or condition not in CONDITIONS:
                 return None
-            # Written with three digits, so it may be a little later than now.
-            return Beat(condition, detail.strip(), max(age, 0.0)) if age > -1 else None
-        time.sleep(0.001)  # it is being written
+            # The time is rounded to milliseconds, so it may be slightly ahead of now.
+            if age > -1:
+                return Heartbeat(condition, detail.strip(), max(age, 0.0))
+            return None
+        time.sleep(0.001)  # it is just being written
     return None
-
-
-_known: tuple[int, str, Heart | None] = (0, "", None)

@@ -1,25 +1,26 @@
 """
-``prodserver-probe``: is the process of this container ready, is it alive?
+``prodserver-probe``: check whether the process in this container is ready, or live.
 
-Exits 0 for yes, 1 for no and 2 if it cannot tell, with one line that says why.
-It costs little more than the start of Python: it imports only what that is made
-of (``socket`` alone doubles it), and runs as ``python -I -S probe.py`` too.
+Exits with 0 for yes, 1 for no and 2 for unknown, and prints one line with the
+reason. It costs little more than the start of Python: it imports almost nothing that
+Python has not loaded by then (``socket`` alone would double the cost), and also runs
+as ``python -I -S probe.py``.
 
-A web process is ready when it answers a request in time with a status below 500:
-a redirect, a 401 and a 404 are the application's own word. A 400 is about the
-request, by its Host as a rule, and says nothing of others: it cannot tell.
+A web process is ready when it answers a request in time with a status below 500: a
+redirect, a 401 and a 404 are valid answers of the application. A 400 is about this
+request, usually about its Host header, and tells nothing about others: unknown.
 
-It is alive when it is the process that was started, is not stopped, and listens.
-An answer is not waited for, not even of ``HealthMiddleware``: a server with more
-requests than it can serve would be restarted for having them. One that hangs is
-alive, and not ready.
+It is live when it is the process that was started, is not stopped, and listens. The
+probe does not wait for an answer, not even one from ``HealthMiddleware``: a server
+with more requests than it can serve would be restarted for being busy. A server that
+hangs is live, and not ready.
 
-``--drain`` is for before a stop: from then on the process is not ready, it serves
-on, and the command ends after that many seconds. What only now learns of it, a
-proxy or a Service, has that time to look elsewhere.
+``--drain`` prepares a stop: from then on the process is not ready but keeps serving,
+and the command returns after that many seconds. That gives a proxy or a Service time
+to send new requests elsewhere.
 """
 
-# pathlib and contextlib would take longer to import than all of this.
+# pathlib and contextlib take longer to import than everything else here.
 # ruff: noqa: PTH100, PTH120, SIM105
 
 import os
@@ -34,7 +35,7 @@ except ImportError:
 if __package__:
     from django_prodserver.health import heartbeat
     from django_prodserver.health import state as states
-else:  # run as a file, by a Python that need not see the package
+else:  # run as a file, by a Python that may not have the package
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
     import heartbeat  # type: ignore[import-not-found, no-redef]
     import state as states  # type: ignore[import-not-found, no-redef]
@@ -42,7 +43,7 @@ else:  # run as a file, by a Python that need not see the package
     del sys.path[0]
 
 YES, NO, UNKNOWN = range(3)
-#: What it exits with.
+#: The exit codes, with their meanings.
 EXIT_CODES = {
     YES: "It is ready; with --live, alive.",
     NO: "It is not.",
@@ -52,21 +53,21 @@ USAGE = (
     "usage: prodserver-probe [--live|--ready|--drain SECONDS]"
     " [--timeout SECONDS] [--json] [NAME]"
 )
-# Where to ask what is bound to everything.
+# Where to connect to a server that listens on every interface.
 _ANY = "0.0.0.0"  # noqa: S104
 _LOOPBACK = {"": "127.0.0.1", "*": "127.0.0.1", _ANY: "127.0.0.1", "::": "::1"}
-_MUCH = 65536
-_DAY = 86400
+_MAX_SIZE = 65536  # bytes to read of an answer
+_MAX_SECONDS = 86400
 
 
 class Options:
-    """What the command line says."""
+    """The parsed command line."""
 
     live = False
     json = False
     help = False
     timeout = 1.0
-    #: Seconds to serve on; None if it is a question that is asked.
+    #: Seconds to wait after marking the process as draining; None to only ask.
     drain: float | None = None
     name = ""
 
@@ -92,8 +93,8 @@ class Options:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print the answer; return what to exit with."""
-    began = time.monotonic()
+    """Print the answer; return the exit code."""
+    started = time.monotonic()
     try:
         options = Options(sys.argv[1:] if argv is None else argv)
     except ValueError as error:
@@ -106,20 +107,20 @@ def main(argv: list[str] | None = None) -> int:
     try:
         state, reason = states.find(options.name)
         if options.drain is not None:
-            _end_quietly()
+            _die_of_sigint()
             code, line = _drain(state, reason)
         elif state:
             code, line = answer(state, options)
         else:
             code, line = UNKNOWN, reason
     except Exception as error:
-        # A traceback would exit with 1, and that is an answer.
+        # A traceback would exit with 1, which means no.
         code, line = UNKNOWN, f"{type(error).__name__}: {error}"
     if code == UNKNOWN:
         verb = "tell" if options.drain is None else "mark it as draining"
         line = f"cannot {verb}: {line}"
     if options.json:
-        line = _as_json(options, state, code, line, time.monotonic() - began)
+        line = _as_json(options, state, code, line, time.monotonic() - started)
     _print(line)
     if options.drain and code != NO:
         time.sleep(options.drain)
@@ -127,57 +128,58 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def answer(state: states.State, options: Options) -> tuple[int, str]:
-    """Return the answer for that process, and the reason."""
+    """Return the answer for a process, as an exit code and the line with the reason."""
     name = state.name
     condition = state.condition()
-    if absent := _absence(state, condition):
-        return absent
+    if answer_if_absent := _absence(state, condition):
+        return answer_if_absent
     if not options.live and state.draining():
         return NO, f"{name} is not ready: it is draining"
     if condition == "stopped" and (options.live or state.kind != "web"):
-        not_so = "alive" if options.live else "ready"
-        return NO, f"{name} is not {not_so}: process {state.pid} is stopped"
-    beat = heartbeat.read(state)
-    waits = beat and beat.condition == "starting" and beat.detail
-    if state.kind != "web" or waits:
-        return _by_heartbeat(state, beat, live=options.live)
+        question = "alive" if options.live else "ready"
+        return NO, f"{name} is not {question}: process {state.pid} is stopped"
+    last = heartbeat.read(state)
+    is_waiting = last and last.condition == "starting" and last.detail
+    if state.kind != "web" or is_waiting:
+        return _by_heartbeat(state, last, live=options.live)
     if not state.addresses:
         if options.live:
             return YES, f"{name} is alive: process {state.pid} runs"
         return UNKNOWN, f"where {name} listens is not known"
     where = state.addresses[0].removeprefix("tcp://")
-    ask = _live if options.live else _ready
-    return ask(state, where, options.timeout)
+    check = _is_live if options.live else _is_ready
+    return check(state, where, options.timeout)
 
 
 def _by_heartbeat(
-    state: states.State, beat: heartbeat.Beat | None, *, live: bool
+    state: states.State, last: heartbeat.Heartbeat | None, *, live: bool
 ) -> tuple[int, str]:
     name = state.name
     if state.kind != "web" and not state.max_age:
         return UNKNOWN, f"{name} is a {state.kind} that has no heartbeat"
-    if not beat:
-        return UNKNOWN, f"{name} has no heartbeat in {state.folder}"
-    if beat.condition == "silent":
-        return UNKNOWN, f"{name} has no heartbeat: {beat.detail}"
-    # What has not come to its loop, or has left it, is judged by its process.
-    if beat.condition in ("ready", "busy"):
-        told = f"its last heartbeat is {beat.age:.1f} s old"
-        if beat.condition == "ready" and beat.age > state.max_age:
-            if not heartbeat.can_be_written(state):
-                return UNKNOWN, f"{told}, and {state.folder} has become read-only"
-            not_so = "alive" if live else "ready"
-            return NO, f"{name} is not {not_so}: {told}, of {state.max_age:g} s"
+    if not last:
+        return UNKNOWN, f"{name} has no heartbeat in {state.directory}"
+    if last.condition == "silent":
+        return UNKNOWN, f"{name} has no heartbeat: {last.detail}"
+    # Only a loop that is running is judged by the age of its heartbeat: one that has
+    # not started yet, or has ended, is live as long as its process is.
+    if last.condition in ("ready", "busy"):
+        age = f"its last heartbeat is {last.age:.1f} s old"
+        if last.condition == "ready" and last.age > state.max_age:
+            if not heartbeat.is_writable(state):
+                return UNKNOWN, f"{age}, and {state.directory} has become read-only"
+            question = "alive" if live else "ready"
+            return NO, f"{name} is not {question}: {age}, of {state.max_age:g} s"
         if not live:
-            return YES, f"{name} is ready: it is {beat.condition}, {told}"
-    why = f": {beat.detail}" if beat.detail else ""
+            return YES, f"{name} is ready: it is {last.condition}, {age}"
+    why = f": {last.detail}" if last.detail else ""
     if not live:
-        return NO, f"{name} is not ready: it is {beat.condition}{why}"
-    return YES, f"{name} is alive: it is {beat.condition}{why}"
+        return NO, f"{name} is not ready: it is {last.condition}{why}"
+    return YES, f"{name} is alive: it is {last.condition}{why}"
 
 
 def _absence(state: states.State, condition: str) -> tuple[int, str] | None:
-    """Return the answer for a process that is not here; None if it is."""
+    """Return the answer for a process that has ended or is elsewhere; else None."""
     if condition == "elsewhere":
         return UNKNOWN, f"what is known of {state.name} is of another container or boot"
     if condition == "gone":
@@ -186,11 +188,11 @@ def _absence(state: states.State, condition: str) -> tuple[int, str] | None:
 
 
 def _drain(state: states.State | None, reason: str) -> tuple[int, str]:
-    """Mark it; where that fails the seconds are spent nevertheless."""
+    """Mark the process as draining; ``main`` waits the seconds even if this fails."""
     if state is None:
         return UNKNOWN, reason
-    if absent := _absence(state, state.condition()):
-        return absent
+    if answer_if_absent := _absence(state, state.condition()):
+        return answer_if_absent
     try:
         state.drain()
     except OSError as error:
@@ -198,29 +200,29 @@ def _drain(state: states.State | None, reason: str) -> tuple[int, str]:
     return YES, f"{state.name} is draining: it is not ready, and serves on"
 
 
-def _end_quietly() -> None:
-    """Let Ctrl-C end it as SIGTERM does, without a traceback."""
+def _die_of_sigint() -> None:
+    """Let Ctrl-C end the wait as SIGTERM does, without a traceback."""
     import signal
 
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def _live(state: states.State, where: str, timeout: float) -> tuple[int, str]:
+def _is_live(state: states.State, where: str, timeout: float) -> tuple[int, str]:
     try:
         _connect(state.addresses[0], time.monotonic() + timeout).close()
     except TimeoutError:
-        # As long as a server can make it, and it has not taken one out of it.
+        # Its backlog is full, and it has not accepted a connection in all this time.
         return YES, f"{state.name} is alive: the queue at {where} is full"
     except (ConnectionRefusedError, FileNotFoundError):
         return NO, f"{state.name} is not alive: nothing listens on {where}"
     return YES, f"{state.name} is alive: it listens on {where}"
 
 
-def _ready(state: states.State, where: str, timeout: float) -> tuple[int, str]:
+def _is_ready(state: states.State, where: str, timeout: float) -> tuple[int, str]:
     no = f"{state.name} is not ready:"
-    began = time.monotonic()
+    started = time.monotonic()
     try:
-        status = _get(state, began + timeout)
+        status = _get(state, started + timeout)
     except TimeoutError:
         return NO, f"{no} no answer from {where} within {timeout:g} s"
     except (ConnectionRefusedError, FileNotFoundError):
@@ -229,7 +231,7 @@ def _ready(state: states.State, where: str, timeout: float) -> tuple[int, str]:
         return NO, f"{no} {where} hangs up without an answer"
     if not status:
         return NO, f"{no} what {where} answers is not HTTP"
-    line = f"{status} from {where} in {(time.monotonic() - began) * 1000:.0f} ms"
+    line = f"{status} from {where} in {(time.monotonic() - started) * 1000:.0f} ms"
     if status == 400:
         return UNKNOWN, f"{line}; is {state.host} in ALLOWED_HOSTS?"
     if status >= 500:
@@ -238,14 +240,13 @@ def _ready(state: states.State, where: str, timeout: float) -> tuple[int, str]:
 
 
 def _get(state: states.State, deadline: float) -> int:
-    """Return the status that one request is answered with, 0 if it is not HTTP."""
+    """Send one request; return the status of the answer, 0 if it is not HTTP."""
     lines = [
         f"GET {state.path} HTTP/1.1",
         f"Host: {state.host}",
         "User-Agent: prodserver-probe",
         "Accept: */*",
         "Connection: close",
-        *state.headers,
     ]
     connection = _connect(state.addresses[0], deadline)
     if state.tls:
@@ -274,7 +275,7 @@ def _connect(address: str, deadline: float) -> "_socket.socket":
             connection.connect(where if scheme == "unix" else (name, int(port)))
             return connection
         except BlockingIOError:
-            # The queue of a unix socket is full, and does not let one wait.
+            # The backlog of a unix socket is full, and connect() does not wait for it.
             connection.close()
             time.sleep(0.02)
         except BaseException:
@@ -289,7 +290,7 @@ def _encrypted(
     import ssl
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    # It is asked at its own address, where its certificate is for no name.
+    # The probe connects to the address, which the certificate is not made for.
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     plain = socket.socket(fileno=connection.detach())
@@ -299,19 +300,19 @@ def _encrypted(
     except ssl.SSLEOFError as error:
         raise ConnectionResetError(*error.args) from None
     finally:
-        plain.close()  # empty, if all went well
+        plain.close()  # it no longer owns the connection, unless that failed
 
 
 def _read_status(connection: "_socket.socket", deadline: float) -> int:
     head = b""
-    while len(head) < _MUCH:
+    while len(head) < _MAX_SIZE:
         line, complete, _ = head.partition(b"\n")
         version, _, rest = line.partition(b" ")
         if complete and not (version.startswith(b"HTTP/1.") and rest[:3].isdigit()):
             return 0
         if complete and not rest.startswith(b"1"):
             return int(rest[:3])
-        # Of an interim answer, such as 103, nothing counts.
+        # Skip an interim response, such as 103.
         _, interim, after = head.partition(b"\r\n\r\n")
         if complete and interim:
             head = after
@@ -324,15 +325,15 @@ def _read_status(connection: "_socket.socket", deadline: float) -> int:
 
 
 def _read_rest(connection: "_socket.socket", deadline: float) -> None:
-    """Let the server send all of a usual page: some log a client that leaves."""
+    """Read a page of usual size to its end: some servers log a client that leaves."""
     deadline = min(deadline, time.monotonic() + 0.2)
     try:
         for _ in range(16):
             connection.settimeout(_left(deadline))
-            if not connection.recv(_MUCH):
+            if not connection.recv(_MAX_SIZE):
                 return
     except OSError:
-        pass  # it has answered
+        pass  # the status is known by now
 
 
 def _left(deadline: float) -> float:
@@ -347,7 +348,7 @@ def _seconds(option: str, text: str) -> float:
         seconds = float(text)
     except ValueError:
         seconds = -1
-    if 0 <= seconds <= _DAY and (seconds or option == "--drain"):
+    if 0 <= seconds <= _MAX_SECONDS and (seconds or option == "--drain"):
         return seconds
     raise ValueError(f"{option} is {text!r}, not a number of seconds")
 
@@ -358,21 +359,21 @@ def _as_json(
     import json
 
     question = "live" if options.live else "ready"
-    found: dict[str, object] = {
+    result: dict[str, object] = {
         "question": question if options.drain is None else "drain",
         "answer": ("yes", "no", "unknown")[code],
         "reason": line,
         "milliseconds": round(took * 1000),
     }
     if state:
-        if beat := heartbeat.read(state):
-            found["heartbeat"] = {
-                "condition": beat.condition,
-                "detail": beat.detail,
-                "seconds": round(beat.age, 1),
+        if last := heartbeat.read(state):
+            result["heartbeat"] = {
+                "condition": last.condition,
+                "detail": last.detail,
+                "seconds": round(last.age, 1),
                 "max_age": state.max_age,
             }
-        found |= {
+        result |= {
             "name": state.name,
             "kind": state.kind,
             "backend": state.backend,
@@ -381,12 +382,11 @@ def _as_json(
             "draining": state.draining(),
             "addresses": list(state.addresses),
         }
-    return json.dumps(found)
+    return json.dumps(result)
 
 
 def _print(line: str) -> None:
-    # One line whatever happens, and no failure of its own: not print(), which
-    # may fail again when Python ends, and change the exit code.
+    # Not print(): it may fail again when Python exits, and change the exit code.
     line = " ".join(line.split("\n"))
     try:
         os.write(1, f"{line}\n".encode(errors="backslashreplace"))

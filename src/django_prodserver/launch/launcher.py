@@ -196,7 +196,7 @@ def _tell_the_probe(plan: Plan, backend: Backend) -> None:
     except (OSError, ValueError):
         return
     if file is None:
-        places = ", ".join(state.places())
+        places = ", ".join(state.directories())
         why = f"there is no room, or no right, in {places}"
         log(f"the probe cannot tell: {why}", logging.WARNING)
         return

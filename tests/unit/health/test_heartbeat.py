@@ -28,7 +28,7 @@ def started(tmp_path, monkeypatch):
         file = state.write(state.State(**(own | kwargs)))
         assert file
         monkeypatch.setenv(state.VARIABLE, file)
-        monkeypatch.setattr(heartbeat, "_known", (0, "", None))
+        monkeypatch.setattr(heartbeat, "_current", heartbeat._Current())
         found = state.read(file)
         assert found
         return found
@@ -54,7 +54,7 @@ def seen(of: state.State) -> tuple[str, str] | None:
 
 def grow_old(of: state.State, seconds: float) -> None:
     """Make the heartbeat that many seconds older, in the file itself."""
-    file = Path(of.folder) / f"{of.name}.heartbeat"
+    file = Path(of.directory) / f"{of.name}.heartbeat"
     line = file.read_text()
     now = line.split()[0]
     file.write_text(line.replace(now, f"{float(now) - seconds:.3f}"))
@@ -71,7 +71,7 @@ def test_what_is_beaten_is_read(started):
     assert (condition, detail[:9]) == ("busy", "ü" * 9)
     beat("ready")
     assert seen(worker) == ("ready", "")
-    file = Path(worker.folder) / "worker.heartbeat"
+    file = Path(worker.directory) / "worker.heartbeat"
     assert file.read_text().count("\n") == 2
     assert file.stat().st_mode & 0o777 == 0o600
 
@@ -96,7 +96,7 @@ def test_only_the_process_that_was_started_has_one(started, monkeypatch):
     subprocess.run([sys.executable, "-c", code], check=True)
     monkeypatch.delenv(state.VARIABLE)
     beat("ready")
-    monkeypatch.setenv(state.VARIABLE, f"{worker.folder}/nothing.state")
+    monkeypatch.setenv(state.VARIABLE, f"{worker.directory}/nothing.state")
     beat("ready")
     assert seen(worker) is None
 
@@ -104,10 +104,10 @@ def test_only_the_process_that_was_started_has_one(started, monkeypatch):
 def test_a_child_can_be_handed_its_parents(started):
     """Where the work is done in a child; it is believed as long as both run."""
     worker = started()
-    heart = heartbeat.own()
+    writer = heartbeat.current_writer()
     if not (child := os.fork()):
-        assert heart
-        heart.beat("ready")
+        assert writer
+        writer.beat("ready")
         os._exit(0)
     os.waitpid(child, 0)
     assert seen(worker) == ("ready", "")
@@ -135,9 +135,9 @@ def test_what_another_process_left_is_not_believed(other, started, ask):
 )
 def test_what_is_no_heartbeat_is_none(content, started, ask):
     worker = started()
-    (Path(worker.folder) / "worker.heartbeat").write_bytes(content)
+    (Path(worker.directory) / "worker.heartbeat").write_bytes(content)
     assert seen(worker) is None
-    line = f"cannot tell: worker has no heartbeat in {worker.folder}"
+    line = f"cannot tell: worker has no heartbeat in {worker.directory}"
     assert ask() == (2, line)
 
 
@@ -152,7 +152,7 @@ def test_half_of_a_line_is_not_read(started):
     """It is there twice, and both must be the same."""
     worker = started()
     beat("ready")
-    file = Path(worker.folder) / "worker.heartbeat"
+    file = Path(worker.directory) / "worker.heartbeat"
     content = file.read_bytes()
     file.write_bytes(content[:500] + content[500:].replace(b".", b"9"))
     assert seen(worker) is None
@@ -161,31 +161,31 @@ def test_half_of_a_line_is_not_read(started):
 def test_a_reader_sees_one_line_whatever_is_written(started):
     """A thousand times, while it is written as fast as can be."""
     worker = started()
-    heart = heartbeat.own()
-    assert heart
+    writer = heartbeat.current_writer()
+    assert writer
     done = threading.Event()
 
     def write() -> None:
         words = [("ready", "r" * 300), ("busy", "b" * 300)]
         while not done.is_set():
             for condition, detail in words:
-                heart.beat(condition, detail)
+                writer.beat(condition, detail)
 
-    heart.beat("ready", "r" * 300)
-    writer = threading.Thread(target=write)
-    writer.start()
+    writer.beat("ready", "r" * 300)
+    thread = threading.Thread(target=write)
+    thread.start()
     try:
         found = {seen(worker) for _ in range(1000)}
     finally:
         done.set()
-        writer.join()
+        thread.join()
     assert found <= {("ready", "r" * 300), ("busy", "b" * 300)}
 
 
 def test_what_cannot_be_written_is_no_error(started):
     """The folder removed, its place taken, a device that is full."""
     worker = started()
-    file = Path(worker.folder) / "worker.heartbeat"
+    file = Path(worker.directory) / "worker.heartbeat"
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
     try:
@@ -197,19 +197,19 @@ def test_what_cannot_be_written_is_no_error(started):
     file.mkdir()
     beat("busy")
     file.rmdir()
-    for left in Path(worker.folder).iterdir():
+    for left in Path(worker.directory).iterdir():
         left.unlink()
-    Path(worker.folder).rmdir()
+    Path(worker.directory).rmdir()
     beat("ready")
-    assert not Path(worker.folder).exists()
+    assert not Path(worker.directory).exists()
 
 
 def test_a_link_in_its_place_is_not_followed(started):
     """It could be anybody's file."""
     worker = started()
-    target = Path(worker.folder) / "target"
+    target = Path(worker.directory) / "target"
     target.write_text("precious")
-    (Path(worker.folder) / "worker.heartbeat").symlink_to(target)
+    (Path(worker.directory) / "worker.heartbeat").symlink_to(target)
     beat("ready")
     assert target.read_text() == "precious"
     assert seen(worker) == ("ready", "")
@@ -219,7 +219,7 @@ def test_it_overwrites_where_it_is(started):
     """So that a device that has no room left does not silence it."""
     worker = started()
     beat("ready")
-    file = Path(worker.folder) / "worker.heartbeat"
+    file = Path(worker.directory) / "worker.heartbeat"
     before = file.stat()
     beat("busy")
     after = file.stat()

@@ -22,7 +22,6 @@ EVERYTHING = {
     "tls": True,
     "host": "shop.example",
     "path": "/-/ready?a=b",
-    "headers": ("X-Forwarded-Proto: https", "X-A: b=c"),
     "max_age": 2.5,
 }
 
@@ -182,6 +181,16 @@ def test_what_an_earlier_start_left_unfinished_does_not_hinder():
     assert list(file.parent.iterdir()) == [file]
 
 
+def test_a_file_of_an_earlier_release_is_read():
+    """It had a key "header", which nothing read; a later one may have others."""
+    file = written(host="shop.example")
+    with file.open("a") as end:
+        end.write("header=X-Forwarded-Proto: https\nlater=1\n")
+    found = state.read(str(file))
+    assert found
+    assert found.host == "shop.example"
+
+
 @pytest.mark.parametrize("name", ["web", "1", "a.b_c-d", "x" * 100])
 def test_names(name):
     assert state.is_name(name)
@@ -198,10 +207,10 @@ def test_what_is_no_name(name):
 
 
 @pytest.mark.parametrize("value", ["a\nb", "a\rb", "a\0b", "a\u2028b"], ids=ascii)
-@pytest.mark.parametrize("key", ["host", "path", "backend", "addresses", "headers"])
+@pytest.mark.parametrize("key", ["host", "path", "backend", "addresses"])
 def test_a_value_is_one_line(key, value, machine):
     wrong = State("web", "web")
-    setattr(wrong, key, (value,) if key in ("addresses", "headers") else value)
+    setattr(wrong, key, (value,) if key == "addresses" else value)
     with pytest.raises(ValueError, match="is not one line of text"):
         state.write(wrong)
     assert not list(machine.rglob("*.state"))
@@ -214,15 +223,15 @@ def test_the_folder_is_the_one_that_is_given(machine, monkeypatch):
     (machine / "run").mkdir()
     # Made, and a slash at its end means nothing.
     monkeypatch.setenv("PRODSERVER_RUNTIME_DIR", f"{machine}/given/")
-    assert state.runtime_folder() == f"{machine}/given"
+    assert state.runtime_directory() == f"{machine}/given"
     assert written() == machine / "given/web.state"
     assert stat.S_IMODE((machine / "given").stat().st_mode) == 0o700
 
 
 def test_else_it_is_the_systems_if_that_is_there(machine):
-    assert state.runtime_folder() == str(own(machine / "shm"))
+    assert state.runtime_directory() == str(own(machine / "shm"))
     (machine / "run").mkdir()
-    assert state.runtime_folder() == f"{machine}/run"
+    assert state.runtime_directory() == f"{machine}/run"
     assert written() == machine / "run/web.state"
 
 
@@ -241,7 +250,7 @@ def test_a_folder_that_cannot_be_written_is_passed_over(machine, monkeypatch):
     # Not even by root.
     monkeypatch.setenv("PRODSERVER_RUNTIME_DIR", "/proc/given")
     monkeypatch.setattr(state, "_SYSTEM", "/proc/self")
-    assert state.runtime_folder() == str(own(machine / "shm"))
+    assert state.runtime_directory() == str(own(machine / "shm"))
     assert written() == own(machine / "shm") / "web.state"
 
 
@@ -258,7 +267,7 @@ def test_where_nothing_can_be_written_there_is_none(monkeypatch):
     for name in ("_SYSTEM", "_MEMORY", "_TEMPORARY"):
         monkeypatch.setattr(state, name, "/proc")
     monkeypatch.setenv("PRODSERVER_RUNTIME_DIR", "/proc/nothing")
-    assert state.runtime_folder() is None
+    assert state.runtime_directory() is None
     assert state.write(State("web", "web")) is None
     found, reason = state.find()
     assert found is None
@@ -302,7 +311,7 @@ def test_a_folder_that_another_may_have_laid_out_is_passed_over(
         assert state.find("web")[0] is None
         with monkeypatch.context() as other:
             other.setattr(state, "_TEMPORARY", "/proc")
-            assert state.runtime_folder() is None
+            assert state.runtime_directory() is None
             assert state.write(State("web", "web")) is None
 
 
@@ -328,7 +337,7 @@ def test_it_is_believed_while_the_process_runs(process):
     assert found.condition() == "running"
     process.send_signal(signal.SIGSTOP)
     wait_for(lambda: found.condition() == "stopped", "stopped")
-    assert found.is_there()
+    assert found.exists()
     process.send_signal(signal.SIGCONT)
     wait_for(lambda: found.condition() == "running", "running")
     process.kill()
@@ -336,7 +345,7 @@ def test_it_is_believed_while_the_process_runs(process):
     wait_for(lambda: found.condition() == "gone", "gone")
     process.wait()
     assert found.condition() == "gone"
-    assert not found.is_there()
+    assert not found.exists()
 
 
 def test_another_process_with_its_pid_is_another(process):
@@ -356,7 +365,7 @@ def test_its_pid_means_nothing_elsewhere(part):
     other[part] = "other"
     file.write_text(file.read_text().replace(old, "/".join(other)))
     assert read(file).condition() == "elsewhere"
-    assert not read(file).is_there()
+    assert not read(file).exists()
 
 
 @pytest.mark.parametrize("name", ["sleep", "a) S 1 (b"])
@@ -393,7 +402,7 @@ def test_without_proc_the_pid_must_do(process, monkeypatch):
     monkeypatch.setattr(state, "_PROC", "/nowhere")
     found = read(written(pid=process.pid))
     assert (found.start, found.namespace) == ("", "/")
-    assert found.folder.endswith(f"/prodserver-{os.geteuid()}")
+    assert found.directory.endswith(f"/prodserver-{os.geteuid()}")
     assert found.condition() == "running"
     process.kill()
     process.wait()
@@ -466,7 +475,7 @@ def test_one_that_runs_is_found_behind_one_that_has_ended(machine, monkeypatch):
         start("web", start=ended, namespace="another" if ended == "2" else None)
         which, _ = state.find("web")
         assert which
-        assert which.is_there()
+        assert which.exists()
     monkeypatch.setattr(state, "_MEMORY", "/nowhere")
     monkeypatch.setenv("PRODSERVER_RUNTIME_DIR", str(machine / "given"))
     start("web", start="3")
@@ -543,6 +552,6 @@ def test_a_marker_that_says_nothing_does_not(content):
 
 def test_a_marker_that_cannot_be_written():
     found = read(written())
-    found.folder = "/nowhere"
+    found.directory = "/nowhere"
     with pytest.raises(OSError, match="No such file"):
         found.drain()

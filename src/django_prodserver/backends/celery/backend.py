@@ -13,7 +13,7 @@ from django_prodserver.config.keys import Translation
 from django_prodserver.exceptions import ConfigurationError, Fault
 from django_prodserver.health import state
 from django_prodserver.logs import config
-from django_prodserver.text import safe_repr
+from django_prodserver.text import is_dotted_path, is_missing, safe_repr
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -51,8 +51,8 @@ class _CeleryBackend(CommandBackend):
         """The path of the Celery app, in any form that ``celery -A`` takes."""
         app = self.config.get("APP")
         problem = "has no APP" if app is None else f"has the APP {safe_repr(app)}"
-        parts = app.replace(":", ".").split(".") if isinstance(app, str) else [""]
-        if not all(part.isidentifier() for part in parts):
+        dotted = app.replace(":", ".") if isinstance(app, str) else ""
+        if not is_dotted_path(dotted, least=1):
             message = f"{type(self).__name__} {problem}, and needs a Celery app's path."
             hint = 'Write "APP": "project.celery.app".'
             raise ConfigurationError(Fault.BAD_APP, message, hint)
@@ -193,7 +193,7 @@ class CeleryBeat(_CeleryBackend):
         is_said = self.option("schedule", args) or (
             conf.beat_schedule_filename != SCHEDULE
         )
-        folder = state.runtime_folder()
+        folder = state.runtime_directory()
         if folder and not is_said and not os.access(Path.cwd(), os.W_OK):
             conf.beat_schedule_filename = str(Path(folder, SCHEDULE))
         return ""
@@ -244,5 +244,5 @@ def _is_inside(app: str, error: AttributeError | ModuleNotFoundError) -> bool:
         if error.obj is None:  # raised by find_app in its own words
             return False
         named = getattr(error.obj, "__name__", "")
-    dotted = f"{app}.".replace(":", ".")
-    return not (named and dotted.startswith(f"{named}.".replace(":", ".")))
+    # find_app also tries "module:attribute" as the name of a module.
+    return not is_missing(app.replace(":", "."), (named or "").replace(":", "."))

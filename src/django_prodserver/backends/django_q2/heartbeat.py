@@ -21,7 +21,7 @@ def install_heartbeat() -> None:
     from django_q import cluster
     from django_q.conf import Conf
 
-    heart = heartbeat.own()
+    writer = heartbeat.current_writer()
     save = cluster.Stat.save
     reached, looked = False, 0.0
 
@@ -43,17 +43,17 @@ def install_heartbeat() -> None:
     def save_and_beat(stat: Any) -> None:
         nonlocal reached, looked
         save(stat)
-        if not heart or stat.status == Conf.STARTING:
+        if not writer or stat.status == Conf.STARTING:
             return
         if stat.status in (Conf.STOPPING, Conf.STOPPED):
-            heart.beat("draining")
+            writer.beat("draining")
             return
         if not looked or time.monotonic() - looked >= _OFTEN:
             reached = is_reached(stat.broker)
             looked = time.monotonic()
         if reached:
-            heart.beat("ready")
+            writer.beat("ready")
         else:
-            heart.beat("starting", "no connection to the broker")
+            writer.beat("starting", "no connection to the broker")
 
     cluster.Stat.save = save_and_beat

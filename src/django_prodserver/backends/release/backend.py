@@ -24,7 +24,7 @@ from django_prodserver.exceptions import (
 from django_prodserver.health import heartbeat
 from django_prodserver.logs.config import log
 from django_prodserver.process.retry import Backoff, describe_error, timeout
-from django_prodserver.text import redact_words, safe_repr
+from django_prodserver.text import did_you_mean, redact_words, safe_repr
 
 _FORM = 'Write COMMANDS as ["migrate --noinput", ["command", "argument"]].'
 #: The keys that only this has, and what each is.
@@ -92,8 +92,6 @@ class ManagementCommands(Backend):
     def check_loaded(self) -> None:
         from django.core.management import get_commands
         from django.db import connection
-
-        from django_prodserver.config.processes import did_you_mean
 
         known = get_commands()
         for name, *_ in self.commands():
