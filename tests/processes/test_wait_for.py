@@ -37,7 +37,7 @@ RQ = {"settings": {"TASKS": {"default": {"BACKEND": "django_tasks_rq.RQBackend"}
     ],
 )
 def test_what_can_be_waited_for(value):
-    assert wait_for.is_right(value)
+    assert wait_for.is_valid(value)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_what_can_be_waited_for(value):
     ],
 )
 def test_what_cannot(value):
-    assert not wait_for.is_right(value)
+    assert not wait_for.is_valid(value)
 
 
 def test_an_address_may_be_of_ipv6():

@@ -8,24 +8,17 @@ from pathlib import Path
 
 from django.conf import settings
 
+from django_prodserver.config.bind import join_host_port
+
 
 def tcp(host: str, port: object) -> str:
     """Return ``tcp://127.0.0.1:8000``, ``tcp://[::1]:8000``."""
-    host = host.strip("[]")
-    return f"tcp://[{host}]:{port}" if ":" in host else f"tcp://{host}:{port}"
+    return f"tcp://{join_host_port(host.strip('[]'), port)}"
 
 
 def unix(path: str) -> str:
     """Return ``unix:///run/web.sock``."""
     return f"unix://{path}"
-
-
-def split(address: str, default_port: str) -> tuple[str, str]:
-    """Return host and port of ``host:port``, ``[host]:port``, ``:port``, ``host``."""
-    host, colon, port = address.rpartition(":")
-    if not colon or "]" in port:
-        return address, default_port
-    return host, port or default_port
 
 
 def remove_stale(address: str) -> None:

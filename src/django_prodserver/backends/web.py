@@ -121,8 +121,8 @@ class WebBackend(CommandBackend):
         # What ARGS says in part is left to the server: its users know the rest.
         if not given:
             # Who sets PORT (Heroku, Cloud Run) is not on the loopback.
-            host = host or ("0.0.0.0" if port else "127.0.0.1")  # noqa: S104
-            port = port or "8000"
+            host = host or ("0.0.0.0" if port else bind.DEFAULT_HOST)  # noqa: S104
+            port = port or bind.DEFAULT_PORT
         default = Default("", "for a proxy on this machine; the image says 0.0.0.0")
         for name in ("PRODSERVER_HOST", "PORT"):
             if os.environ.get(name):

@@ -1,4 +1,4 @@
-"""The one rule that turns ``ARGS`` into a command line, and merges two of them."""
+"""Render ``ARGS`` as a command line, and merge command lines."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from django_prodserver.text import safe_repr
 
 _TRUE = {"true", "yes", "on", "1"}
 _FALSE = {"false", "no", "off", "0"}
-# As a Procfile has it. Other names may be the server's affair, but not an address.
+# As in a Procfile. Other variables may be for the server to expand, but never PORT.
 _PORT = re.compile(r"\$(PORT\b|\{PORT\b)")
 _SCALARS = (str, int, float, Decimal, os.PathLike, Promise)
 
@@ -28,11 +28,11 @@ class Option(NamedTuple):
         name: The long name without its dashes, as the server documents it.
         kind: ``value`` takes one, ``list`` takes one and may be repeated,
             ``bool`` takes "true" or "false", ``flag`` takes none.
-        on: What goes on the command line, ``--preload``; empty where only the
-            negative form exists.
-        off: The negative form, ``--no-ws``; empty where there is none.
-        spellings: Every other name a setting or a command line may give it
-            (``w``, ``loglevel``): without dashes, ``-`` for ``_``.
+        on: The form on the command line, ``--preload``; empty if only the negative
+            form exists.
+        off: The negative form, ``--no-ws``; empty if there is none.
+        spellings: All other names that settings and command lines may use for it
+            (``w``, ``loglevel``): without dashes, and with ``-`` for ``_``.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Option(NamedTuple):
 
 
 class ArgumentError(ValueError):
-    """ARGS holds something that no command line can say."""
+    """Raised when ARGS contains something that a command line cannot express."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -53,15 +53,15 @@ class ArgumentError(ValueError):
 
 class OptionTable:
     """
-    The options a server is known to take, to be looked up by any spelling.
+    The known options of a server, looked up by any spelling.
 
-    An option that is not in it is not an error (the server may be newer than
-    the table): it is translated by the plain rule, and the server decides.
+    An option that is not in the table is not an error, because the server may be
+    newer than the table: it is rendered by the general rule, and the server decides.
 
     Args:
         options: The server's options.
-        join: What the server wants between the items of a list that is given
-            to an option it does not let one repeat.
+        join: The separator for a list that is given to an option which cannot be
+            repeated.
     """
 
     def __init__(self, options: Iterable[Option] = (), join: str = ",") -> None:
@@ -72,19 +72,20 @@ class OptionTable:
             for spelling in (option.name, *option.spellings, _bare(option.on)):
                 self._options.setdefault(spelling, (option, True))
             self._options.setdefault(_bare(option.off), (option, False))
-        self._options.pop("", None)  # the form, on or off, that an option lacks
+        self._options.pop("", None)  # for options without an "on" or an "off" form
 
     def find(self, spelling: str) -> tuple[Option, bool]:
-        """Return the option of that spelling, and False if it is the negative."""
+        """Return the option with that spelling, and whether it is the positive form."""
         bare = _bare(spelling)
         if known := self._options.get(bare):
             return known
-        # Of a server that has no table we do not even know how it spells.
+        # Without a table, keep the spelling: the server may use underscores.
         on = bare if self._options else spelling.lstrip("-")
-        # A flag that is given a value is told so by the server itself.
+        # If it is a flag and gets a value, the server itself reports the error.
         return Option(bare, "list", f"--{on}"), True
 
     def knows(self, spelling: str) -> bool:
+        """Return whether the table has an option with that spelling."""
         return _bare(spelling) in self._options
 
 
@@ -92,12 +93,12 @@ def render(args: object, option_table: OptionTable) -> list[str]:
     """
     Return ``ARGS`` as the words of a command line.
 
-    A mapping follows the rule: True and None are the bare option, False leaves
-    it out or is the negative form, a list repeats it, anything else is its
-    value. A string is split as a shell would; a list is taken as it is.
+    In a mapping, True and None mean the bare option, False leaves it out or is the
+    negative form, a list repeats it, and anything else is its value. A string is
+    split as a shell does; a list is used as it is.
 
     Raises:
-        ArgumentError: A value that cannot be said on a command line.
+        ArgumentError: A command line cannot express a value.
     """
     if isinstance(args, str):
         try:
@@ -118,53 +119,53 @@ def render(args: object, option_table: OptionTable) -> list[str]:
 def merge(
     words: Sequence[str], stronger: Sequence[str], option_table: OptionTable
 ) -> list[str]:
-    """Return both command lines as one, without what the stronger one replaces."""
+    """Join two command lines, without the options that the stronger one replaces."""
     words, rest = _split(words)
     stronger, stronger_rest = _split(stronger)
     kept = drop(words, names(stronger, option_table), option_table)
-    # Before "--", or they would be no options any more.
+    # Before "--": after it they would not be read as options.
     return kept + stronger + rest + (stronger_rest[1:] if rest else stronger_rest)
 
 
 def drop(
     words: Sequence[str], options: Iterable[str], option_table: OptionTable
 ) -> list[str]:
-    """Return a command line without some options, under any spelling."""
+    """Remove options from a command line, in any spelling."""
     dropped = set(options)
     kept = [g for name, g in groups(words, option_table) if name not in dropped]
     return [word for group in kept for word in group]
 
 
 def names(words: Sequence[str], option_table: OptionTable) -> list[str]:
-    """Return the names of the options in a command line, each once, in order."""
+    """Return the names of a command line's options, each once, in order."""
     return list(dict.fromkeys(name for name, _ in groups(words, option_table) if name))
 
 
 def value_of(name: str, words: Sequence[str], option_table: OptionTable) -> str | None:
     """
-    Return the last value a command line gives an option.
+    Return the last value of an option in a command line.
 
-    It is "" for a bare flag, and None where the option is not given or is off.
+    It is "" for a bare flag, and None if the option is absent or off.
     """
-    found = values_of(name, words, option_table)
-    return found[-1] if found else None
+    values = values_of(name, words, option_table)
+    return values[-1] if values else None
 
 
 def values_of(
     name: str, words: Sequence[str], option_table: OptionTable
 ) -> list[str | None]:
-    """Return every value a command line gives an option; None where it is off."""
-    found: list[str | None] = []
+    """Return all values of an option in a command line; None where it is off."""
+    values: list[str | None] = []
     for option, group in groups(words, option_table):
         if option == name:
             flag, equals, inline = group[0].partition("=")
             if flag[:2] != "--" and len(flag) > 2:
-                found.append(group[0][2:])
+                values.append(group[0][2:])
             elif option_table.find(flag)[1]:
-                found.append(inline if equals else " ".join(group[1:]))
+                values.append(inline if equals else " ".join(group[1:]))
             else:
-                found.append(None)
-    return found
+                values.append(None)
+    return values
 
 
 def _words(key: object, value: object, option_table: OptionTable) -> Iterator[str]:
@@ -175,7 +176,7 @@ def _words(key: object, value: object, option_table: OptionTable) -> Iterator[st
     option, positive = option_table.find(key)
     known = option_table.knows(key)
     if option.kind == "flag":
-        if _switch(key, value) is positive:
+        if _boolean(key, value) is positive:
             if option.on:
                 yield option.on
         elif option.off:
@@ -193,19 +194,19 @@ def _words(key: object, value: object, option_table: OptionTable) -> Iterator[st
         items = [_text(key, item) for item in value]
         if option.kind == "value":
             items = [option_table.join.join(items)] if items else []
-        # "=" at every item, so that a value may start with a dash.
+        # With "=" for each item, so that a value may start with a dash.
         for item in items:
             yield f"{option.on}={item}"
     else:
         yield f"{option.on}={_text(key, value)}"
 
 
-def _switch(key: str, value: object) -> bool:
-    plain = isinstance(value, _SCALARS) and fits(value)
-    said = str(value).lower() if plain else ""
-    if value is None or said in _TRUE:
+def _boolean(key: str, value: object) -> bool:
+    is_plain = isinstance(value, _SCALARS) and fits(value)
+    text = str(value).lower() if is_plain else ""
+    if value is None or text in _TRUE:
         return True
-    if said in _FALSE:
+    if text in _FALSE:
         return False
     message = (
         f"[{safe_repr(key)}] is {safe_repr(value, key)}, and that option is a switch."
@@ -231,10 +232,10 @@ def _text(key: str, value: object) -> str:
 
 
 def fits(value: object) -> bool:
-    """Return whether a command line, or an environment, can hold it as text."""
+    """Return whether a value can be text in a command line or an environment."""
     try:
         return b"\0" not in os.fsencode(_as_text(value))
-    except ValueError:  # half a surrogate, or more digits than Python writes
+    except ValueError:  # a lone surrogate, or more digits than Python converts
         return False
 
 
@@ -245,7 +246,7 @@ def _as_text(value: object) -> str:
 def groups(
     words: Sequence[str], option_table: OptionTable
 ) -> Iterator[tuple[str | None, list[str]]]:
-    """Yield each option's name with its words; None for what belongs to none."""
+    """Yield each option's name with its words; None for words of no option."""
     name: str | None = None
     group: list[str] = []
     for index, word in enumerate(words):

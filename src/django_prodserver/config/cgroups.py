@@ -1,4 +1,4 @@
-"""The CPUs and the memory that this process may really use."""
+"""The CPUs and the memory that this process may use."""
 
 from __future__ import annotations
 
@@ -9,43 +9,43 @@ from typing import NamedTuple
 
 
 class Amount(NamedTuple):
-    """How much there is, and what says so."""
+    """An amount of a resource, and where the limit comes from."""
 
     value: float
     source: str
 
 
 def cpus(root: Path = Path("/")) -> Amount:
-    """Return how many CPUs there are: the least of quota, affinity and machine."""
-    # Of equals the first: a limit is told of where it is what the machine has.
-    found = [Amount(quota, "cgroup quota") for quota in _quotas(root)]
-    found.append(Amount(os.cpu_count() or 1, ""))
+    """Return the number of CPUs: the least of quota, affinity and machine."""
+    # On ties, report the cgroup limit: min() returns the first.
+    amounts = [Amount(quota, "cgroup quota") for quota in _quotas(root)]
+    amounts.append(Amount(os.cpu_count() or 1, ""))
     if hasattr(os, "sched_getaffinity"):
-        found.append(Amount(len(os.sched_getaffinity(0)), "affinity"))
-    return min(found, key=lambda amount: amount.value)
+        amounts.append(Amount(len(os.sched_getaffinity(0)), "affinity"))
+    return min(amounts, key=lambda amount: amount.value)
 
 
 def memory(root: Path = Path("/")) -> Amount | None:
-    """Return how many bytes there are: the limit, else the machine's; or None."""
-    found = [Amount(total, "") for total in _machine_memory(root)]
-    found += (Amount(limit, "cgroup limit") for limit in _limits(root))
-    return min(found, key=lambda amount: amount.value, default=None)
+    """Return the bytes of memory: the cgroup's limit, else the machine's; or None."""
+    amounts = [Amount(total, "") for total in _machine_memory(root)]
+    amounts += (Amount(limit, "cgroup limit") for limit in _limits(root))
+    return min(amounts, key=lambda amount: amount.value, default=None)
 
 
 def _quotas(root: Path) -> Iterator[float]:
-    for folder in _folders(root, "cpu"):
-        # Version 2 has "150000 100000" or "max 100000", version 1 a file for each.
-        quota, _, period = _read(folder / "cpu.max").partition(" ")
-        quota = quota or _read(folder / "cpu.cfs_quota_us")
-        period = period or _read(folder / "cpu.cfs_period_us")
+    for group in _groups(root, "cpu"):
+        # cgroup v2: "150000 100000" or "max 100000"; v1: one file for each number.
+        quota, _, period = _read(group / "cpu.max").partition(" ")
+        quota = quota or _read(group / "cpu.cfs_quota_us")
+        period = period or _read(group / "cpu.cfs_period_us")
         if quota.isdecimal() and period.isdecimal() and int(period):
             yield int(quota) / int(period)
 
 
 def _limits(root: Path) -> Iterator[int]:
-    for folder in _folders(root, "memory"):
+    for group in _groups(root, "memory"):
         for name in ("memory.max", "memory.limit_in_bytes"):
-            if (text := _read(folder / name)).isdecimal():
+            if (text := _read(group / name)).isdecimal():
                 yield int(text)
 
 
@@ -55,12 +55,12 @@ def _machine_memory(root: Path) -> Iterator[int]:
             yield int(line.split()[1]) * 1024
 
 
-def _folders(root: Path, controller: str) -> Iterator[Path]:
+def _groups(root: Path, controller: str) -> Iterator[Path]:
     """
-    Yield the process's cgroup and the ones above it, each of which may limit it.
+    Yield the directories of the process's cgroup and of the cgroups above it.
 
-    In a container without a cgroup namespace the path is the host's, and is not
-    there: what is mounted is the container's own.
+    Each of them may limit it. In a container without a cgroup namespace the path is
+    the host's and does not exist: the container's own cgroup is mounted at the top.
     """
     mounted = root / "sys/fs/cgroup"
     for line in _read(root / "proc/self/cgroup").splitlines():
@@ -68,7 +68,7 @@ def _folders(root: Path, controller: str) -> Iterator[Path]:
         names = controllers.split(",")
         if controllers and controller not in names:
             continue
-        # Version 2 (and the hybrid's) has no controllers in the line.
+        # A line of v2 (also in hybrid mode) names no controllers.
         tops = [mounted / controllers, mounted / controller] if controllers else []
         for top in tops or [mounted, mounted / "unified"]:
             yield from _upwards(top, path)

@@ -1,34 +1,39 @@
-"""The environment's variables that are ours, or that we read: all of them."""
+"""All environment variables that django-prodserver reads, for the documentation."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+from django_prodserver.config.bind import DEFAULT_HOST, DEFAULT_PORT
+from django_prodserver.config.keys import KEYS
+from django_prodserver.config.wait_for import DEFAULT_TIMEOUT
+
 
 class Variable(NamedTuple):
     """
-    A variable of the environment.
+    An environment variable.
 
     Args:
-        meaning: What it says, in a line.
-        default: What holds where it is not set.
+        meaning: What it sets, in one line.
+        default: What applies if it is not set.
     """
 
     meaning: str
     default: str
 
 
-#: Those that are set for a process by its launcher begin with "_", and are not here.
+#: Without those that the launcher sets for its process, which start with "_".
 VARIABLES = {
     "PROCESS_NAME": Variable(
         "The process, where the command line names none.",
         '"web", or the only one',
     ),
     "PORT": Variable(
-        "The port of a default address. Where it is set, the host is 0.0.0.0.", "8000"
+        "The port of a default address. Where it is set, the host is 0.0.0.0.",
+        DEFAULT_PORT,
     ),
     "PRODSERVER_HOST": Variable(
-        "The host of a default address.", "127.0.0.1; 0.0.0.0 in the image"
+        "The host of a default address.", f"{DEFAULT_HOST}; 0.0.0.0 in the image"
     ),
     "WEB_CONCURRENCY": Variable(
         'WORKERS, where the key is not written: a number, or "auto".', "1"
@@ -38,11 +43,11 @@ VARIABLES = {
     ),
     "PRODSERVER_LOG_FORMAT": Variable(
         "LOG_FORMAT, where the key is not written; also of the image's entrypoint.",
-        "text",
+        str(KEYS["LOG_FORMAT"].default),
     ),
     "PRODSERVER_WAIT_TIMEOUT": Variable(
         "Seconds that WAIT_FOR, and a release for its lock, may wait. 0 looks once.",
-        "300",
+        f"{DEFAULT_TIMEOUT:g}",
     ),
     "PRODSERVER_RUNTIME_DIR": Variable(
         "The folder of the files that the probe reads.",

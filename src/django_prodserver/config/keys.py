@@ -1,7 +1,7 @@
 """
-The neutral keys: the same words for every backend that can honour them.
+The portable settings: keys with the same meaning for every backend that supports them.
 
-What a key becomes for a server is said by the server's backend, in ``keys``.
+Each backend translates them to its server's options, in its ``keys`` attribute.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ AUTO = "auto"
 
 class Key(NamedTuple):
     """
-    One neutral key.
+    One portable setting.
 
     Args:
-        meaning: What it says, in a line.
-        form: How it is to be written, after "Write KEY as".
-        is_right: Whether a value is of that form.
-        default: What holds where it is not written; None leaves the server's own.
-        why: Why that default.
-        variable: The variable that says it where the key is not written.
+        meaning: What it sets, in one line.
+        form: How to write a value, after "Write KEY as".
+        is_right: Returns whether a value has that form.
+        default: The value if the key is not set; None keeps the server's default.
+        why: The reason for that default.
+        variable: The environment variable that is used if the key is not set.
     """
 
     meaning: str
@@ -38,19 +38,19 @@ class Key(NamedTuple):
 
 
 class Unsupported(NamedTuple):
-    """A key that a server cannot honour: why, and what to write instead."""
+    """Marks a key that a server does not support: the reason, and the alternative."""
 
     why: str
 
 
 class Resolved(NamedTuple):
     """
-    A key's value for one process.
+    The value of a key for one process, and where it comes from.
 
     Args:
-        value: It; None where nothing says it.
+        value: The value; None if nothing sets it.
         origin: The key, the variable or "default".
-        why: The reason, of a default and of a number that "auto" came to.
+        why: The reason for a default, or for the number that "auto" resulted in.
     """
 
     value: Any
@@ -58,8 +58,9 @@ class Resolved(NamedTuple):
     why: str = ""
 
 
-#: What a key is for a server: its option, "" where the backend does it by itself,
-#: a function of backend and value to the options, or that it cannot.
+#: How a backend translates a key: the name of the server's option; "" if the backend
+#: implements it without an option; a function of backend and value that returns the
+#: options; or Unsupported.
 Translation = str | Callable[[Any, Any], Mapping[str, object]] | Unsupported
 
 
@@ -72,8 +73,8 @@ def _is_count(value: object) -> bool:
 
 
 def _is_bind(value: object) -> bool:
-    found = list(bind.each(value))
-    return bool(found) and None not in found
+    addresses = list(bind.each(value))
+    return bool(addresses) and None not in addresses
 
 
 def _is_path(value: object) -> bool:
@@ -200,5 +201,5 @@ KEYS: Mapping[str, Key] = {**WEB, **WORKER, **SHARED}
 
 
 def from_text(text: str) -> object:
-    """Return what a variable says of a key's value."""
+    """Return a key's value from the text of an environment variable."""
     return int(text) if text.isascii() and text.isdecimal() else text

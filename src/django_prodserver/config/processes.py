@@ -72,7 +72,7 @@ class Process:
             "PREFIX": ('["command", "argument"]', _is_words),
             "PRELOAD": ("True or False", lambda value: isinstance(value, bool)),
             "HEALTH": ('{"MAX_AGE": seconds}', _is_health),
-            "WAIT_FOR": (wait_for.FORM, wait_for.is_right),
+            "WAIT_FOR": (wait_for.FORM, wait_for.is_valid),
         }
         for key, (form, is_right) in wanted.items():
             if key in self.config and not is_right(self.config[key]):

@@ -1,44 +1,50 @@
-"""What ``WAIT_FOR`` can name."""
+"""``WAIT_FOR``: the names it accepts, and their form."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from django_prodserver.config.bind import split_host_port
+
 NAMES = ("database", "migrations", "broker", "cache")
 FORM = 'a list of "database", "migrations", "broker", "cache", "tcp://host:port"'
+#: Seconds. Longer than a database takes to start or to fail over, and half of the
+#: 600 s after which Kubernetes reports a rollout as failed: by then the reason is in
+#: the log.
+DEFAULT_TIMEOUT = 300.0
 _TCP = "tcp://"
 
 
 def listed(value: object) -> list[Any]:
-    """Return what is named, which may be one name by itself."""
+    """Return the names as a list; a single one may be written without."""
     if isinstance(value, str):
         return [value]
     return list(value) if isinstance(value, list | tuple) else []
 
 
-def is_right(value: object) -> bool:
-    """Return whether it is what ``WAIT_FOR`` takes."""
+def is_valid(value: object) -> bool:
+    """Return whether a value has the form of ``WAIT_FOR``."""
     is_list = isinstance(value, str | list | tuple)
     return is_list and all(map(_is_name, listed(value)))
 
 
 def address(name: str) -> tuple[str, int] | None:
-    """Return the host and the port of ``tcp://host:port``; None of another name."""
+    """Return the host and port of ``tcp://host:port``; None for the other names."""
     if not name.startswith(_TCP):
         return None
-    host, _, port = name.removeprefix(_TCP).rpartition(":")
-    return host.removeprefix("[").removesuffix("]"), int(port)
+    host, port = split_host_port(name.removeprefix(_TCP))
+    return host, int(port)
 
 
 def _is_name(name: object) -> bool:
     if not isinstance(name, str):
         return False
     try:
-        found = address(name)
+        host_and_port = address(name)
     except ValueError:
         return False
-    if found is None:
+    if host_and_port is None:
         return name in NAMES
-    host, port = found
-    # No URL: a path or a password would do nothing.
+    host, port = host_and_port
+    # Not a URL: a path or a password would be ignored.
     return bool(host) and not set(host) & set("/@") and 0 < port < 65536

@@ -1,9 +1,9 @@
 """
-What readiness may look at: each check in a thread of its own, and one at a time.
+Readiness checks, each run in its own thread and shared by everyone who asks.
 
-A check that hangs keeps a thread, however often it is asked for, and its connection
-is in no request's way. It is begun anew twice a minute, for what it hangs on may be
-gone for good, and what it asks for may be back.
+A check that hangs keeps one thread, however often it is requested, and no request
+waits for its connection. Twice a minute it is started again: whatever it hangs on may
+be gone for good, while the service it checks is back.
 """
 
 from __future__ import annotations
@@ -25,58 +25,61 @@ from django.core.cache import caches
 from django.db import connections
 
 from django_prodserver.health import conf
+from django_prodserver.text import is_missing
 
 logger = logging.getLogger("django_prodserver.health")
-# Seconds after which one that hangs is begun anew, and how many may hang.
-_GIVEN_UP = 30.0
-_MOST = 10
+# Seconds after which a run that hangs is given up for a new one.
+_GIVE_UP_AFTER = 30.0
+# How many runs of a check may hang before no more are started.
+_MAX_HANGING = 10
 
 
 class NotReady(Exception):
-    """Raised by a check whose message says it all, without the class."""
+    """Raised by a check whose message is enough, without the exception's class."""
 
 
-class Run:
-    """One run of a check; its future says whether it was well, and in time."""
+class CheckRun:
+    """One run of a check; its future is True if it passed in time."""
 
     def __init__(self, timeout: float) -> None:
-        self.began = time.monotonic()
-        self.deadline = self.began + timeout
-        self.ended = math.inf
+        self.started = time.monotonic()
+        self.deadline = self.started + timeout
+        self.finished = math.inf
         self.future: Future[bool] = Future()
-        # Nobody who gives up waiting for it may cancel it.
+        # A caller that stops waiting must not cancel it for the others.
         self.future.set_running_or_notify_cancel()
 
-    def left(self) -> float:
-        """Return the seconds that it may still be waited for."""
+    def remaining(self) -> float:
+        """Return the seconds that a caller should still wait; 0 if it is done."""
         if self.future.done():
             return 0
         return max(0.0, self.deadline - time.monotonic())
 
     def wait(self) -> None:
-        """Return when it has ended, or is late."""
-        if left := self.left():
-            wait([self.future], left)
+        """Return when the run has finished, or its time is up."""
+        if remaining := self.remaining():
+            wait([self.future], remaining)
 
     async def wait_async(self) -> None:
-        """Do the same, with the event loop going on."""
-        # Who waits for one that hangs stays in its future's list for ever; this
-        # keeps it to those who ask before it is late.
-        if left := self.left():
-            await asyncio.wait([asyncio.wrap_future(self.future)], timeout=left)
+        """Do the same without blocking the event loop."""
+        # A future keeps every waiter until it is done, so one that hangs would keep
+        # them forever: only those who come before the deadline are added.
+        if remaining := self.remaining():
+            await asyncio.wait([asyncio.wrap_future(self.future)], timeout=remaining)
 
-    def end(self, ok: bool) -> None:
-        self.ended = time.monotonic()
-        self.future.set_result(ok and self.ended <= self.deadline)
+    def finish(self, passed: bool) -> None:
+        """Set the result; too late counts as failed."""
+        self.finished = time.monotonic()
+        self.future.set_result(passed and self.finished <= self.deadline)
 
 
 class Check:
     """
-    One of ``CHECKS``.
+    One entry of ``CHECKS``.
 
     Args:
-        name: As it is in the settings, and in the answer if it fails.
-        health: The setting.
+        name: As in the settings; the response names it if it fails.
+        health: The ``PRODSERVER_HEALTH`` setting.
 
     Raises:
         ConfigurationError: There is no such function.
@@ -84,102 +87,101 @@ class Check:
 
     def __init__(self, name: str, health: conf.Health) -> None:
         self.name = name
-        self._function = _function(name)
+        self._function = _resolve(name)
         self._timeout = health.timeout
         self._max_age = health.max_age
-        # What has been applied stays so, and to look costs most of all.
-        self._lasts = name.partition(":")[0] == "migrations"
+        # Applied migrations stay applied, and this is the most expensive check.
+        self._is_permanent = name.partition(":")[0] == "migrations"
         self._lock = threading.Lock()
         self._log_lock = threading.Lock()
-        self._run: Run | None = None
-        self._going = 0
-        self._said = ""
+        self._run: CheckRun | None = None
+        self._active_runs = 0
+        self._last_problem = ""
 
-    def ask(self) -> Run:
-        """Return the run that counts: the last, the one that goes on, or a new one."""
+    def current_run(self) -> CheckRun:
+        """Return the run in progress or a recent one, else start a new one."""
         with self._lock:
             run = self._run
-            if run is None or self._is_over(run):
-                run = self._run = Run(self._timeout)
-                self._going += 1
+            if run is None or self._is_expired(run):
+                run = self._run = CheckRun(self._timeout)
+                self._active_runs += 1
                 self._start(run)
             return run
 
-    def is_well(self, run: Run) -> bool:
-        """Return the answer of a run that has been waited for."""
+    def passed(self, run: CheckRun) -> bool:
+        """Return the result of a run, after waiting for it; a late one has failed."""
         if run.future.done():
             return run.future.result()
-        self._say(f"no answer within {self._timeout:g} s")
+        self._log_change(f"no answer within {self._timeout:g} s")
         return False
 
-    def _is_over(self, run: Run) -> bool:
+    def _is_expired(self, run: CheckRun) -> bool:
         if not run.future.done():
-            hangs = time.monotonic() - run.began > _GIVEN_UP
-            return hangs and self._going < _MOST
-        if self._lasts and run.future.result():
+            hangs = time.monotonic() - run.started > _GIVE_UP_AFTER
+            return hangs and self._active_runs < _MAX_HANGING
+        if self._is_permanent and run.future.result():
             return False
-        return time.monotonic() - run.ended >= self._max_age
+        return time.monotonic() - run.finished >= self._max_age
 
-    def _start(self, run: Run) -> None:
-        # In a context of its own, or it might be given the caller's connections.
+    def _start(self, run: CheckRun) -> None:
+        # In an empty context: a copy might share the caller's connections.
         context = contextvars.Context()
         try:
             threading.Thread(
                 target=context.run,
-                args=(self._work, run),
+                args=(self._execute, run),
                 name=f"health-{self.name}",
                 daemon=True,
             ).start()
-        except RuntimeError as error:  # there can be no more threads
-            self._say(str(error))
-            self._going -= 1
-            run.end(False)
+        except RuntimeError as error:  # no more threads can be started
+            self._log_change(str(error))
+            self._active_runs -= 1
+            run.finish(False)
 
-    def _work(self, run: Run) -> None:
-        said = ""
+    def _execute(self, run: CheckRun) -> None:
+        problem = ""
         try:
             if self._function() is False:
-                said = "it returned False"
+                problem = "it returned False"
         except NotReady as error:
-            said = str(error)
-        # SystemExit too: whatever it is, a thread that ends without a word would
-        # never be asked again.
+            problem = str(error)
+        # SystemExit too: a run that never finishes would block the check for good.
         except BaseException as error:
-            said = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        took = time.monotonic() - run.began
-        if not said and took > self._timeout:
-            said = f"no answer within {self._timeout:g} s"
+            problem = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        took = time.monotonic() - run.started
+        if not problem and took > self._timeout:
+            problem = f"no answer within {self._timeout:g} s"
         with self._lock:
-            self._going -= 1
-            counts = run is self._run
-        if counts:  # what one says that was given up is of long ago
-            self._say(said)
-        run.end(not said)
-        # Afterwards: where the other side hangs, so may this.
+            self._active_runs -= 1
+            is_current = run is self._run
+        if is_current:  # the result of a run that was given up is out of date
+            self._log_change(problem)
+        run.finish(not problem)
+        # Last, because closing may hang too if the other side hangs.
         connections.close_all()
 
-    def _say(self, problem: str) -> None:
-        """Log what is new, and not what every probe would repeat."""
+    def _log_change(self, problem: str) -> None:
+        """Log a problem, or "" for none, unless the last run had the same."""
         with self._log_lock:
-            if problem == self._said:
+            if problem == self._last_problem:
                 return
-            self._said = problem
+            self._last_problem = problem
         if problem:
             logger.warning("not ready: %s: %s", self.name, problem)
         else:
             logger.warning("%s is well again", self.name)
 
 
-def _function(name: str) -> Callable[[], object]:
+def _resolve(name: str) -> Callable[[], object]:
     kind, _, alias = name.partition(":")
     if kind in conf.NAMED:
-        return partial(globals()[f"check_{kind}"], alias or "default")
+        return partial(BUILT_IN[kind], alias or "default")
     path, _, attribute = name.rpartition(".")
     try:
         function = getattr(import_module(path), attribute, None)
     except ModuleNotFoundError as error:
-        if not error.name or not f"{path}.".startswith(f"{error.name}."):
-            raise  # the module is there, and fails on an import of its own
+        if not is_missing(path, error.name):
+            raise
         problem = f"cannot be imported: no module {error.name!r}"
     else:
         if iscoroutinefunction(function):
@@ -192,7 +194,7 @@ def _function(name: str) -> Callable[[], object]:
 
 
 def check_database(alias: str) -> None:
-    """Raise if the database takes no connection, or no query on it."""
+    """Raise if the database accepts no connection, or no query on it."""
     connection = connections[alias]
     connection.ensure_connection()
     if not connection.is_usable():
@@ -200,7 +202,7 @@ def check_database(alias: str) -> None:
 
 
 def check_migrations(alias: str) -> None:
-    """Raise if there are migrations that have not been applied."""
+    """Raise if there are unapplied migrations."""
     from django.db.migrations.executor import MigrationExecutor
 
     executor = MigrationExecutor(connections[alias])
@@ -210,9 +212,17 @@ def check_migrations(alias: str) -> None:
 
 
 def check_cache(alias: str) -> None:
-    """Raise if the cache does not keep what it is given."""
-    # Written and read: a client may be told to ignore that there is no server.
+    """Raise if the cache does not store a value."""
+    # Write and read: a client may be configured to ignore that its server is down.
     key = "django-prodserver-health"
     caches[alias].set(key, "1", 60)
     if caches[alias].get(key) != "1":
         raise NotReady("it does not keep what it is given")
+
+
+#: The checks that have a name; ``conf.NAMED`` has the same.
+BUILT_IN: dict[str, Callable[[str], None]] = {
+    "database": check_database,
+    "migrations": check_migrations,
+    "cache": check_cache,
+}

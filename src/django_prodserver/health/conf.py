@@ -1,9 +1,9 @@
 """
-``PRODSERVER_HEALTH``: what ``HealthMiddleware`` answers, and where.
+``PRODSERVER_HEALTH``: the checks and the paths of ``HealthMiddleware``.
 
-A setting of the project and no key of a process: the middleware is the project's
-too, the same in all that serve it, and it has no process to look up where the
-server was started by hand.
+It is a setting of the project, not a key of a process: so is the middleware, which is
+the same in every process, and does not know its process if the server was started by
+hand.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from django_prodserver.exceptions import ConfigurationError, Fault
 from django_prodserver.text import did_you_mean, is_dotted_path, safe_repr
 
 MIDDLEWARE = "django_prodserver.health.middleware.HealthMiddleware"
-#: The checks that have a name, each with the setting that its aliases are of.
+#: The checks that have a name, each with the setting that defines its aliases.
 NAMED = {"database": "DATABASES", "migrations": "DATABASES", "cache": "CACHES"}
 _KEYS = ("CHECKS", "TIMEOUT", "MAX_AGE", "LIVE_PATH", "READY_PATH")
 
@@ -30,14 +30,14 @@ class Health:
 
     Attributes:
         checks: What must work for the process to be ready: ``database``,
-            ``migrations``, ``cache``, each with ``:alias`` for another than
+            ``migrations``, ``cache``, each with ``:alias`` for an alias other than
             ``default``, and dotted paths of functions without arguments.
-        timeout: Seconds that each may take. They run at the same time, so it is
-            that of the answer too, and stays below the second that Kubernetes
-            and the probe wait.
-        max_age: Seconds that a result counts for everyone who asks.
-        live_path: Where liveness is answered.
-        ready_path: Where readiness is answered.
+        timeout: Seconds that each check may take. They run at the same time, so the
+            response takes no longer. Below the second that Kubernetes and the probe
+            wait.
+        max_age: Seconds for which a result is reused.
+        live_path: The path of the liveness endpoint.
+        ready_path: The path of the readiness endpoint.
     """
 
     checks: tuple[str, ...] = ()
@@ -48,32 +48,33 @@ class Health:
 
 
 def is_installed() -> bool:
+    """Return whether the project uses the middleware."""
     return MIDDLEWARE in settings.MIDDLEWARE
 
 
 def load() -> Health:
     """
-    Return what the setting says.
+    Return the setting, validated.
 
     Raises:
-        ConfigurationError: The first of its faults.
+        ConfigurationError: The first fault in it.
     """
     for fault in faults():
         raise fault
     given = {key.lower(): value for key, value in _given().items()}
-    # A name twice is asked once.
+    # A name that is listed twice is checked once.
     given["checks"] = tuple(dict.fromkeys(given.get("checks", ())))
     return Health(**given)
 
 
 def faults() -> Iterator[ConfigurationError]:
-    """Yield all that is wrong with the setting, as far as it imports nothing."""
+    """Yield the faults of the setting that can be found without importing anything."""
     given = _given()
     if not isinstance(given, Mapping):
         hint = 'For example: PRODSERVER_HEALTH = {"CHECKS": ["database"]}'
         yield fault(f" is {safe_repr(given)}, not a dictionary.", hint)
         return
-    wanted = {
+    forms = {
         "CHECKS": ('["database", "project.health.check"]', _is_words),
         "TIMEOUT": ("a number of seconds up to 60, such as 0.5", _is_timeout),
         "MAX_AGE": ("a number of seconds, such as 1", _is_age),
@@ -81,13 +82,13 @@ def faults() -> Iterator[ConfigurationError]:
         "READY_PATH": ('a path, such as "/-/ready"', _is_path),
     }
     for key, value in given.items():
-        if key not in wanted:
+        if key not in forms:
             hint = f"{did_you_mean(str(key), _KEYS)} It takes {', '.join(_KEYS)}."
             yield fault(f" has the unknown key {safe_repr(key)}.", hint.strip())
-        elif not wanted[key][1](value):
-            yield fault(f"[{key!r}] is {safe_repr(value)}.", f"Write {wanted[key][0]}.")
+        elif not forms[key][1](value):
+            yield fault(f"[{key!r}] is {safe_repr(value)}.", f"Write {forms[key][0]}.")
         elif key == "CHECKS":
-            yield from filter(None, map(_fault_of, value))
+            yield from filter(None, map(_check_fault, value))
     live = given.get("LIVE_PATH", Health.live_path)
     if live == given.get("READY_PATH", Health.ready_path):
         message = f" has {safe_repr(live)} for both LIVE_PATH and READY_PATH."
@@ -95,6 +96,7 @@ def faults() -> Iterator[ConfigurationError]:
 
 
 def fault(message: str, hint: str) -> ConfigurationError:
+    """Return an error about the setting."""
     return ConfigurationError(Fault.BAD_HEALTH, f"PRODSERVER_HEALTH{message}", hint)
 
 
@@ -102,7 +104,7 @@ def _given() -> Any:
     return getattr(settings, "PRODSERVER_HEALTH", {})
 
 
-def _fault_of(check: str) -> ConfigurationError | None:
+def _check_fault(check: str) -> ConfigurationError | None:
     name, colon, alias = check.partition(":")
     if name in NAMED:
         known = list(getattr(settings, NAMED[name]))

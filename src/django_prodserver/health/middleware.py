@@ -1,4 +1,4 @@
-"""``/-/live`` and ``/-/ready``, answered before anything else has a say."""
+"""The health endpoints, ``/-/live`` and ``/-/ready``."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from django_prodserver.health import conf, state
-from django_prodserver.health.checks import Check, Run
+from django_prodserver.health.checks import Check, CheckRun
 
-Answer = HttpResponseBase | Awaitable[HttpResponseBase]
+Response = HttpResponseBase | Awaitable[HttpResponseBase]
 
 
 class HealthMiddleware:
     """
-    Answer the two questions of an orchestrator; pass everything else on.
+    Answer liveness and readiness requests; pass all others on.
 
-    First in ``MIDDLEWARE``, it is there for any Host, without TLS, and opens no
-    session. Alive is who can answer at all. Ready is who is not draining, and
-    whose ``PRODSERVER_HEALTH["CHECKS"]`` are well; without any, nothing that is
-    shared with others is looked at.
+    As the first of ``MIDDLEWARE`` it accepts any Host, needs no TLS and opens no
+    session. Live: the process responds. Ready: not draining, and all of
+    ``PRODSERVER_HEALTH["CHECKS"]`` pass; by default there are none, so readiness does
+    not depend on anything that replicas share.
     """
 
     sync_capable = True
     async_capable = True
 
-    def __init__(self, get_response: Callable[[HttpRequest], Answer]) -> None:
+    def __init__(self, get_response: Callable[[HttpRequest], Response]) -> None:
         self._get_response = get_response
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:
@@ -36,59 +36,60 @@ class HealthMiddleware:
         self._live_path = health.live_path
         self._ready_path = health.ready_path
         self._checks = [Check(name, health) for name in health.checks]
-        # Read once: a later run of the same name would write its own there.
+        # Read once: the next start of the same process overwrites the file.
         file = os.environ.get(state.VARIABLE)
         self._state = state.read(file) if file else None
 
-    def __call__(self, request: HttpRequest) -> Answer:
-        # Not request.path, which begins with the prefix that a proxy has put there.
-        asked = request.path_info
-        if asked not in (self._live_path, self._ready_path):
+    def __call__(self, request: HttpRequest) -> Response:
+        # Not request.path, which starts with the prefix of a proxy.
+        if request.path_info not in (self._live_path, self._ready_path):
             return self._get_response(request)
         if self._is_async:
-            return self._answer_async(request)
-        return self._answer(request)
+            return self._respond_async(request)
+        return self._respond(request)
 
-    def _answer(self, request: HttpRequest) -> HttpResponse:
-        runs, problems = self._begin(request)
+    def _respond(self, request: HttpRequest) -> HttpResponse:
+        runs, problems = self._start_checks(request)
         for run in runs.values():
             run.wait()
-        return self._end(request, runs, problems)
+        return self._response(request, runs, problems)
 
-    async def _answer_async(self, request: HttpRequest) -> HttpResponse:
-        runs, problems = self._begin(request)
+    async def _respond_async(self, request: HttpRequest) -> HttpResponse:
+        runs, problems = self._start_checks(request)
         for run in runs.values():
             await run.wait_async()
-        return self._end(request, runs, problems)
+        return self._response(request, runs, problems)
 
-    def _begin(self, request: HttpRequest) -> tuple[dict[Check, Run], list[str]]:
-        """Return what has to be waited for, and what is known to be wrong."""
+    def _start_checks(
+        self, request: HttpRequest
+    ) -> tuple[dict[Check, CheckRun], list[str]]:
+        """Return the runs to wait for, and the problems that are already known."""
         if request.path_info == self._live_path:
             return {}, []
         if self._state and self._state.draining():
             return {}, ["draining"]
-        return {check: check.ask() for check in self._checks}, []
+        return {check: check.current_run() for check in self._checks}, []
 
-    def _end(
-        self, request: HttpRequest, runs: dict[Check, Run], problems: list[str]
+    def _response(
+        self, request: HttpRequest, runs: dict[Check, CheckRun], problems: list[str]
     ) -> HttpResponse:
         if request.method not in ("GET", "HEAD"):
-            return _response("only GET and HEAD", 405, allow="GET, HEAD")
-        problems += [check.name for check in runs if not check.is_well(runs[check])]
+            return _text_response("only GET and HEAD", 405, allow="GET, HEAD")
+        problems += [check.name for check, run in runs.items() if not check.passed(run)]
         if problems:
-            return _response(f"not ready: {', '.join(problems)}", 503)
+            return _text_response(f"not ready: {', '.join(problems)}", 503)
         live = request.path_info == self._live_path
-        return _response("alive" if live else "ready", 200)
+        return _text_response("alive" if live else "ready", 200)
 
 
-def _response(line: str, status: int, **headers: str) -> HttpResponse:
+def _text_response(line: str, status: int, **headers: str) -> HttpResponse:
     response = HttpResponse(f"{line}\n", "text/plain; charset=utf-8", status)
-    # The middleware that sets it is not reached.
+    # Set by a middleware of Django's that is not reached.
     response.headers["Content-Length"] = str(len(response.content))
     response.headers["Cache-Control"] = "no-store"
     for name, value in headers.items():
         response.headers[name] = value
-    # Or Django would log an error, and mail it to the admins, at each probe that
-    # is told no; what is wrong is logged once, by the check.
+    # Or Django would log an error, and mail it to the admins, for each probe that
+    # gets a 503; the check logs the problem once.
     response._has_been_logged = True  # type: ignore[attr-defined]
     return response

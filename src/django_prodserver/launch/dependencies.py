@@ -25,7 +25,7 @@ def prepare(name: str, backend: BaseServerBackend) -> Look:
     if name == "broker":
         # No other backend is let through by the checks of the settings.
         return cast(Backend, backend).broker()
-    return partial(getattr(checks, f"check_{name}"), "default")
+    return partial(checks.BUILT_IN[name], "default")
 
 
 def problem(look: Look) -> str:

@@ -53,8 +53,8 @@ def wait(names: Iterable[str], backend: BaseServerBackend) -> None:
         backoff = Backoff(name, began)
         prepared = dependencies.prepare(name, backend)
         while reason := _look(prepared, backoff):
-            backoff.pause(reason)
-        backoff.over()
+            backoff.wait(reason)
+        backoff.succeeded()
     heartbeat.beat("starting")
     for signum, handler in before.items():
         signal.signal(signum, handler)
@@ -91,7 +91,7 @@ def _look(prepared: dependencies.Look, backoff: Backoff) -> str:
             if took > limit:
                 return f"no answer within {limit:.0f} s"
             if took > 1:
-                backoff.say("no answer yet")
+                backoff.report("no answer yet")
     finally:
         os.close(reader)
         os.kill(child, signal.SIGKILL)

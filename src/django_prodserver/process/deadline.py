@@ -1,4 +1,4 @@
-"""The end of a stop that takes too long."""
+"""The shutdown deadline: end a stop that takes too long."""
 
 from __future__ import annotations
 
@@ -13,22 +13,24 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-#: Exit code of a worker that did not finish its work in time.
+from django_prodserver.health.state import stat_fields
+
+#: The exit code of a worker that did not finish its work in time.
 UNFINISHED = 1
-# Seconds that what ends it may take, before all is killed: 25 and these are still
-# less than the 30 that Kubernetes and ECS give.
-_ENDING = 3.0
+# Seconds for the clean-up after the deadline, before everything is killed: together
+# with the default of 25 still less than the 30 that Kubernetes and ECS allow.
+_CLEANUP_TIME = 3.0
 _TICK = 0.1
 
 
 class Deadline:
     """
-    Ends the process in time, from a thread that nothing holds up.
+    Ends the process in time, from a thread that nothing can block.
 
     Args:
-        seconds: From the start of the stop.
-        end: What ends the worker's work and gives back its tasks, by itself or by
-            making the main thread do so. Then all that is left is killed.
+        seconds: How long a stop may take.
+        end: Interrupts the worker's tasks and returns them to the queue, itself or
+            through the main thread. What is still running after that is killed.
     """
 
     def __init__(self, seconds: float, end: Callable[[], None]) -> None:
@@ -38,13 +40,13 @@ class Deadline:
         self._at = 0.0
 
     def start(self) -> None:
-        """Begin to count; the second time does nothing."""
+        """Start the clock; a second call does nothing."""
         if not self._at:
             self._at = time.monotonic() + self.seconds
             real("start_new_thread")(self._run, ())
 
     def now(self) -> None:
-        """Do not wait any longer."""
+        """Let the time be up now."""
         self._at = min(self._at, time.monotonic())
 
     def _run(self) -> None:
@@ -55,14 +57,14 @@ class Deadline:
         write_line(
             f"not finished within {self.seconds:g} s (GRACEFUL_TIMEOUT), ending it"
         )
-        # Whatever it waits for, a database or a broker.
+        # In a thread of its own: it may block on a database or a broker.
         real("start_new_thread")(self._end, ())
-        sleep(_ENDING)
+        sleep(_CLEANUP_TIME)
         kill_all()
 
 
 def kill_all() -> None:
-    """End this process and all that it has started, at once."""
+    """Kill the descendants of this process, and exit at once."""
     for pid in descendants(os.getpid()):
         with contextlib.suppress(OSError):
             os.kill(pid, signal.SIGKILL)
@@ -70,48 +72,47 @@ def kill_all() -> None:
 
 
 def descendants(pid: int) -> list[int]:
-    """Return the processes that a process has started, and theirs."""
+    """Return the pids of a process's children, their children, and so on."""
     children: dict[int, list[int]] = {}
     for child, parent in _parents():
         children.setdefault(parent, []).append(child)
-    found: list[int] = []
-    wanted = [pid]
-    while wanted:
-        new = children.get(wanted.pop(), [])
-        found += new
-        wanted += new
-    return found
+    result: list[int] = []
+    pending = [pid]
+    while pending:
+        new = children.get(pending.pop(), [])
+        result += new
+        pending += new
+    return result
 
 
 def write_line(text: str) -> None:
-    """Write a line to stderr that no lock or buffer holds up."""
+    """Write a line to stderr directly: no lock or buffer can delay it."""
     with contextlib.suppress(OSError):
         os.write(2, f"prodserver: {text}\n".encode())
 
 
 def _parents() -> list[tuple[int, int]]:
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
+    """Return the pid and the parent's pid of every process."""
+    result = []
+    for directory in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            # The name is in parentheses, and may hold anything.
-            fields = (folder / "stat").read_bytes().rpartition(b")")[2].split()
-            found.append((int(folder.name), int(fields[1])))
-    if not found:
-        # Elsewhere than on Linux.
-        listed = subprocess.run(
+            pid = int(directory.name)
+            result.append((pid, int(stat_fields(pid)[1])))
+    if not result:  # not on Linux
+        ps = subprocess.run(
             ["ps", "-A", "-o", "pid=,ppid="],  # noqa: S607
             capture_output=True,
             text=True,
             check=False,
         )
-        for line in listed.stdout.splitlines():
+        for line in ps.stdout.splitlines():
             child, parent = line.split()
-            found.append((int(child), int(parent)))
-    return found
+            result.append((int(child), int(parent)))
+    return result
 
 
 def real(name: str) -> Any:
-    """Return what gevent and eventlet put their own in the place of."""
+    """Return the original of a function that gevent and eventlet monkey-patch."""
     module = "time" if name == "sleep" else "_thread"
     if monkey := sys.modules.get("gevent.monkey"):
         return monkey.get_original(module, name)

@@ -1,4 +1,4 @@
-"""Where the console scripts are that belong to this interpreter."""
+"""Find the console scripts of this interpreter's environment."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ def find(name: str) -> str:
     """
     Return the path of a console script of this interpreter's environment.
 
-    The script and not ``python -m``: ``python -m gunicorn`` breaks its SIGUSR2
-    upgrade and ``python -m celery`` its SIGHUP restart, both of which start
-    ``sys.argv`` again.
+    A script rather than ``python -m``: ``python -m gunicorn`` breaks gunicorn's
+    SIGUSR2 upgrade, and ``python -m celery`` celery's SIGHUP restart, because both
+    execute ``sys.argv`` again.
 
     Raises:
         ConfigurationError: There is no such script.
@@ -24,7 +24,7 @@ def find(name: str) -> str:
     beside = Path(sys.executable).parent / name
     if os.access(beside, os.X_OK):
         return str(beside)
-    # Elsewhere for packages of the system or the user: ask who installed it.
+    # System and user packages have it elsewhere: ask the metadata of the package.
     for entry in metadata.entry_points(group="console_scripts", name=name):
         for file in (entry.dist.files if entry.dist else None) or ():
             path = Path(str(file.locate())).resolve()

@@ -1,4 +1,4 @@
-"""What a fork breaks in a process that has loaded the application."""
+"""Fork safety: what a fork would break in a process that has loaded the application."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-_STOPS = (signal.SIGTERM, signal.SIGINT)
+from django_prodserver.process.signals import STOP_SIGNALS
 
 
 @contextlib.contextmanager
 def garbage_collection_paused() -> Iterator[None]:
     """
-    Let the garbage collector rest while the application is loaded.
+    Pause the garbage collector while the application is loaded.
 
-    It would walk over what stays, again and again. Measured: 10 % of a start's CPU
-    time for the example, 18 % for Wagtail's project; their memory is the same, for
-    what is collected leaves holes, and a worker that fills them no longer shares
-    that page.
+    It would traverse the same lasting objects again and again. Measured: 10 % of a
+    start's CPU time for the example, 18 % for Wagtail's project. Memory is the same
+    either way: collected objects leave holes, and a worker that fills a hole no
+    longer shares that page.
     """
-    wanted = gc.get_threshold()
-    # Not gc.disable(): an application that calls it means it, and it stays so.
+    threshold = gc.get_threshold()
+    # Not gc.disable(): if the application calls that, it must stay disabled.
     gc.set_threshold(0)
     try:
         yield
     finally:
         if gc.get_threshold()[0] == 0:  # else the application has set its own
-            gc.set_threshold(*wanted)
+            gc.set_threshold(*threshold)
 
 
 def find_obstacle() -> str:
-    """Return what forked workers could not share, in words; nothing if all can be."""
+    """Return what forked workers could not share, in words; "" if there is nothing."""
     if _obstacle():
-        # It may be what the collector would have closed by now.
+        # It may be garbage that the paused collector has not closed.
         gc.collect()
     return _obstacle()
 
@@ -47,29 +47,29 @@ def _obstacle() -> str:
     for thread in threading.enumerate():
         if thread is not threading.main_thread():
             return f"the application has started the thread {thread.name!r}"
-    folder = Path("/proc/self/fd")
-    for entry in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if what := _shared_position(int(entry.name), entry):
-            return f"the application has left open {what}"
+    descriptors = Path("/proc/self/fd")
+    for entry in sorted(descriptors.iterdir()) if descriptors.is_dir() else ():
+        if unsafe := _describe_unsafe(int(entry.name), entry):
+            return f"the application has left open {unsafe}"
     return ""
 
 
-def _shared_position(descriptor: int, entry: Path) -> str:
-    """Return what a descriptor is, if two processes must not both use it."""
+def _describe_unsafe(descriptor: int, entry: Path) -> str:
+    """Return what a descriptor is if two processes must not share it, else ""."""
     try:
-        # Python opens everything close-on-exec; what is not was handed down to
-        # this process, and natively reaches the workers too.
+        # Python opens everything close-on-exec. A descriptor that is not was
+        # inherited by this process, and the native command shares it as well.
         if not fcntl.fcntl(descriptor, fcntl.F_GETFD) & fcntl.FD_CLOEXEC:
             return ""
         mode = os.fstat(descriptor).st_mode
         flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
         target = str(entry.readlink())
     except OSError:
-        return ""  # gone: it was the listing's own
+        return ""  # closed by now: it was the one of the listing
     if stat.S_ISSOCK(mode):
         return f"a socket (file descriptor {descriptor})"
-    # Files opened for appending are logs, and those in memory (multiprocessing's
-    # semaphores and arenas) are there to be shared.
+    # Files opened for appending are logs, and files in memory (multiprocessing's
+    # semaphores and arenas) are meant to be shared.
     in_memory = target.startswith(("/dev/shm/", "/memfd:"))  # noqa: S108
     if stat.S_ISREG(mode) and not flags & os.O_APPEND and not in_memory:
         return f"the file {target}"
@@ -78,25 +78,25 @@ def _shared_position(descriptor: int, entry: Path) -> str:
 
 def restore_signals_in_children() -> None:
     """
-    Let a forked worker be ended by a signal before it has its own handlers.
+    Let a stop signal end a forked worker that has not set its own handlers yet.
 
-    It inherits the parent's, which note a signal for the parent's loop: natively
-    a stop at that moment is noted where nobody looks, and the worker stays.
+    It inherits the parent's handlers, which record the signal for the parent's loop.
+    With the native command a stop at that moment is lost, and the worker stays.
     """
-    forking = threading.local()
+    saved = threading.local()
 
-    # A signal of the moment between the fork and the handlers has to wait.
-    def hold() -> None:
-        forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
+    # A signal between the fork and the reset of the handlers stays pending.
+    def block() -> None:
+        saved.mask = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
 
-    def release() -> None:
-        signal.pthread_sigmask(signal.SIG_SETMASK, forking.mask)
+    def unblock() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, saved.mask)
 
-    def default_and_release() -> None:
-        for signum in _STOPS:
+    def reset_and_unblock() -> None:
+        for signum in STOP_SIGNALS:
             signal.signal(signum, signal.SIG_DFL)
-        release()
+        unblock()
 
     os.register_at_fork(
-        before=hold, after_in_parent=release, after_in_child=default_and_release
+        before=block, after_in_parent=unblock, after_in_child=reset_and_unblock
     )

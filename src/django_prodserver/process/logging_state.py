@@ -1,4 +1,4 @@
-"""Logging, where the application is loaded before the server and not after it."""
+"""Logging of an application that is loaded before the server, and not after it."""
 
 from __future__ import annotations
 
@@ -9,52 +9,54 @@ from typing import Any
 from django.conf import settings
 
 
-def set_aside() -> Callable[[], None]:
+def suspend() -> Callable[[], None]:
     """
-    Take away what the application has made of logging, until the server asks for it.
+    Remove the application's logging configuration until the server has its own.
 
-    Natively a server sets up its own logging, and the application's comes over
-    it: Django's LOGGING, and what is done in ``ready()`` or as a module is
-    imported. Configuring LOGGING twice instead would lose the latter, and by
-    default disable the loggers that the application's modules have made since.
+    With the native command, the server configures its logging first, and the
+    application's comes on top: Django's LOGGING, and whatever is done in ``ready()``
+    or on import. Configuring LOGGING a second time instead would lose the latter,
+    and by default disable the loggers that the application's modules have created.
 
     Returns:
-        What puts it back, over that of the server, which is set up by then.
+        A function that restores it on top of the server's, to call after the server
+        has configured logging.
     """
-    ours = {logger: _state(logger) for logger in _loggers()}
-    # A server's own dictConfig() closes every handler there is, some for good:
-    # out of its sight until then.
+    saved = {logger: _state(logger) for logger in _loggers()}
+    # A server's dictConfig() closes all existing handlers, some for good, so they
+    # are hidden from it.
     handlers: list[Any] = logging._handlerList  # type: ignore[attr-defined]
-    held = handlers[:]
+    hidden = handlers[:]
     handlers.clear()
-    for logger in ours:
-        _set(logger, **_untouched(logger))
+    for logger in saved:
+        _set(logger, **_default_state(logger))
 
-    def put_back() -> None:
+    def restore() -> None:
         configured = settings.LOGGING if settings.LOGGING_CONFIG else None
         if isinstance(configured, Mapping):
-            _reconfigure(set(_loggers()) - set(ours), configured)
-        for logger, state in ours.items():
-            if state != _untouched(logger):
+            _reconfigure(set(_loggers()) - set(saved), configured)
+        for logger, state in saved.items():
+            if state != _default_state(logger):
                 _set(logger, **state)
-        handlers[:0] = held
+        handlers[:0] = hidden
 
-    return put_back
+    return restore
 
 
 def _reconfigure(servers: set[logging.Logger], config: Mapping[str, Any]) -> None:
-    """Do what dictConfig() does to loggers that are there and not in it."""
+    """Do what dictConfig() does to existing loggers that are not in it."""
     below = tuple(f"{name}." for name in config.get("loggers", ()))
     for logger in servers:
         if logger.name.startswith(below):
-            _set(logger, **_untouched(logger))
+            _set(logger, **_default_state(logger))
         elif config:
             logger.disabled = bool(config.get("disable_existing_loggers", True))
 
 
 def _loggers() -> list[logging.Logger]:
-    made = logging.root.manager.loggerDict.values()
-    return [logging.root, *(x for x in made if isinstance(x, logging.Logger))]
+    named = logging.root.manager.loggerDict.values()
+    # The others are placeholders.
+    return [logging.root, *(x for x in named if isinstance(x, logging.Logger))]
 
 
 def _state(logger: logging.Logger) -> dict[str, Any]:
@@ -67,13 +69,17 @@ def _state(logger: logging.Logger) -> dict[str, Any]:
     }
 
 
-def _untouched(logger: logging.Logger) -> dict[str, Any]:
-    level = logging.WARNING if logger is logging.root else logging.NOTSET
-    nothing = {"handlers": [], "filters": [], "propagate": True, "disabled": False}
-    return {"level": level, **nothing}
+def _default_state(logger: logging.Logger) -> dict[str, Any]:
+    return {
+        "level": logging.WARNING if logger is logging.root else logging.NOTSET,
+        "handlers": [],
+        "filters": [],
+        "propagate": True,
+        "disabled": False,
+    }
 
 
 def _set(logger: logging.Logger, *, level: int, **state: Any) -> None:
     for name, value in state.items():
         setattr(logger, name, value)
-    logger.setLevel(level)  # which forgets what all loggers' levels came to
+    logger.setLevel(level)  # not setattr(): this also clears the caches of levels

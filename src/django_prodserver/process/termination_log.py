@@ -1,4 +1,4 @@
-"""Why a container ended, where Kubernetes looks for it."""
+"""The termination log: where Kubernetes reads why a container exited."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ PATH = "/dev/termination-log"
 
 
 def write(message: str) -> None:
-    """Write the reason to ``/dev/termination-log``, where there is one."""
-    # It is never made: anywhere else, that is a folder of devices.
+    """Write the reason to ``/dev/termination-log``, if the file exists."""
+    # Never created: outside Kubernetes, /dev is no place for a file.
     with contextlib.suppress(OSError):
         file = os.open(PATH, os.O_WRONLY | os.O_TRUNC)
         try:

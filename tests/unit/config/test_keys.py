@@ -444,7 +444,7 @@ def test_a_default_yields_to_the_servers_own_variable(
     ],
 )
 def test_auto_is_reckoned(cpus, memory, most, number, why):
-    assert concurrency.reckon(cpus, memory, most) == (number, why)
+    assert concurrency.recommend(cpus, memory, most) == (number, why)
 
 
 @pytest.mark.parametrize("name", ["gunicorn", "uvicorn", "granian-asgi"])

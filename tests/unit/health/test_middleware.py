@@ -218,7 +218,7 @@ def test_a_check_that_hangs_costs_one_thread_and_no_time(ask, settings, caplog):
 
 def test_a_check_that_hangs_for_long_is_begun_anew(ask, settings, monkeypatch):
     """What it hangs on may be gone for good, and a new connection would be well."""
-    monkeypatch.setattr(checks, "_GIVEN_UP", 0.3)
+    monkeypatch.setattr(checks, "_GIVE_UP_AFTER", 0.3)
     configure(settings, CHECK, TIMEOUT=0.1, MAX_AGE=0)
     release = threading.Event()
     asked.conduct = lambda: release.wait(60)
@@ -232,8 +232,8 @@ def test_a_check_that_hangs_for_long_is_begun_anew(ask, settings, monkeypatch):
 
 
 def test_no_more_than_a_few_checks_hang(ask, settings, monkeypatch):
-    monkeypatch.setattr(checks, "_GIVEN_UP", 0.0)
-    monkeypatch.setattr(checks, "_MOST", 3)
+    monkeypatch.setattr(checks, "_GIVE_UP_AFTER", 0.0)
+    monkeypatch.setattr(checks, "_MAX_HANGING", 3)
     configure(settings, CHECK, TIMEOUT=0.05, MAX_AGE=0)
     release = threading.Event()
     asked.conduct = lambda: release.wait(60)
@@ -253,10 +253,10 @@ def test_those_who_wait_for_one_that_hangs_are_forgotten(settings):
 
     async def wait_often() -> None:
         for _ in range(50):
-            await one.ask().wait_async()
+            await one.current_run().wait_async()
 
     asyncio.run(wait_often())
-    run = one.ask()
+    run = one.current_run()
     assert len(vars(run.future)["_done_callbacks"]) == 1
     release.set()
     asked.threads[0].join(60)

@@ -12,7 +12,7 @@ from django_prodserver.backends.layers import Default
 from django_prodserver.backends.web import Interface, WebBackend
 from django_prodserver.config import bind
 from django_prodserver.config.argv import render, value_of, values_of
-from django_prodserver.config.bind import Bind
+from django_prodserver.config.bind import Bind, split_host_port
 from django_prodserver.process.fork_safety import restore_signals_in_children
 
 
@@ -96,7 +96,7 @@ class GunicornServer(WebBackend):
         return "asgi" if speaks_asgi else "wsgi"
 
     def address_options(self, host: str, port: str) -> Mapping[str, object]:
-        return {"bind": bind.joined(host, port)}
+        return {"bind": bind.join_host_port(host, port)}
 
     def forks(self, args: Sequence[str]) -> bool:
         return True
@@ -132,7 +132,7 @@ class GunicornServer(WebBackend):
         return tuple(
             addresses.unix(bind.removeprefix("unix:").removeprefix("//"))
             if bind.startswith("unix:")
-            else addresses.tcp(*addresses.split(bind.removeprefix("tcp://"), "8000"))
+            else addresses.tcp(*split_host_port(bind.removeprefix("tcp://"), "8000"))
             for bind in binds or [default]
             if bind and not bind.startswith("fd://")
         )

@@ -181,12 +181,12 @@ def _take(lock: database_lock.Lock) -> None:
     try:
         while not lock.take():
             heartbeat.beat("starting", f"waiting for {backoff.what}")
-            backoff.pause("another release holds it")
+            backoff.wait("another release holds it")
     except (Error, OSError) as error:
         message = f"The lock of the database cannot be taken: {describe_error(error)}."
         hint = 'To wait for the database: "WAIT_FOR": ["database"].'
         raise UnavailableError(message, hint) from None
-    backoff.over()
+    backoff.succeeded()
 
 
 def _run(words: list[str]) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from django_prodserver.backends import addresses
 from django_prodserver.backends.web import WebBackend
 from django_prodserver.config.argv import values_of
-from django_prodserver.config.bind import Bind
+from django_prodserver.config.bind import Bind, split_host_port
 from django_prodserver.config.keys import Unsupported
 
 
@@ -70,7 +70,7 @@ class WaitressServer(WebBackend):
             host = self.option("host", args) or "0.0.0.0"  # noqa: S104  # waitress's
             given = [f"{host}:{self.option('port', args) or 8080}"]
         listening = [word for words in given for word in words.split()]
-        return tuple(addresses.tcp(*addresses.split(a, "8080")) for a in listening)
+        return tuple(addresses.tcp(*split_host_port(a, "8080")) for a in listening)
 
     def command(self, args: Sequence[str]) -> list[str]:
         # getopt stops at the first word that is no option.

@@ -31,6 +31,8 @@ from waitress.task import WSGITask
 from waitress.trigger import trigger
 from waitress.utilities import logger
 
+from django_prodserver.config.bind import join_host_port
+
 NAME = "prodserver-waitress"
 HELP = """\
 Stop options:
@@ -252,8 +254,7 @@ def _channels(sockets: dict[int, Any]) -> list[_Channel]:
 def _text(address: Any) -> str:
     if not isinstance(address, tuple):
         return str(address)
-    host, port = address[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return join_host_port(*address[:2])
 
 
 def _seconds(text: str) -> float:
