@@ -79,13 +79,13 @@ class _Cluster:
         # What waits for the sentinel's start waits no longer.
         self._native.start_event = None
         self._deadline.start()
-        if self._stop.urged:
+        if self._stop.force:
             self._deadline.now()
 
     def wait(self) -> None:
         """Return when all is over; exit if not all was finished."""
         sentinel = self._native.sentinel
-        while sentinel.is_alive() and not self._stop.asked:
+        while sentinel.is_alive() and not self._stop.received:
             sentinel.join(_TICK)
         self._native.stop()
         if self._deadline.over:
