@@ -32,6 +32,7 @@ from waitress.trigger import trigger
 from waitress.utilities import logger
 
 from django_prodserver.config.bind import join_host_port
+from django_prodserver.process.signals import StopSignal
 
 NAME = "prodserver-waitress"
 HELP = """\
@@ -119,28 +120,25 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
         return bool(time.time() - self.last_activity > patience)
 
 
-class _Stop:
+class _Stop(StopSignal):
     """The first SIGTERM or SIGINT; a second one ends the process."""
 
-    signum = 0
-    since = 0.0
-
     def __init__(self, sockets: dict[int, Any]) -> None:
+        super().__init__()
+        self.signum = 0
+        self.since = 0.0
         # Not pull_trigger() of the server's in the handler: the handler only
         # runs when the poll is over if another thread got the signal.
         wake = trigger(sockets)
         os.set_blocking(wake.trigger, False)
         signal.set_wakeup_fd(wake.trigger, warn_on_full_buffer=False)
-        for signum in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(signum, self)
+        self.listen()
 
-    def __call__(self, signum: int, frame: FrameType | None) -> None:
-        now = time.monotonic()
+    def _on_signal(self, signum: int, frame: FrameType | None) -> None:
         if not self.signum:
-            self.signum, self.since = signum, now
-        elif now - self.since > _QUIET:
-            # Less is one stop told twice: timeout(1) signals its child and
-            # then the group the child is in.
+            self.signum, self.since = signum, time.monotonic()
+        self.note()
+        if self.force:
             _end(signum, frame)
 
 
