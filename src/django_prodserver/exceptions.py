@@ -1,4 +1,4 @@
-"""The errors a user is meant to see, and the exit codes that go with them."""
+"""Errors for the user, with their exit codes and system-check IDs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Self
 
 
 class ExitCode(enum.IntEnum):
-    """What ``prodserver`` exits with when it is not the server that exits."""
+    """The exit codes of ``prodserver`` itself, as opposed to the server's."""
 
     meaning: str
 
@@ -17,8 +17,8 @@ class ExitCode(enum.IntEnum):
         self.meaning = meaning
         return self
 
-    #: Not 143, which is a clean stop for tini in the image, and so for who waits for
-    #: the release.
+    #: Not 143: tini in the image turns that into success, and so the release would
+    #: seem complete.
     RELEASE_STOPPED = 1, "A release was stopped by SIGTERM."
     USAGE = 2, "The command line is wrong."
     UNAVAILABLE = (
@@ -31,7 +31,7 @@ class ExitCode(enum.IntEnum):
 
 
 class CheckId(enum.StrEnum):
-    """A system check's id, with what it says in a sentence."""
+    """The ID of a system check, with its meaning in one sentence."""
 
     meaning: str
 
@@ -44,9 +44,9 @@ class CheckId(enum.StrEnum):
 
 class Fault(CheckId):
     """
-    What can be wrong with the settings: each a system check's id.
+    The ID of an error in the settings, with its meaning.
 
-    A number is never used again, not even that of a fault that is gone.
+    A number is never used again, not even that of an error that no longer exists.
     """
 
     NOT_A_DICT = "prodserver.E001", "PRODUCTION_PROCESSES is no dictionary."
@@ -72,7 +72,7 @@ class Fault(CheckId):
         "prodserver.E014",
         "The app that brings the worker's command is not in INSTALLED_APPS.",
     )
-    #: No check can say it: there are no settings to check.
+    #: Reported only by a start: without settings no check can run.
     NO_SETTINGS = (
         "prodserver.E015",
         "There are no settings, or they cannot be used; only a start can say it.",
@@ -82,7 +82,7 @@ class Fault(CheckId):
 
 class ProdserverError(Exception):
     """
-    Something the user can put right.
+    The base of all errors that the user can fix.
 
     Args:
         message: What is wrong, with the value; one line.
@@ -101,13 +101,13 @@ class ProdserverError(Exception):
 
 
 class UsageError(ProdserverError):
-    """The command line makes no sense."""
+    """Raised when the command line is wrong."""
 
     returncode = ExitCode.USAGE
 
 
 class ConfigurationError(ProdserverError):
-    """The settings cannot be started, for the reason that ``fault`` names."""
+    """Raised when the settings are invalid; ``fault`` is the ID of the check."""
 
     def __init__(self, fault: Fault, message: str, hint: str = "") -> None:
         super().__init__(message, hint)
@@ -115,10 +115,10 @@ class ConfigurationError(ProdserverError):
 
 
 class UnavailableError(ProdserverError):
-    """What was waited for has not come, or is gone."""
+    """Raised when a dependency did not become available in time, or was lost."""
 
     returncode = ExitCode.UNAVAILABLE
 
 
 class UnknownProcess(ProdserverError):
-    """No process has the name that was asked for."""
+    """Raised when no process has the requested name."""

@@ -1,4 +1,4 @@
-"""What is no fault, but will not do what it looks like, or not in production."""
+"""IDs of system-check warnings."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from django_prodserver.exceptions import CheckId
 
 class WarningId(CheckId):
     """
-    What a check warns of: each a system check's id.
+    The ID of a warning, with its meaning.
 
-    A number is never used again. From ``ADDRESS`` to ``SQLITE`` they are for
+    A number is never used again. Those from ``ADDRESS`` to ``SQLITE`` are for
     ``manage.py check --deploy``.
     """
 
@@ -50,7 +50,7 @@ class WarningId(CheckId):
         "prodserver.W014",
         "Django-Q2's queue_limit is above its workers: a stop does all that is queued.",
     )
-    #: An information: it depends on what no settings say.
+    #: Only information: the settings do not tell whether there are replicas.
     SQLITE = "prodserver.I001", "SQLite, which replicas cannot share."
     NO_MIDDLEWARE = (
         "prodserver.W020",
@@ -64,14 +64,14 @@ class WarningId(CheckId):
 
 class Finding(NamedTuple):
     """
-    What is worth a warning.
+    One warning.
 
     Args:
-        caution: Which.
-        message: What it is, after the process's name; one line.
+        id: Which warning.
+        message: What is wrong, to follow the process's name; one line.
         hint: What to do about it; one line.
     """
 
-    caution: WarningId
+    id: WarningId
     message: str
     hint: str = ""

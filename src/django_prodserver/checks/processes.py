@@ -97,8 +97,6 @@ def _error(fault: ConfigurationError) -> Error:
 
 
 def _warning(finding: Finding, process: Process | None = None) -> CheckMessage:
-    kind = Info if finding.caution is WarningId.SQLITE else Warning
+    kind = Info if finding.id is WarningId.SQLITE else Warning
     where = process.where if process else ""
-    return kind(
-        where + finding.message, hint=finding.hint or None, id=finding.caution.value
-    )
+    return kind(where + finding.message, hint=finding.hint or None, id=finding.id.value)

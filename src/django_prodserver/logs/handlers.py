@@ -1,4 +1,4 @@
-"""Where lines go: standard output, each whole, whichever processes write to it."""
+"""Write log lines to standard output, whole even if several processes write."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ STDOUT = 1
 
 class StdoutHandler(logging.Handler):
     """
-    Writes each record to standard output as one line that no other comes between.
+    Writes each record to standard output, never mixed with those of other processes.
 
-    Not to ``sys.stdout``, which an application may replace, and whose buffer is
-    lost with a process that is killed.
+    It does not use ``sys.stdout``, which an application may replace, and whose buffer
+    is lost if the process is killed.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        found = options.from_environment() or options.Options()
-        self.as_json = found.format == "json"
+        settings = options.from_environment() or options.Options()
+        self.as_json = settings.format == "json"
         formatter = JSONFormatter if self.as_json else TextFormatter
-        self.formatter = formatter(found.process)
-        self.addFilter(_is_not_told_already)
+        self.formatter = formatter(settings.process)
+        self.addFilter(_is_not_written_already)
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
             line = self.format(record)
-        except Exception as error:  # nothing of logging may end what is logged
+        except Exception as error:  # logging must not break what it logs
             line = f"cannot log a line of {record.name}: {type(error).__name__}"
-        with contextlib.suppress(OSError):  # nobody reads any more
+        with contextlib.suppress(OSError):  # nobody reads it any more
             write(f"{line}\n".encode("utf-8", "backslashreplace"))
         task = context.task.get()
         if task is not None and task.for_one_line:
@@ -49,13 +49,13 @@ class StdoutHandler(logging.Handler):
 
 def write(data: bytes) -> None:
     """
-    Write to standard output, all of it before another process does.
+    Write all of the data to standard output before any other process can write.
 
     Raises:
         OSError: It is closed.
     """
-    # A pipe takes 4 KiB at once, and more in parts when it is full. Not what is
-    # no pipe: others, of whom we know nothing, lock a terminal or /dev/null.
+    # A pipe accepts 4 KiB at once, and more in parts when it is full. Only a pipe is
+    # locked: unrelated programs may hold a lock on a terminal or on /dev/null.
     is_pipe = stat.S_ISFIFO(os.fstat(STDOUT).st_mode)
     if is_pipe:
         fcntl.lockf(STDOUT, fcntl.LOCK_EX)
@@ -63,7 +63,7 @@ def write(data: bytes) -> None:
         while data:
             try:
                 data = data[os.write(STDOUT, data) :]
-            except BlockingIOError:  # whoever handed it down does not want to wait
+            except BlockingIOError:  # it was inherited in non-blocking mode
                 select.select((), (STDOUT,), ())
     finally:
         if is_pipe:
@@ -71,7 +71,7 @@ def write(data: bytes) -> None:
 
 
 def writes_to_console(handler: logging.Handler) -> bool:
-    """Tell whether a handler writes to the process's standard output or error."""
+    """Return whether a handler writes to the process's standard output or error."""
     if isinstance(handler, StdoutHandler):
         return True
     if type(handler).emit is not logging.StreamHandler.emit:
@@ -81,8 +81,8 @@ def writes_to_console(handler: logging.Handler) -> bool:
     return False
 
 
-def _is_not_told_already(record: logging.LogRecord) -> bool:
-    """Leave out what a handler of the user's LOGGING, below, has just written."""
+def _is_not_written_already(record: logging.LogRecord) -> bool:
+    """Return False if a handler of the user's LOGGING has written it already."""
     logger: logging.Logger | None = logging.getLogger(record.name)
     while logger is not None and logger.parent is not None:
         for handler in logger.handlers:
@@ -99,40 +99,40 @@ def _is_not_told_already(record: logging.LogRecord) -> bool:
 
 class StreamToLog(io.TextIOBase):
     """
-    ``sys.stdout`` and ``sys.stderr``, where everything is to be JSON.
+    Replaces ``sys.stdout`` and ``sys.stderr`` where every line must be JSON.
 
-    What is printed becomes a record of its own, a line each.
+    Each line that is printed becomes a record.
     """
 
     def __init__(
-        self, name: str, level: int, stream: TextIO, to: StdoutHandler
+        self, name: str, level: int, stream: TextIO, handler: StdoutHandler
     ) -> None:
         self._name = name
         self._level = level
         self.stream = stream
-        self._to = to
-        self._rest = threading.local()
+        self._handler = handler
+        self._unfinished = threading.local()
 
     def write(self, text: str) -> int:
-        # A handler of the user's LOGGING has a form of its own, which stands.
+        # A handler of the user's LOGGING has its own format, which is kept.
         if sys._getframe(1).f_globals.get("__name__") == "logging":
             return self.stream.write(text)
-        *lines, rest = (getattr(self._rest, "text", "") + text).split("\n")
-        self._rest.text = rest
+        *lines, rest = (getattr(self._unfinished, "text", "") + text).split("\n")
+        self._unfinished.text = rest
         for line in lines:
-            self._tell(line)
+            self._log(line)
         return len(text)
 
     def finish(self) -> None:
-        """Write what has no end of a line yet."""
-        rest, self._rest.text = getattr(self._rest, "text", ""), ""
-        self._tell(rest)
+        """Log the last line, which has no newline yet."""
+        rest, self._unfinished.text = getattr(self._unfinished, "text", ""), ""
+        self._log(rest)
 
-    def _tell(self, line: str) -> None:
+    def _log(self, line: str) -> None:
         if line.strip():
-            # Straight to our handler: what writes here may be a handler that fails.
+            # Directly to our handler: the line may come from a handler that fails.
             args: Any = (self._name, self._level, "", 0, "%s", (line,), None)
-            self._to.handle(logging.LogRecord(*args))
+            self._handler.handle(logging.LogRecord(*args))
 
     @property
     def encoding(self) -> str:  # type: ignore[override]

@@ -1,16 +1,16 @@
 """
-The request id and the access line, around Django's own handlers.
+The request id and the access log, implemented around Django's request handlers.
 
-There they are the same whichever server calls them; Waitress has no access log of
-its own, and the others have each another.
+There they are the same on every server. The servers' own access logs differ from each
+other, and Waitress has none.
 """
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 from django.core.handlers.asgi import ASGIHandler
@@ -22,51 +22,62 @@ from django_prodserver.exceptions import ConfigurationError
 from django_prodserver.health import conf as health
 from django_prodserver.logs.context import id_for, request_id
 from django_prodserver.logs.formatters import shortened
+from django_prodserver.middleware.wrap import Handler, wrap_handlers
 
 logger = logging.getLogger("django_prodserver.access")
 HEADER = "X-Request-ID"
-#: Asked every few seconds, and no line of the log while all is well.
-quiet: set[str] = set()
-_LONGEST_PATH = 1_024
-_WRAPPED = "_prodserver_logs"
+_MAX_PATH = 1_024
+_MAX_METHOD = 32
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 
 
 def install(access: bool) -> None:
     """
-    Give each request an id, and a line of the log where that is wanted.
+    Give each request an id, and log it if ``access`` is true.
 
-    Once is enough: what forked workers inherit is installed.
+    May be called again; only ``access`` is applied then.
     """
     logger.disabled = not access
-    if health.is_installed():
-        with contextlib.suppress(ConfigurationError):  # told by the launcher
-            found = health.load()
-            quiet.update((found.live_path, found.ready_path))
-    if not hasattr(WSGIHandler, _WRAPPED):
-        WSGIHandler.__call__ = _wsgi(WSGIHandler.__call__)  # type: ignore[method-assign]
-        ASGIHandler.__call__ = _asgi(ASGIHandler.__call__)  # type: ignore[method-assign]
-        for handler in (WSGIHandler, ASGIHandler):
-            setattr(handler, _WRAPPED, True)
+    quiet = _health_paths()
+    wrap_handlers(
+        "access_log", partial(_wsgi, quiet=quiet), partial(_asgi, quiet=quiet)
+    )
+
+
+def _health_paths() -> frozenset[str]:
+    """Return the paths of probes, whose successful requests are not logged."""
+    if not health.is_installed():
+        return frozenset()
+    try:
+        found = health.load()
+    except ConfigurationError:  # the launcher reports it
+        return frozenset()
+    return frozenset((found.live_path, found.ready_path))
 
 
 def log_request(
-    method: str, path: str, status: int, began: float, size: int, client: str, id: str
+    method: str,
+    path: str,
+    status: int,
+    started: float,
+    size: int,
+    client: str,
+    id: str,
 ) -> None:
-    """Write the line of a request that is answered."""
+    """Log a request whose response is complete."""
     if not logger.isEnabledFor(logging.INFO):
         return
-    path = shortened(path, _LONGEST_PATH)
-    method = shortened(method, 32)
-    # Not info(): it looks for who has called it, which costs more than the rest.
+    path = shortened(path, _MAX_PATH)
+    method = shortened(method, _MAX_METHOD)
+    # Not info(): it looks up the caller, which costs more than all the rest.
     args = (method, path, status)
     record = logging.LogRecord(logger.name, logging.INFO, "", 0, "%s %s %d", args, None)
     record.__dict__.update(
         method=method,
         path=path,
         status=status,
-        duration=round(time.perf_counter() - began, 6),
+        duration=round(time.perf_counter() - started, 6),
         bytes=size,
         client=client,
         request_id=id,
@@ -74,23 +85,24 @@ def log_request(
     logger.handle(record)
 
 
-def _wsgi(call: Callable[..., Any]) -> Callable[..., Any]:
-    def __call__(  # noqa: N807  # it takes the place of one
+def _wsgi(call: Handler, quiet: Collection[str]) -> Handler:
+    def __call__(  # noqa: N807  # it replaces a method of that name
         self: WSGIHandler, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
-        began = time.perf_counter()
+        started = time.perf_counter()
         id = id_for(environ.get("HTTP_X_REQUEST_ID", ""))
         request_id.set(id)
-        # Now: Django decodes them where they are.
+        # Read before the call: Django decodes them in place.
         path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
-        if not path.isascii():  # WSGI's way to hold bytes in text
+        if not path.isascii():  # WSGI represents bytes as latin-1
             path = path.encode("latin-1", "replace").decode("utf-8", "replace")
-        sent: list[Any] = ["500", ()]
+        status_line, sent_headers = "500", []
 
         def start(
             status: str, headers: list[tuple[str, str]], *exc_info: Any
         ) -> Callable[[bytes], object]:
-            sent[:] = status, headers
+            nonlocal status_line, sent_headers
+            status_line, sent_headers = status, headers
             if not any(name.lower() == "x-request-id" for name, _ in headers):
                 headers.append((HEADER, id))
             return start_response(status, headers, *exc_info)  # type: ignore[no-any-return]
@@ -101,83 +113,86 @@ def _wsgi(call: Callable[..., Any]) -> Callable[..., Any]:
             request_id.set("")
             raise
 
-        def told(size: int) -> None:
-            if environ.get("PATH_INFO") in quiet and int(sent[0][:3]) < 400:
+        def log(size: int) -> None:
+            status = int(status_line[:3])
+            if environ.get("PATH_INFO") in quiet and status < 400:
                 return
             method = environ.get("REQUEST_METHOD", "")
             client = environ.get("REMOTE_ADDR") or ""
             size = 0 if method == "HEAD" else size
-            log_request(method, path, int(sent[0][:3]), began, size, client, id)
+            log_request(method, path, status, started, size, client, id)
 
         if isinstance(response, HttpResponse):
-            # Before it is sent: Granian forgets what is to be done after the last
-            # response, and what the client has read is in the log.
-            told(len(response.content))
+            # Before it is sent: Granian may skip what comes after the last response,
+            # and what a client has read must be in the log.
+            log(len(response.content))
         elif isinstance(response, HttpResponseBase):
-            return _Stream(response, told)
+            return _LoggedStream(response, log)
         else:
-            # The server's own way to send a file.
-            told(_length(sent[1]))
+            # The server's file wrapper.
+            log(_content_length(sent_headers))
             request_id.set("")
             return response  # type: ignore[no-any-return]
-        response._resource_closers.append(_forget)  # type: ignore[attr-defined]
+        response._resource_closers.append(_reset_id)  # type: ignore[attr-defined]
         return response
 
     return __call__
 
 
-class _Stream:
-    """A response that is sent as it comes, and told when all of it has come."""
+class _LoggedStream:
+    """A streaming response that is logged once, after its last chunk."""
 
-    def __init__(self, response: Any, told: Callable[[int], None]) -> None:
+    def __init__(self, response: Any, log: Callable[[int], None]) -> None:
         self._response = response
-        self._told = told
+        self._log = log
         self._size = 0
+        self._is_logged = False
 
     def __iter__(self) -> Iterator[bytes]:
         for chunk in self._response:
             self._size += len(chunk)
             yield chunk
-        self._tell()
+        self._log_once()
 
     def close(self) -> None:
         try:
             self._response.close()
         finally:
-            self._tell()  # the client may have gone before the end
-            _forget()
+            self._log_once()  # the client may have disconnected before the end
+            _reset_id()
 
-    def _tell(self) -> None:
-        told, self._told = self._told, lambda size: None
-        told(self._size)
+    def _log_once(self) -> None:
+        if not self._is_logged:
+            self._is_logged = True
+            self._log(self._size)
 
 
-def _asgi(call: Callable[..., Any]) -> Callable[..., Any]:
+def _asgi(call: Handler, quiet: Collection[str]) -> Handler:
     async def __call__(  # noqa: N807
         self: ASGIHandler, scope: dict[str, Any], receive: Receive, send: Send
     ) -> None:
         if scope["type"] != "http":
             return await call(self, scope, receive, send)  # type: ignore[no-any-return]
-        began = time.perf_counter()
+        started = time.perf_counter()
         given = next((v for n, v in scope["headers"] if n == b"x-request-id"), b"")
         id = id_for(given.decode("latin-1"))
         token = request_id.set(id)
-        status, size = 499, 0  # nginx's word for a client that has gone
-        told = False
+        status, size = 499, 0  # nginx's code for a client that has disconnected
+        is_logged = False
 
-        def tell_it() -> None:
-            nonlocal told
-            if not told:
-                told = True
+        def log_once() -> None:
+            nonlocal is_logged
+            if not is_logged:
+                is_logged = True
                 root, path = scope.get("root_path", ""), scope["path"]
                 if path.removeprefix(root) in quiet and status < 400:
                     return
                 client = (scope.get("client") or ("",))[0] or ""
                 method = scope["method"]
                 length = 0 if method == "HEAD" else size
-                log_request(method, path, status, began, length, client, id)
+                log_request(method, path, status, started, length, client, id)
 
-        async def send_and_note(message: Any) -> None:
+        async def send_and_count(message: Any) -> None:
             nonlocal status, size
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -188,25 +203,25 @@ def _asgi(call: Callable[..., Any]) -> Callable[..., Any]:
             elif message["type"] == "http.response.body":
                 size += len(message.get("body", b""))
                 if not message.get("more_body"):
-                    tell_it()
+                    log_once()
             await send(message)
 
         try:
-            await call(self, scope, receive, send_and_note)
+            await call(self, scope, receive, send_and_count)
         except Exception:
             status = 500 if status == 499 else status
             raise
         finally:
-            tell_it()
+            log_once()
             request_id.reset(token)
 
     return __call__
 
 
-def _forget() -> None:
+def _reset_id() -> None:
     request_id.set("")
 
 
-def _length(headers: Iterable[tuple[str, str]]) -> int:
-    given = next((v for n, v in headers if n.lower() == "content-length"), "")
-    return int(given) if given.isdecimal() else 0
+def _content_length(headers: Iterable[tuple[str, str]]) -> int:
+    text = next((v for n, v in headers if n.lower() == "content-length"), "")
+    return int(text) if text.isdecimal() else 0

@@ -1,57 +1,57 @@
 """
-``ROOT_PATH`` and ``TRUSTED_PROXIES``, around Django's own handlers.
+``ROOT_PATH`` and ``TRUSTED_PROXIES``, implemented around Django's request handlers.
 
-There they mean the same whichever server calls. Natively gunicorn answers 400 to a
-path without the prefix, uvicorn doubles it and granian cuts it wrong; gunicorn never
-believes a proxy's word for the client, granian nothing, and waitress deletes it.
+There they mean the same on every server. The servers themselves differ: gunicorn
+responds with 400 to a path without the prefix, uvicorn doubles it and granian cuts it
+in the wrong place. gunicorn never takes the client's address from a proxy's headers,
+granian ignores these headers, and waitress deletes them.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from django_prodserver.config.trusted_proxies import TrustedProxies
+from django_prodserver.middleware.wrap import Handler, wrap_handlers
 
 #: ``{"root": "/shop", "proxies": ["10.0.0.0/8"]}``, as JSON.
 VARIABLE = "_PRODSERVER_PROXY"
-_WRAPPED = "_prodserver_proxied"
 _FORWARDED = ("x-forwarded-", "forwarded")
 _Environ = dict[str, Any]
 
 
 def encoded(root: str | None, proxies: Sequence[str] | None) -> str:
+    """Return both settings as the text of the variable."""
     return json.dumps({"root": root or "", "proxies": list(proxies or ())})
 
 
 def install() -> None:
-    """Wrap Django's handlers, if the launcher has said so; once is enough."""
-    from django.core.handlers.asgi import ASGIHandler
-    from django.core.handlers.wsgi import WSGIHandler
-
+    """Wrap Django's handlers if the launcher has set the variable."""
     text = os.environ.get(VARIABLE)
-    if not text or hasattr(WSGIHandler, _WRAPPED):
+    if not text:
         return
-    said = json.loads(text)
-    root = str(said["root"])
-    proxies = TrustedProxies(said["proxies"]) if said["proxies"] else None
-    WSGIHandler.__call__ = _wsgi(WSGIHandler.__call__, root, proxies)  # type: ignore[method-assign]
-    ASGIHandler.__call__ = _asgi(ASGIHandler.__call__, root, proxies)  # type: ignore[method-assign]
-    setattr(WSGIHandler, _WRAPPED, True)
+    settings = json.loads(text)
+    root = str(settings["root"])
+    proxies = TrustedProxies(settings["proxies"]) if settings["proxies"] else None
+    wrap_handlers(
+        "proxy_headers",
+        partial(_wsgi, root=root, proxies=proxies),
+        partial(_asgi, root=root, proxies=proxies),
+    )
 
 
-def _wsgi(
-    call: Callable[..., Any], root: str, proxies: TrustedProxies | None
-) -> Callable[..., Any]:
-    root = root.encode().decode("latin-1")  # WSGI's way to hold bytes in text
+def _wsgi(call: Handler, root: str, proxies: TrustedProxies | None) -> Handler:
+    root = root.encode().decode("latin-1")  # as WSGI represents bytes
 
     def __call__(self: Any, environ: _Environ, start_response: Any) -> Any:  # noqa: N807
         if proxies:
             if proxies.has(peer := environ.get("REMOTE_ADDR") or ""):
-                given = environ.get("HTTP_X_FORWARDED_FOR", "")
-                environ["REMOTE_ADDR"] = proxies.client(given, peer)
+                forwarded_for = environ.get("HTTP_X_FORWARDED_FOR", "")
+                environ["REMOTE_ADDR"] = proxies.client(forwarded_for, peer)
                 if scheme := _scheme(environ.get("HTTP_X_FORWARDED_PROTO", "")):
                     environ["wsgi.url_scheme"] = scheme
             else:
@@ -61,25 +61,23 @@ def _wsgi(
         if root:
             path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
             environ["SCRIPT_NAME"] = root
-            environ["PATH_INFO"] = path[len(root) :] if _below(path, root) else path
+            environ["PATH_INFO"] = path[len(root) :] if _is_below(path, root) else path
         return call(self, environ, start_response)
 
     return __call__
 
 
-def _asgi(
-    call: Callable[..., Any], root: str, proxies: TrustedProxies | None
-) -> Callable[..., Any]:
+def _asgi(call: Handler, root: str, proxies: TrustedProxies | None) -> Handler:
     async def __call__(self: Any, scope: _Environ, receive: Any, send: Any) -> Any:  # noqa: N807
         if scope["type"] not in ("http", "websocket"):
             return await call(self, scope, receive, send)
-        scope = dict(scope)  # the server's own
+        scope = dict(scope)  # a copy: the original belongs to the server
         if proxies:
             peer, port = (scope.get("client") or ("", 0))[:2]
             if proxies.has(peer):
-                given = _joined(scope["headers"], b"x-forwarded-for")
-                scope["client"] = (proxies.client(given, peer), port)
-                if scheme := _scheme(_joined(scope["headers"], b"x-forwarded-proto")):
+                forwarded_for = _header(scope["headers"], b"x-forwarded-for")
+                scope["client"] = (proxies.client(forwarded_for, peer), port)
+                if scheme := _scheme(_header(scope["headers"], b"x-forwarded-proto")):
                     scope["scheme"] = scheme
             else:
                 scope["headers"] = [
@@ -90,7 +88,7 @@ def _asgi(
         if root:
             path = scope["path"]
             scope["root_path"] = root
-            scope["path"] = path if _below(path, root) else root + path
+            scope["path"] = path if _is_below(path, root) else root + path
         return await call(self, scope, receive, send)
 
     return __call__
@@ -100,15 +98,15 @@ def _is_forwarded(name: str) -> bool:
     return name.startswith(_FORWARDED)
 
 
-def _below(path: str, root: str) -> bool:
+def _is_below(path: str, root: str) -> bool:
     return path == root or path.startswith(f"{root}/")
 
 
-def _scheme(given: str) -> str:
-    # The first, as Django's SECURE_PROXY_SSL_HEADER has it.
-    scheme = given.partition(",")[0].strip().lower()
+def _scheme(forwarded_proto: str) -> str:
+    # The first of a list, as for Django's SECURE_PROXY_SSL_HEADER.
+    scheme = forwarded_proto.partition(",")[0].strip().lower()
     return scheme if scheme in ("http", "https") else ""
 
 
-def _joined(headers: Iterable[tuple[bytes, bytes]], wanted: bytes) -> str:
-    return ",".join(v.decode("latin-1") for name, v in headers if name == wanted)
+def _header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str:
+    return ",".join(value.decode("latin-1") for key, value in headers if key == name)

@@ -14,7 +14,7 @@ from django_prodserver.backends import loader
 from django_prodserver.backends.base import Backend
 from django_prodserver.config.processes import Process
 from django_prodserver.logs import context, options
-from django_prodserver.logs.formatters import LONGEST, JSONFormatter, TextFormatter
+from django_prodserver.logs.formatters import MAX_LINE, JSONFormatter, TextFormatter
 from django_prodserver.logs.options import Options
 from tests import schema
 
@@ -41,7 +41,7 @@ def as_json(made: logging.LogRecord) -> dict[str, Any]:
     text = JSONFormatter("web").format(made)
     assert text.isascii()
     assert text.isprintable()
-    assert len(text) <= LONGEST
+    assert len(text) <= MAX_LINE
     return schema.line(text)
 
 
@@ -74,7 +74,7 @@ class TestHostileText:
         assert all(line.startswith("    ") for line in lines[1:])
         for line in lines:
             assert line.splitlines() == [line]
-            assert len(line.encode()) <= LONGEST
+            assert len(line.encode()) <= MAX_LINE
 
 
 class Broken:

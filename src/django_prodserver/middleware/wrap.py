@@ -1,0 +1,33 @@
+"""Wrap Django's request handlers, the ones that every server calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+Handler = Callable[..., Any]
+
+
+def wrap_handlers(
+    name: str, wsgi: Callable[[Handler], Handler], asgi: Callable[[Handler], Handler]
+) -> None:
+    """
+    Replace ``WSGIHandler.__call__`` and ``ASGIHandler.__call__`` by wrappers.
+
+    A second call with the same name does nothing: forked workers inherit what is
+    wrapped.
+
+    Args:
+        name: The name of the wrapper.
+        wsgi: Returns the replacement of the method it is given.
+        asgi: The same for ASGI.
+    """
+    from django.core.handlers.asgi import ASGIHandler
+    from django.core.handlers.wsgi import WSGIHandler
+
+    marker = f"_prodserver_{name}"
+    handlers: tuple[Any, Any] = (WSGIHandler, ASGIHandler)
+    for handler, wrap in zip(handlers, (wsgi, asgi), strict=True):
+        if not hasattr(handler, marker):
+            handler.__call__ = wrap(handler.__call__)
+            setattr(handler, marker, True)
