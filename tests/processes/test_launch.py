@@ -15,8 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from django_prodserver.health import state
-from django_prodserver.logs import options
+from django_prodserver.config.context import VARIABLE
 from tests.conftest import Starter
 from tests.harness import MANAGE, MODULE, PROJECT, Web, lines, running
 from tests.servers import BACKENDS, config
@@ -218,7 +217,7 @@ class TestEnv:
         assert about["environ"]["MALLOC_ARENA_MAX"] == "2"
         # Nothing of how it came there.
         left = [name for name in about["environ"] if name.startswith("_PROD")]
-        assert sorted(left) == [options.VARIABLE, state.VARIABLE]
+        assert left == [VARIABLE]
         # Warm: no worker has loaded the application once more.
         assert set(lines(start.data / "ready")) == {str(web.process.pid)}
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from django_prodserver.config.context import VARIABLE, Context
 from tests import schema, servers
 from tests.backends.test_workers import WORKERS, Site
 from tests.conftest import Starter
@@ -389,7 +390,8 @@ class TestTheLauncher:
         """Its standard output may be data: the variable is for one command."""
         entry = servers.config("gunicorn", port, LOG_FORMAT="json")
         env = start.environment({"web": entry}, SETTINGS)
-        env["_PRODSERVER_LOGS"] = "json,info,on,gunicorn,web"
+        context = Context(process="web", command="gunicorn", log_format="json")
+        env[VARIABLE] = context.encode()
         done = running([MANAGE[0], "manage.py", "diffsettings"], env=env)
         assert "\nROOT_URLCONF = 'proj.logged'" in done.stdout
         assert "{" not in done.stdout[:1]
@@ -399,8 +401,8 @@ def test_lines_stay_whole_in_a_pipe_that_is_full(start: Starter) -> None:
     """Of several processes that write more than a pipe takes at once."""
     program = (
         "import os, logging\n"
-        "from django_prodserver.logs.handlers import Handler\n"
-        "logging.root.addHandler(Handler())\n"
+        "from django_prodserver.logs.handlers import StdoutHandler\n"
+        "logging.root.addHandler(StdoutHandler())\n"
         "pids = []\n"
         "for number in range(4):\n"
         "    if (pid := os.fork()) == 0:\n"
@@ -412,7 +414,8 @@ def test_lines_stay_whole_in_a_pipe_that_is_full(start: Starter) -> None:
         "for pid in pids:\n"
         "    os.waitpid(pid, 0)\n"
     )
-    env = start.environment({}, _PRODSERVER_LOGS="json,info,on,x,web")
+    context = Context(process="web", command="x", log_format="json")
+    env = start.environment({}) | {VARIABLE: context.encode()}
     with subprocess.Popen(
         [MANAGE[0], "-c", program], env=env, cwd=PROJECT, stdout=subprocess.PIPE
     ) as process:

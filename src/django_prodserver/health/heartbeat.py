@@ -46,14 +46,16 @@ def beat(condition: str, detail: str = "") -> None:
 def own() -> "Heart | None":
     """Return this process's, to hand to the child that does its work."""
     # Not at the top: the probe runs this as a file, without the package.
+    from django_prodserver.config.context import VARIABLE, Context
     from django_prodserver.health import state
 
     global _known
-    pid, file = os.getpid(), os.environ.get(state.VARIABLE, "")
-    if _known[:2] != (pid, file):
-        found = state.read(file)
+    pid, text = os.getpid(), os.environ.get(VARIABLE, "")
+    if _known[:2] != (pid, text):
+        context = Context.from_environment()
+        found = state.read(context.state_file) if context else None
         is_ours = found and found.pid == pid and found.is_there()
-        _known = pid, file, Heart(found) if found and is_ours else None
+        _known = pid, text, Heart(found) if found and is_ours else None
     return _known[2]
 
 

@@ -13,8 +13,6 @@ import errno
 import os
 import stat
 
-#: The launcher names the file in it, so that a process knows of its own.
-VARIABLE = "_PRODSERVER_STATE"
 # Made by the image, or by systemd's RuntimeDirectory=.
 _SYSTEM = "/run/prodserver"
 _MEMORY = "/dev/shm"  # noqa: S108

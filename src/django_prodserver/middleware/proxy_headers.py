@@ -8,35 +8,30 @@ believes a proxy's word for the client, granian nothing, and waitress deletes it
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from django_prodserver.config.trusted_proxies import TrustedProxies
 
-#: ``{"root": "/shop", "proxies": ["10.0.0.0/8"]}``, as JSON.
-VARIABLE = "_PRODSERVER_PROXY"
 _WRAPPED = "_prodserver_proxied"
 _FORWARDED = ("x-forwarded-", "forwarded")
 _Environ = dict[str, Any]
 
 
-def encoded(root: str | None, proxies: Sequence[str] | None) -> str:
-    return json.dumps({"root": root or "", "proxies": list(proxies or ())})
+def install(root: str, trusted: Sequence[str]) -> None:
+    """
+    Wrap Django's handlers; the second call changes nothing.
 
-
-def install() -> None:
-    """Wrap Django's handlers, if the launcher has said so; once is enough."""
+    Args:
+        root: ``ROOT_PATH``, "" for none.
+        trusted: ``TRUSTED_PROXIES``; headers are left alone if there are none.
+    """
     from django.core.handlers.asgi import ASGIHandler
     from django.core.handlers.wsgi import WSGIHandler
 
-    text = os.environ.get(VARIABLE)
-    if not text or hasattr(WSGIHandler, _WRAPPED):
+    if hasattr(WSGIHandler, _WRAPPED):
         return
-    said = json.loads(text)
-    root = str(said["root"])
-    proxies = TrustedProxies(said["proxies"]) if said["proxies"] else None
+    proxies = TrustedProxies(trusted) if trusted else None
     WSGIHandler.__call__ = _wsgi(WSGIHandler.__call__, root, proxies)  # type: ignore[method-assign]
     ASGIHandler.__call__ = _asgi(ASGIHandler.__call__, root, proxies)  # type: ignore[method-assign]
     setattr(WSGIHandler, _WRAPPED, True)

@@ -17,6 +17,7 @@ import pytest
 from django.core import mail
 from django.test import AsyncClient, Client
 
+from django_prodserver.config.context import VARIABLE, Context
 from django_prodserver.exceptions import ConfigurationError
 from django_prodserver.health import checks, conf, state
 from tests.harness import wait_for
@@ -59,7 +60,7 @@ def well() -> None:
 @pytest.fixture(autouse=True)
 def _fresh(settings, monkeypatch):
     monkeypatch.setattr(f"{HERE}.asked", Asked())
-    monkeypatch.delenv(state.VARIABLE, raising=False)
+    monkeypatch.delenv(VARIABLE, raising=False)
     settings.MIDDLEWARE = [conf.MIDDLEWARE, SECURITY, COMMON]
 
 
@@ -298,7 +299,7 @@ def runtime(tmp_path, monkeypatch) -> Path:
     monkeypatch.setenv("PRODSERVER_RUNTIME_DIR", str(tmp_path))
     file = state.write(state.State("web", "web"))
     assert file
-    monkeypatch.setenv(state.VARIABLE, file)
+    monkeypatch.setenv(VARIABLE, Context(state_file=file).encode())
     return Path(file)
 
 

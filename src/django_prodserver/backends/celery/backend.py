@@ -12,7 +12,7 @@ from django_prodserver.backends.base import CommandBackend
 from django_prodserver.config.keys import Translation
 from django_prodserver.exceptions import ConfigurationError, Fault
 from django_prodserver.health import state
-from django_prodserver.logs import config
+from django_prodserver.process import bootstrap
 from django_prodserver.text import safe_repr
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class _CeleryBackend(CommandBackend):
 
     def load(self, args: Sequence[str]) -> None:
         self.loaded_app()
-        config.configure()  # after the app's own django.setup()
+        bootstrap.prepare()  # after the app's own django.setup()
 
     def check_loaded(self) -> None:
         self.loaded_app()

@@ -12,7 +12,7 @@ from typing import Any
 
 from django_q.signing import SignedPackage
 
-from django_prodserver.health import state
+from django_prodserver.config.context import Context
 
 
 class Ledger:
@@ -24,8 +24,11 @@ class Ledger:
     """
 
     def __init__(self) -> None:
-        folder = os.path.dirname(os.environ.get(state.VARIABLE, ""))  # noqa: PTH120
-        self._folder = Path(tempfile.mkdtemp(prefix=".tasks-", dir=folder or None))
+        context = Context.from_environment()
+        folder = (
+            Path(context.state_file).parent if context and context.state_file else None
+        )
+        self._folder = Path(tempfile.mkdtemp(prefix=".tasks-", dir=folder))
 
     def add(self, task: dict[str, Any]) -> None:
         # Where there is no room the cluster works on, as natively.

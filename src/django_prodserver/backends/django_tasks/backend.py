@@ -8,9 +8,8 @@ from typing import Any
 from django.conf import settings
 
 from django_prodserver.backends.django_command import ManagementBackend
-from django_prodserver.backends.layers import Default
 from django_prodserver.config.argv import value_of
-from django_prodserver.config.keys import Translation, Unsupported
+from django_prodserver.config.keys import Resolved, Translation, Unsupported
 
 
 class DjangoTasksWorker(ManagementBackend):
@@ -23,7 +22,7 @@ class DjangoTasksWorker(ManagementBackend):
 
     extra = "django-tasks"
     defaults = {
-        "no-reload": Default(
+        "no-reload": Resolved(
             True,
             "natively it reloads while DEBUG is on, in a process that no stop waits "
             'for; "devserver" is for that',

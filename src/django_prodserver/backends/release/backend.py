@@ -68,7 +68,7 @@ class ManagementCommands(Backend):
             raise ConfigurationError(Fault.BAD_VALUE, message, _FORM)
         return [_words(command) for command in found]
 
-    def native(self, args: Sequence[str]) -> list[list[str]]:
+    def native_commands(self, args: Sequence[str]) -> list[list[str]]:
         if args:
             message = f"{type(self).__name__} takes no options: {shlex.join(args)}."
             raise UsageError(message, "Write them in COMMANDS, each with its command.")
@@ -112,7 +112,7 @@ class ManagementCommands(Backend):
         """Run them, and exit."""
         from django.db import connection
 
-        self.native(args)  # for its errors
+        self.native_commands(args)  # for its errors
         commands = self.commands()
         stop = _Stop()
         wanted = self.config.get("LOCK", True)
