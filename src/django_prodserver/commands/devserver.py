@@ -61,7 +61,7 @@ class _Watcher(StatReloader):
         autoreload_started.send(sender=self)
         ticker = self.tick()
         self._child = self._start()
-        while not self._signal.asked:
+        while not self._signal.received:
             next(ticker)
             code = self._child.poll() if self._child is not None else None
             if code is not None:
@@ -71,7 +71,7 @@ class _Watcher(StatReloader):
                 self._say(f"{self._changed} changed, restarting.")
                 self._changed = None
                 self._stop()
-                if not self._signal.asked:
+                if not self._signal.received:
                     self._child = self._start()
         self._stop()
         return 0
@@ -108,7 +108,7 @@ class _Watcher(StatReloader):
         if self._child is not None:
             self._child.terminate()
             while self._child.poll() is None:
-                if self._signal.urged:
+                if self._signal.force:
                     _kill(self._child)
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     self._child.wait(0.1)

@@ -96,7 +96,7 @@ class _Stopping:
     @property
     def exit_code(self) -> int:
         codes = [process["returncode"] for process in self._processes.values()]
-        if self._stop.asked:
+        if self._stop.received:
             code = next((code for code in codes if code not in _CLEAN), 0)
         else:
             code = self.returncode or 0
@@ -121,9 +121,9 @@ class _Stopping:
         # Asked at each turn of honcho's loop; before all are started there are
         # no pids to signal.
         started = bool(super()._all_started())  # type: ignore[misc]
-        if started and self._stop.asked:
+        if started and self._stop.received:
             self.terminate()  # type: ignore[attr-defined]
-        if started and self._stop.urged:
+        if started and self._stop.force:
             self._killall(force=True)  # type: ignore[attr-defined]
         return started
 

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM, for what runs other processes."""
+"""Handlers of SIGINT and SIGTERM, for a process that runs other processes."""
 
 from __future__ import annotations
 
@@ -7,29 +7,37 @@ import time
 from types import FrameType
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-# Seconds within which two signals are one stop told twice: timeout(1) signals
-# its child, and then the group that the child is in.
-_TWICE = 0.1
+# Seconds within which two signals are one stop: timeout(1) signals its child, and
+# then the group that the child is in.
+_DEBOUNCE = 0.1
 
 
 class StopSignal:
-    """The first signal asks for a stop; a later one, not to wait for it."""
+    """
+    Graceful on the first signal, forced on the second.
 
-    asked = False
-    urged = False
-    _since = 0.0
+    Attributes:
+        received: A signal has been received.
+        force: A second one has.
+    """
+
+    def __init__(self) -> None:
+        self.received = False
+        self.force = False
+        self._received_at = 0.0
 
     def listen(self) -> None:
+        """Handle SIGINT and SIGTERM in this process."""
         for signum in STOP_SIGNALS:
             signal.signal(signum, self._on_signal)
 
+    def note(self) -> None:
+        """Note a signal that a handler of someone else's has received."""
+        now = time.monotonic()
+        if not self.received:
+            self.received, self._received_at = True, now
+        elif now - self._received_at > _DEBOUNCE:
+            self.force = True
+
     def _on_signal(self, signum: int, frame: FrameType | None) -> None:
         self.note()
-
-    def note(self) -> None:
-        """Take note of a signal, where somebody else has the handler."""
-        now = time.monotonic()
-        if not self.asked:
-            self.asked, self._since = True, now
-        elif now - self._since > _TWICE:
-            self.urged = True
