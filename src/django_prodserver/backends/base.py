@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any, ClassVar
 
-from django_prodserver.backends import introspection
+from django_prodserver.backends import brokers, introspection
 from django_prodserver.config import keys
 from django_prodserver.config.argv import Layer, OptionTable, merge, render, value_of
 from django_prodserver.config.context import NATIVE, OFF, Context
@@ -198,6 +198,14 @@ class Backend(BaseServerBackend):
         Django set up. Web servers have an option for it.
         """
 
+    def install_task_log(self) -> None:
+        """
+        Add a task's ID, name, queue, state and runtime to its log lines.
+
+        Called once, in the worker's process, before the worker starts and with
+        Django set up; not where ``LOG_FORMAT`` is "native".
+        """
+
     @property
     def has_broker(self) -> bool:
         """Whether ``WAIT_FOR`` may name the broker."""
@@ -206,9 +214,7 @@ class Backend(BaseServerBackend):
 
     def broker(self) -> Callable[[], object]:
         """Return a function that raises if the broker does not answer."""
-        from django_prodserver.backends.celery.backend import broker_of
-
-        return broker_of(str(self.config["APP"]))
+        return brokers.celery_broker(str(self.config["APP"]))
 
 
 class CommandBackend(Backend):
