@@ -31,7 +31,7 @@ class DjangoProdserverConfig(AppConfig):
             from django_prodserver.process import bootstrap
 
             bootstrap.prepare(context)
-            loader.install_in_own_process()
+            loader.install_in_own_process(context.process)
 
 
 def _check(name: str) -> Callable[..., Sequence[CheckMessage]]:

@@ -145,12 +145,14 @@ def _load_faults(process: Process) -> Iterator[ConfigurationError]:
 
 def install_in_worker(backend: Backend) -> None:
     """
-    Install the heartbeat and the shutdown deadline in this process, a worker.
+    Install task log, shutdown deadline and heartbeat in this process, a worker.
 
     Called once in a process: by the launcher, or by the Django app where the native
     command was started by exec.
     """
     heart = heartbeat.own()
+    if not backend.logs_natively:
+        backend.install_task_log()
     try:
         backend.install_shutdown_deadline(
             float(backend.resolve("GRACEFUL_TIMEOUT").value)
@@ -168,17 +170,14 @@ def install_in_worker(backend: Backend) -> None:
         heart.beat("silent", f"its loop cannot be joined: {reason}")
 
 
-def install_in_own_process() -> None:
-    """Do the same for the backend of the process that this is, if it is one."""
-    heart = heartbeat.own()
-    if not heart:
-        return
+def install_in_own_process(name: str) -> None:
+    """Do the same in this process, whose native command was started by exec."""
     try:
-        backend = load(processes.entry(heart.name))
+        backend = load(processes.entry(name))
     except Exception as error:
         # The worker works without.
         reason = f"{type(error).__name__}: {error}"
-        heart.beat("silent", f"its loop cannot be joined: {reason}")
+        heartbeat.beat("silent", f"its loop cannot be joined: {reason}")
         return
     install_in_worker(backend)
 

@@ -1,4 +1,4 @@
-"""The stop of RQ's worker: a job that is not finished is the next of its queue."""
+"""Bound the stop of RQ's worker: an unfinished job is the next of its queue."""
 
 from __future__ import annotations
 
@@ -12,36 +12,37 @@ import rq.worker
 
 from django_prodserver.process.deadline import UNFINISHED, Deadline
 
-# Natively a second signal within a second is the first one, told twice.
-_TWICE = timedelta(seconds=2)
+# RQ ignores a second signal within a second of the first.
+_DEBOUNCE = timedelta(seconds=2)
 
 
 def install_shutdown_deadline(seconds: float) -> None:
     """Give each stop at most so many seconds."""
     worker: Any = getattr(rq.worker, "BaseWorker", rq.worker.Worker)
-    request_stop, force = worker.request_stop, worker.request_force_stop
+    request_stop, request_force_stop = worker.request_stop, worker.request_force_stop
     deadline = Deadline(seconds, lambda: os.kill(os.getpid(), signal.SIGTERM))
 
     def stop(self: Any, signum: int, frame: FrameType | None) -> None:
         deadline.start()
         request_stop(self, signum, frame)
 
-    def force_and_put_back(self: Any, signum: int, frame: FrameType | None) -> None:
+    def force_stop(self: Any, signum: int, frame: FrameType | None) -> None:
         if deadline.over:
-            self._shutdown_requested_date -= _TWICE
+            self._shutdown_requested_date -= _DEBOUNCE
         job = self.get_current_job()
-        has_horse = bool(self.horse_pid)
+        has_child = bool(self.horse_pid)
         try:
-            force(self, signum, frame)
+            request_force_stop(self, signum, frame)
         except SystemExit:
             if job:
                 _put_back(self, job)
-            if has_horse or not job:
+            if has_child or not job:
                 raise SystemExit(UNFINISHED if job else None) from None
-            # It is in the job itself, which would take this for a failure of its.
+            # This is in the job itself, which would take the exception for its own
+            # failure.
             os._exit(UNFINISHED)
 
-    worker.request_stop, worker.request_force_stop = stop, force_and_put_back
+    worker.request_stop, worker.request_force_stop = stop, force_stop
 
 
 def _put_back(worker: Any, job: Any) -> None:

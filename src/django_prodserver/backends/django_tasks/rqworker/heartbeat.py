@@ -1,4 +1,4 @@
-"""The loop of RQ's worker, which waits for Redis in it, and for its jobs."""
+"""Heartbeat of RQ's worker, whose loop waits for Redis and for its jobs."""
 
 from __future__ import annotations
 
@@ -9,27 +9,30 @@ from redis import exceptions
 
 from django_prodserver.health.heartbeat import beat
 
-# Seconds that it waits for a job at a time; natively some minutes.
-SECONDS = 5
+# Seconds that it waits for a job at a time; RQ's own default is some minutes.
+DEQUEUE_SECONDS = 5
 
 
 def install_heartbeat() -> None:
+    """Have the worker's loop beat each time around, and at its stop."""
     worker: Any = getattr(rq.worker, "BaseWorker", rq.worker.Worker)
     dequeue, heartbeat = worker.dequeue_job_and_maintain_ttl, worker.heartbeat
-    native = worker.dequeue_timeout.fget
-    warm = worker.handle_warm_shutdown_request
+    dequeue_timeout = worker.dequeue_timeout.fget
+    warm_shutdown = worker.handle_warm_shutdown_request
     condition = "ready"
 
     def dequeue_and_beat(self: Any, *args: Any, **kwargs: Any) -> Any:
         nonlocal condition
         condition = "ready"
-        if found := dequeue(self, *args, **kwargs):
+        job = dequeue(self, *args, **kwargs)
+        if job:
             condition = "busy"
             beat(condition)
-        return found
+        return job
 
-    # Each time around, it tells Redis that it is there; in a pipeline, nothing yet.
-    def tell_both(
+    # RQ's own heartbeat, which Redis gets each time around. With a pipeline, Redis
+    # has not answered yet.
+    def heartbeat_and_beat(
         self: Any, timeout: int | None = None, pipeline: Any = None, **kwargs: Any
     ) -> None:
         try:
@@ -40,11 +43,13 @@ def install_heartbeat() -> None:
         if pipeline is None:
             beat(condition)
 
-    def drain_and_stop(self: Any) -> None:
+    def drain_and_shut_down(self: Any) -> None:
         beat("draining")
-        warm(self)
+        warm_shutdown(self)
 
     worker.dequeue_job_and_maintain_ttl = dequeue_and_beat
-    worker.heartbeat = tell_both
-    worker.dequeue_timeout = property(lambda self: min(native(self), SECONDS))
-    worker.handle_warm_shutdown_request = drain_and_stop
+    worker.heartbeat = heartbeat_and_beat
+    worker.dequeue_timeout = property(
+        lambda self: min(dequeue_timeout(self), DEQUEUE_SECONDS)
+    )
+    worker.handle_warm_shutdown_request = drain_and_shut_down
