@@ -70,7 +70,7 @@ def test_a_database_error_makes_a_new_connection(
             return {pid for (pid,) in watcher.execute(query, [name, waits_for])}
 
         with database_server.connect(name) as blocker, blocker.transaction():
-            blocker.execute("LOCK TABLE django_tasks_db_dbtaskresult")
+            blocker.execute("LOCK TABLE django_tasks_database_dbtaskresult")
             [old] = wait_for(lambda: connections("Lock"), "the worker's query blocked")
             watcher.execute("SELECT pg_cancel_backend(%s)", [old])
             worker.says("The database is away, waiting for it")
