@@ -347,6 +347,26 @@ class TestWorkers:
         after = found[found.index(told[-1]) + 1 :]
         assert not any(one.get("state") == "started" for one in after)
 
+    @pytest.mark.parametrize("worker", ["celery", "db_worker", "rqworker", "qcluster"])
+    def test_a_worker_started_by_exec_logs_its_tasks_too(
+        self, start: Starter, redis_url: str, worker: str
+    ) -> None:
+        """There, the Django app alone can connect to the worker's signals."""
+        site = Site(start, redis_url, WORKERS[worker])
+        running = site.worker(config={"LOG_FORMAT": "json", "PRELOAD": False})
+        site.enqueue("good")
+
+        def successes() -> list[dict[str, Any]]:
+            whole = running.output.rpartition("\n")[0].splitlines()
+            return of([schema.line(text) for text in whole], state="success")
+
+        (success, *_) = running.until(successes, "the task's success")
+        running.stop()
+        (good,) = of(lines(running), message="working on good")
+        assert good["state"] == "started"
+        assert good["task_id"] == success["task_id"]
+        assert 0 <= success["runtime"] < 30
+
     def test_beat(self, start: Starter, redis_url: str) -> None:
         config = {
             "BACKEND": f"{servers.BACKENDS}.celery.CeleryBeat",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from itertools import permutations
 
@@ -60,7 +61,7 @@ def test_a_database_worker_that_polls_rarely_may_beat_rarely(args, seconds, sett
     assert backend.heartbeat_max_age(backend.args) == seconds
 
 
-PARTS = {
+PARTS: dict[str, Callable[[], None]] = {
     "heartbeat": managed.install_heartbeat,
     "deadline": partial(managed.install_shutdown_deadline, 5),
 }
