@@ -38,9 +38,10 @@ demo: venv ## Start the example, web and worker, and print its address.
 test: venv lint ## Run all the tests, on every supported Python and Django.
 	JOBS=$(JOBS) scripts/test
 
-lint: venv ## Check style and types.
+lint: venv ## Check style, types and the direction of imports.
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/mypy
 	$(BIN)/python -m django_prodserver.backends.introspection --check
 
