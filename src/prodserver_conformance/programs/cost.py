@@ -1,8 +1,10 @@
 """
-Run a command as often as it is told; print each run as JSON.
+Run a command a number of times; print the cost of each run as JSON.
 
-A run is the exit code, seconds of CPU time, and KiB of peak memory: of the command
-and what it started and waited for.
+    cost.py NUMBER COMMAND...
+
+The cost is the exit code, the seconds of CPU time and the KiB of peak memory, of the
+command and of the children it waited for.
 """
 
 import json

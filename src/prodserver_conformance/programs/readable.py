@@ -1,4 +1,4 @@
-"""Print, as JSON, what others may read: the probe's files and the command lines."""
+"""Print, as JSON, what other users can read: the probe's files and command lines."""
 
 import glob
 import json

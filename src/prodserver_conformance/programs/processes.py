@@ -1,4 +1,4 @@
-"""Print the processes as JSON, without this one: slim images have no ps."""
+"""Print all processes but this one, as JSON; slim images have no ps."""
 
 import json
 import os

@@ -1,8 +1,8 @@
 """
-Print, as JSON, how many modules there are, and which of them have no byte code.
+Print, as JSON, the number of modules and those that have no byte code.
 
-Byte code that is of another source or another Python is none. Files that are no
-Python, such as templates of code, need none.
+Byte code of another source or another Python counts as none. Files that do not
+compile, such as templates of code, need none.
 """
 
 import importlib.util
@@ -13,7 +13,7 @@ import sysconfig
 
 
 def fault(path: str) -> str:
-    """Return why a source would be compiled when it is imported; "" if it is not."""
+    """Return why importing a source would compile it; "" if it would not."""
     try:
         with open(importlib.util.cache_from_source(path), "rb") as file:
             header = file.read(16)
@@ -27,11 +27,11 @@ def fault(path: str) -> str:
     if header[:4] != importlib.util.MAGIC_NUMBER:
         return "of another Python"
     if header[4] & 1:
-        return ""  # checked by its content, or not at all
+        return ""  # checked against a hash of its source, or not at all
     stat = os.stat(path)
-    told = [int.from_bytes(header[i : i + 4], "little") for i in (8, 12)]
-    is_of_this = told == [int(stat.st_mtime), stat.st_size & 0xFFFFFFFF]
-    return "" if is_of_this else "of another source"
+    recorded = [int.from_bytes(header[i : i + 4], "little") for i in (8, 12)]
+    is_current = recorded == [int(stat.st_mtime), stat.st_size & 0xFFFFFFFF]
+    return "" if is_current else "of another source"
 
 
 library = sysconfig.get_path("stdlib")
@@ -44,7 +44,7 @@ for top in dict.fromkeys(map(os.path.realpath, [library, *paths])):
             continue
         seen.add(folder)
         if top == os.path.realpath(library):
-            # Debian's and the system's own, which a venv does not see.
+            # Packages of Debian and of the system, which a venv does not see.
             folders[:] = {*folders} - {"site-packages", "dist-packages", "test"}
         for name in sorted(names):
             path = os.path.join(folder, name)

@@ -1,4 +1,4 @@
-"""Leave as many orphans as it is told; print their number, and who adopted them."""
+"""Create a number of orphans; print how many, and the PIDs of their new parents."""
 
 import os
 import sys
@@ -18,8 +18,8 @@ for _ in range(int(sys.argv[1])):
     os.write(write, b"%d " % os.getppid())
     os._exit(0)
 os.close(write)
-told = b""
+output = b""
 while more := os.read(read, 4096):
-    told += more
-adopted = [int(word) for word in told.split()]
+    output += more
+adopted = [int(word) for word in output.split()]
 print(len(adopted), *sorted(set(adopted)))

@@ -1,12 +1,12 @@
 """
-Make one request of another container; print a line for what comes of it.
+Make one request to another container; print a line about its answer.
 
     request.py HOST PORT NAME PATH             "answered 200", or "no answer: why"
     request.py HOST PORT NAME PATH hold        first "held", or "early 200"
-    request.py HOST PORT NAME PATH hold slow   the same, of a page that is slow
+    request.py HOST PORT NAME PATH hold slow   the same, for a page that is slow
 
-A request that is held has a body that comes slowly, until the file GO is there;
-an answer before that is too early. NAME is the Host header.
+With "hold", the body is sent slowly, until the file GO exists; an answer before that
+is too early. NAME is the Host header.
 """
 
 import os
@@ -35,7 +35,7 @@ if body:
 
 
 def answer(connection: socket.socket) -> str:
-    """Return the status, or why there is none."""
+    """Return the status, or why there is no answer."""
     head = b""
     while b"\r\n" not in head:
         if not (received := connection.recv(4096)):
@@ -44,7 +44,7 @@ def answer(connection: socket.socket) -> str:
     words = head.split(b"\r\n")[0].decode(errors="replace").split()
     if not words or not words[0].startswith("HTTP/"):
         return "no answer: it is not HTTP"
-    # All of it: an answer that is cut is none.
+    # To the end: a truncated answer does not count.
     while connection.recv(65536):
         pass
     return f"answered {words[1]}"
