@@ -133,3 +133,21 @@ class TestServers:
             "reverse": "/seen",
             "forwarded": [],
         }
+
+
+@pytest.mark.process
+def test_what_another_process_was_told_is_not_for_this_one(
+    start: Starter, port: int
+) -> None:
+    """One that a process with these keys starts has them in its environment."""
+    keys = {"ROOT_PATH": "/shop", "TRUSTED_PROXIES": ["*"]}
+    web = start.web(entry("waitress", port, **keys), port=port, settings=SETTINGS)
+    assert ask(web, "/seen")["client"] == "9.9.9.9"
+    inherited = web.about()["environ"]
+    private = {k: v for k, v in inherited.items() if k.startswith("_PRODSERVER")}
+    assert private
+    web.stop()
+    other = start.web(entry("gunicorn", port), port=port, settings=SETTINGS, **private)
+    found = ask(other, "/seen")
+    assert found["client"] == "127.0.0.1"
+    assert found["path"] == "/seen"

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
+import psutil
 import pytest
 
 from django_prodserver.config import wait_for
@@ -168,6 +169,41 @@ class TestWaiting:
         web.port = port
         web.wait_until_ready()
         assert web.stop() == 0
+
+    def test_meanwhile_it_has_no_connection_of_the_application(
+        self, start: Starter, port: int
+    ) -> None:
+        """What looks is a child, and would have the same one."""
+        other = harness.free_port()
+        entry = config("gunicorn", port, WAIT_FOR=f"tcp://127.0.0.1:{other}")
+        web = begin(
+            start,
+            entry,
+            settings={"HOLD": "database"},
+            TEST_APPS='["proj.holding.HoldingConfig"]',
+        )
+        web.says(f"waiting for tcp://127.0.0.1:{other}")
+        assert (start.data / "db.sqlite3").exists(), "it has been opened"
+        opened = [file.path for file in psutil.Process(web.process.pid).open_files()]
+        assert str(start.data / "db.sqlite3") not in opened
+
+    @pytest.mark.slow
+    def test_what_looks_ends_too_where_its_parent_is_killed(
+        self, start: Starter, silent: int
+    ) -> None:
+        """In the middle of a look that nothing answers, and that has no end."""
+        worker = begin(
+            start,
+            {**CELERY, "WAIT_FOR": ["broker"]},
+            TEST_REDIS_URL=f"redis://127.0.0.1:{silent}/0",
+        )
+        worker.says("no answer yet")
+        assert len(worker.left()) == 2
+        worker.process.kill()
+        worker.process.wait()
+        assert len(worker.left()) == 1
+        # Its alarm is at 20 s.
+        harness.wait_for(lambda: not worker.left(), "the end of what looks", 60)
 
     def test_time_is_up(self, start: Starter, port: int) -> None:
         other = harness.free_port()
