@@ -13,9 +13,6 @@ from typing import Any
 import psutil
 import pytest
 
-from django_prodserver.config import wait_for
-from django_prodserver.exceptions import ConfigurationError
-from django_prodserver.process import retry
 from tests import harness
 from tests.conftest import Starter
 from tests.harness import MANAGE, MODULE, Running, Web, lines
@@ -25,73 +22,6 @@ CELERY = {"BACKEND": f"{BACKENDS}.celery.CeleryWorker", "APP": "proj.celery.app"
 TASKS = {"BACKEND": f"{BACKENDS}.django_tasks.DjangoTasksWorker"}
 Q2 = {"BACKEND": f"{BACKENDS}.django_q2.DjangoQ2Worker"}
 RQ = {"settings": {"TASKS": {"default": {"BACKEND": "django_tasks_rq.RQBackend"}}}}
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        "database",
-        ["database", "migrations", "broker", "cache"],
-        ("tcp://db:5432",),
-        ["tcp://[::1]:80"],
-        [],
-    ],
-)
-def test_what_can_be_waited_for(value):
-    assert wait_for.is_right(value)
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        None,
-        5,
-        "databse",
-        [5],
-        {"database": True},
-        "tcp://db",
-        "tcp://:80",
-        "tcp://db:0",
-        "tcp://db:65536",
-        "tcp://db:http",
-        "tcp://user:password@db:80",
-        "tcp://db/path:80",
-        "http://db:80",
-    ],
-)
-def test_what_cannot(value):
-    assert not wait_for.is_right(value)
-
-
-def test_an_address_may_be_of_ipv6():
-    assert wait_for.address("tcp://[::1]:80") == ("::1", 80)
-    assert wait_for.address("database") is None
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"), [("", 300), ("0", 0), ("2.5", 2.5), (None, 300)]
-)
-def test_the_time_that_may_pass(text, seconds, monkeypatch):
-    monkeypatch.delenv(retry.VARIABLE, raising=False)
-    if text is not None:
-        monkeypatch.setenv(retry.VARIABLE, text)
-    assert retry.timeout() == seconds
-
-
-@pytest.mark.parametrize("text", ["x", "-1", "inf", "nan", "5 s"])
-def test_a_time_that_is_none(text, monkeypatch):
-    monkeypatch.setenv(retry.VARIABLE, text)
-    with pytest.raises(ConfigurationError, match=f"is '{text}' in the environment"):
-        retry.timeout()
-
-
-def test_a_reason_holds_no_password(settings, monkeypatch):
-    monkeypatch.setitem(settings.DATABASES["default"], "PASSWORD", "hunter2")
-    error = ConnectionError("no hunter2\n at redis://:topsecret@broker/0")
-    assert (
-        retry.describe_error(error)
-        == "ConnectionError: no *** at redis://:***@broker/0"
-    )
 
 
 def begin(start: Starter, entry: dict[str, Any], **env: Any) -> Running:

@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from django.core.checks import CheckMessage
 from django.test import override_settings
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -62,6 +63,12 @@ def check(message: str) -> None:
     assert message
     assert "\n" not in message
     assert len(message) < 1000
+
+
+def told_before(error: ConfigurationError, found: list[CheckMessage]) -> None:
+    """Fail if the checks have not told what a start stops at."""
+    check(error.message)
+    assert (error.message, error.fault) in {(each.msg, each.id) for each in found}
 
 
 @st.composite
@@ -209,10 +216,7 @@ def test_any_table_is_a_start_or_a_clean_error(table: Any, name: str | None) -> 
             check(error.message)
             return
         except ConfigurationError as error:
-            check(error.message)
-            # What a start stops at, a check has told before.
-            assert str(error.fault) in ids
-            assert error.message in {message.msg for message in found}
+            told_before(error, found)
             return
         if hasattr(backend, "argv"):
             words = backend.argv()
