@@ -4,7 +4,7 @@ SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= $(shell scripts/find-python)
-# Cores are few, but the tests with real processes mostly wait.
+# Most tests with real processes wait, so they outnumber the cores.
 JOBS ?= 4
 
 help: ## List the targets.
@@ -35,12 +35,19 @@ demo: venv ## Start the example, web and worker, and print its address.
 	@# exec: Ctrl-C and a SIGTERM for make's child reach the processes' own parent.
 	@cd example && exec ../$(BIN)/python manage.py prodserver --all web worker
 
-test: venv lint ## Run all the tests, on every supported Python and Django.
+# As many test processes as cores, but not more than four: each takes memory.
+check: lint ## Check style and types, and run the quick tests: two minutes, no Docker.
+	@echo "check: style and types are right; running the quick tests"
+	$(BIN)/pytest --quiet --numprocesses auto --maxprocesses 4 \
+		-m "not process and not container"
+
+test: ## Run all the tests, as CI does: half an hour, and it installs what it needs.
 	JOBS=$(JOBS) scripts/test
 
-lint: venv ## Check style and types.
+lint: venv ## Check style, types and the direction of imports.
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/mypy
 	$(BIN)/python -m django_prodserver.backends.introspection --check
 
@@ -80,4 +87,4 @@ bench-%: venv
 clean: ## Remove what the other targets made.
 	rm -rf $(VENV) docs/_build .nox .mypy_cache .pytest_cache .ruff_cache example/.data example/static-root
 
-.PHONY: help venv docs demo test lint options constraints image bench clean
+.PHONY: help venv docs demo check test lint options constraints image bench clean

@@ -39,16 +39,15 @@ def main(words: list[str]) -> int:
 
 
 def _refused(name: object) -> Iterator[str]:
-    from django_prodserver.backends.base import Backend
     from django_prodserver.config import processes
-    from django_prodserver.launch import launcher
+    from django_prodserver.launch.plan import make_plan
     from tests.parsers import parse
 
-    plan = launcher.plan(processes.entry(name))
-    if not isinstance(plan.backend, Backend):
-        return  # somebody's own, that has no parser
-    for argv in plan.backend.native(plan.args) or filter(None, [plan.argv]):
-        argv = argv[len(plan.process.config.get("PREFIX", ())) :]
+    plan = make_plan(processes.entry(name))
+    plan.check()
+    # A backend of another package has no command, and no parser.
+    for command in plan.commands:
+        argv = list(command[len(plan.prefix) :])
         said = io.StringIO()
         try:
             with contextlib.redirect_stderr(said):

@@ -9,38 +9,38 @@ from typing import Any
 from django.apps import AppConfig
 from django.core.checks import CheckMessage, register
 
+from django_prodserver.config.context import of_this_process
+
 TAG = "prodserver"
 
 
 class DjangoProdserverConfig(AppConfig):
-    """Register the checks, and join the worker's loop where this is one."""
+    """Register the checks, and prepare a process that was started by exec."""
 
     name = "django_prodserver"
     verbose_name = "django-prodserver"
 
     def ready(self) -> None:
-        from django_prodserver.backends.loader import install_own_heartbeat
-        from django_prodserver.logs.config import configure
-        from django_prodserver.logs.options import for_this_process
-        from django_prodserver.middleware.proxy_headers import install
-
-        # In the native command; where the launcher runs it, it has done it.
-        if found := for_this_process():
-            configure(found)
-            install()
         register(_check("processes"), TAG)
         register(_check("health"), TAG)
         register(_check("deployment"), TAG, deploy=True)
-        install_own_heartbeat()
+        # The native command. Where the launcher runs it in its own process, the
+        # launcher has done this.
+        if context := of_this_process():
+            from django_prodserver.backends import loader
+            from django_prodserver.process import bootstrap
+
+            bootstrap.prepare(context)
+            loader.install_in_own_process(context.process)
 
 
-def _check(what: str) -> Callable[..., Sequence[CheckMessage]]:
-    """Return the check of that name, which a start need not load."""
+def _check(name: str) -> Callable[..., Sequence[CheckMessage]]:
+    """Return the check of that name, without loading it: a start does not need it."""
 
     def check(**kwargs: Any) -> Sequence[CheckMessage]:
         checks = import_module("django_prodserver.checks.processes")
-        found: Sequence[CheckMessage] = getattr(checks, name)()
-        return found
+        messages: Sequence[CheckMessage] = getattr(checks, f"check_{name}")()
+        return messages
 
-    check.__name__ = name = f"check_{what}"
+    check.__name__ = f"check_{name}"
     return check

@@ -1,1 +1,1 @@
-"""``prodserver-conformance``: does an image keep what the base image promises?"""
+"""``prodserver-conformance``: check that an image keeps the base image's promises."""

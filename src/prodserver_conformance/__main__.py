@@ -1,4 +1,4 @@
-"""``python -m prodserver_conformance``."""
+"""Run ``prodserver-conformance`` as ``python -m prodserver_conformance``."""
 
 from prodserver_conformance.cli import main
 

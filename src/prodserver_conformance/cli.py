@@ -1,4 +1,4 @@
-"""``prodserver-conformance IMAGE``: its command line, and what it exits with."""
+"""The command line ``prodserver-conformance IMAGE``, and its exit codes."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from django_prodserver.exceptions import ProdserverError, UsageError
+from prodserver_conformance.checks import MODULES
 from prodserver_conformance.options import Options, read_env
 
 _HERE = Path(__file__).parent
@@ -84,25 +85,25 @@ def _number(text: str) -> float:
     raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
 
 
-def rows() -> Iterator[tuple[str, str]]:
-    """Yield each row's name, and what it is about; without pytest, which they need."""
-    for path in _files():
+def list_checks() -> Iterator[tuple[str, str]]:
+    """Yield each check's name and description, without pytest, which they import."""
+    for path in _modules():
         for node in ast.parse(path.read_text()).body:
-            if isinstance(node, ast.FunctionDef) and node.name.startswith("row_"):
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("check_"):
                 [decorator] = node.decorator_list
                 name = ast.literal_eval(decorator.args[0])  # type: ignore[attr-defined]
                 yield name, str(ast.get_docstring(node))
 
 
-def _files() -> list[Path]:
-    return sorted((_HERE / "rows").glob("_[0-9]*.py"))
+def _modules() -> list[Path]:
+    return [_HERE / "checks" / f"{name}.py" for name in MODULES]
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Check the image that the command line names."""
-    words = parser().parse_args(argv)
+    args = parser().parse_args(argv)
     try:
-        sys.exit(_run(words))
+        sys.exit(_run(args))
     except KeyboardInterrupt:
         sys.exit(130)
     except ProdserverError as error:
@@ -110,48 +111,48 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         sys.exit(error.returncode)
 
 
-def _run(words: argparse.Namespace) -> int:
-    known = dict(rows())
-    if words.list:
+def _run(args: argparse.Namespace) -> int:
+    known = dict(list_checks())
+    if args.list:
         width = max(map(len, known))
         for name, about in known.items():
             print(f"{name:{width}}  {about}")
         return 0
-    if not words.image:
+    if not args.image:
         raise UsageError("Which image?", "prodserver-conformance IMAGE")
-    if unknown := [name for name in words.only if name not in known]:
+    if unknown := [name for name in args.only if name not in known]:
         message = f"There is no row {unknown[0]!r}."
         raise UsageError(message, f"The rows: {', '.join(known)}.")
     options = Options(
-        image=words.image,
-        env=read_env(words.env, words.env_file),
-        only=words.only,
-        before=words.before,
-        volumes=words.volume,
-        network=words.network,
-        timeout=words.timeout,
-        grace=words.grace,
-        host=words.host,
-        slow_path=words.slow_path,
-        max_size=words.max_size,
-        strict=words.strict,
+        image=args.image,
+        env=read_env(args.env, args.env_file),
+        only=args.only,
+        before=args.before,
+        volumes=args.volume,
+        network=args.network,
+        timeout=args.timeout,
+        grace=args.grace,
+        host=args.host,
+        slow_path=args.slow_path,
+        max_size=args.max_size,
+        strict=args.strict,
     )
     for volume in options.volumes:
         source, _, path = volume.partition(":")
         if not (path or source).startswith("/"):
             message = f"--volume {volume} has no path in the container."
             raise UsageError(message, "--volume /data, or --volume ./data:/data")
-    for file in filter(None, (words.json, words.junit)):
-        # Before all of it is done.
+    for file in filter(None, (args.json, args.junit)):
+        # Now, and not after checks that take minutes.
         try:
             Path(file).open("a").close()
         except OSError as error:
             message = f"{file} cannot be written: {error.strerror}"
             raise UsageError(message) from None
     _check_installed()
-    from prodserver_conformance import running
+    from prodserver_conformance import runner
 
-    return running.check(options, words.process, words.json, words.junit, _files())
+    return runner.run_checks(options, args.process, args.json, args.junit, _modules())
 
 
 def _check_installed() -> None:

@@ -1,4 +1,4 @@
-"""A container of the image: look, ask, signal, wait."""
+"""A running container: inspect it, run commands in it, signal it, wait for it."""
 
 from __future__ import annotations
 
@@ -10,41 +10,41 @@ from typing import Any, NamedTuple, TypeVar
 
 import docker.errors
 
-from prodserver_conformance.inside import program
+from prodserver_conformance.programs import command_line
 
 T = TypeVar("T")
-#: Lines of a log that say why something is not so.
-_LAST = 8
+#: How many lines of a log are quoted as the reason of a failure.
+_QUOTED_LINES = 8
 
 
-class Wrong(Exception):
+class CheckFailed(Exception):
     """
-    A row's answer is no.
+    The image fails a check.
 
     Args:
-        seen: What was seen instead.
-        fix: What to do about it, if the row's own advice does not fit.
+        reason: What was observed instead.
+        fix: What to do about it, if the check's own advice does not fit.
     """
 
-    def __init__(self, seen: str, fix: str = "") -> None:
-        super().__init__(seen)
-        self.seen = seen
+    def __init__(self, reason: str, fix: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
         self.fix = fix
 
 
-class Finished(NamedTuple):
-    """What a command ended with, and all that it said."""
+class CompletedCommand(NamedTuple):
+    """A command's exit code, and its whole output."""
 
     code: int
     output: str
 
     @property
-    def last_words(self) -> str:
+    def last_lines(self) -> str:
         return _last_lines(self.output)
 
 
 class Process(NamedTuple):
-    """A process as a container sees it; ``state`` is the kernel's letter."""
+    """A process as seen in a container; ``state`` is the kernel's letter for it."""
 
     pid: int
     ppid: int
@@ -58,21 +58,21 @@ class Container:
     A container that was started.
 
     Args:
-        docker: docker-py's.
+        docker: docker-py's object for it.
     """
 
     def __init__(self, docker: Any) -> None:
         self.docker = docker
-        self.began = time.monotonic()
+        self.started_at = time.monotonic()
 
     @property
     def log(self) -> str:
-        """All that it wrote, to both streams."""
+        """Everything it wrote, to both streams."""
         return str(self.docker.logs().decode(errors="replace"))
 
     @property
     def state(self) -> Mapping[str, Any]:
-        """``docker inspect``'s State."""
+        """``State`` in the output of ``docker inspect``."""
         self.docker.reload()
         return dict(self.docker.attrs["State"])
 
@@ -83,121 +83,128 @@ class Container:
     @property
     def age(self) -> float:
         """Seconds since its start."""
-        return time.monotonic() - self.began
+        return time.monotonic() - self.started_at
 
     @property
     def address(self) -> str:
-        """Its address on its network."""
+        """Its IP address on its network."""
         self.docker.reload()
         networks = self.docker.attrs["NetworkSettings"]["Networks"].values()
         return str([network["IPAddress"] for network in networks][-1])
 
-    def exec(self, *command: str) -> Finished:
+    def exec(self, *command: str) -> CompletedCommand:
         """
         Run a command in it, as ``docker exec`` does.
 
         Raises:
-            Wrong: It has ended.
+            CheckFailed: The container has exited.
         """
         try:
             done = self.docker.exec_run(list(command))
         except docker.errors.APIError:
             if self.is_running:
                 raise
-            raise Wrong(self.ending()) from None
-        # None where the container ended first.
+            raise CheckFailed(self.describe_exit()) from None
+        # None if the container exited before the command did.
         code = 137 if done.exit_code is None else int(done.exit_code)
-        return Finished(code, done.output.decode(errors="replace"))
+        return CompletedCommand(code, done.output.decode(errors="replace"))
 
-    def lines(self, *command: str) -> Iterator[str]:
-        """Run a command in it, and yield each line as it is said."""
+    def stream_lines(self, *command: str) -> Iterator[str]:
+        """Run a command in it, and yield each line when it is printed."""
         _, stream = self.docker.exec_run(list(command), stream=True)
         rest = ""
         for chunk in stream:
             *lines, rest = (rest + chunk.decode(errors="replace")).split("\n")
             yield from lines
 
-    def told(self, name: str, *args: str, site: bool = False) -> Any:
+    def run_program(self, name: str, *args: str, site: bool = False) -> Any:
         """
-        Return what a program of ``inside`` prints as JSON.
+        Run one of ``programs`` in it; return what it prints, parsed as JSON.
 
         Raises:
-            Wrong: It does not run.
+            CheckFailed: The program does not run.
         """
-        done = self.exec(*program(name, *args, site=site))
+        done = self.exec(*command_line(name, *args, site=site))
         try:
             return json.loads(done.output)
         except ValueError:
-            what = f"python in the container exits with {done.code}: {done.last_words}"
-            raise Wrong(what, "The rows need its Python on PATH.") from None
+            reason = (
+                f"python in the container exits with {done.code}: {done.last_lines}"
+            )
+            raise CheckFailed(reason, "The rows need its Python on PATH.") from None
 
     def processes(self) -> list[Process]:
-        return [Process(*row) for row in self.told("processes")]
+        return [Process(*fields) for fields in self.run_program("processes")]
 
     def signal(self, name: str) -> None:
         """
-        Send a signal, ``SIGTERM``, to its first process.
+        Send a signal, such as ``SIGTERM``, to its first process.
 
         Raises:
-            Wrong: It has ended.
+            CheckFailed: The container has exited.
         """
         try:
             self.docker.kill(name)
         except docker.errors.APIError:
             if self.is_running:
                 raise
-            raise Wrong(self.ending()) from None
+            raise CheckFailed(self.describe_exit()) from None
 
     def kill(self) -> None:
-        """End it at once, if it runs."""
+        """Kill it if it still runs."""
         with contextlib.suppress(docker.errors.APIError):
             self.docker.kill()
 
-    def until(self, look: Callable[[], T], what: str, seconds: float) -> T:
+    def wait_until(
+        self, condition: Callable[[], T], description: str, seconds: float
+    ) -> T:
         """
-        Return the first true value of ``look``.
+        Wait for a condition; return its first true value.
 
         Raises:
-            Wrong: It does not come in time, or the container ends.
+            CheckFailed: It does not become true in time, or the container exits.
         """
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            if found := look():
-                return found
+            if value := condition():
+                return value
             if not self.is_running:
-                raise Wrong(self.ending())
+                raise CheckFailed(self.describe_exit())
             time.sleep(0.25)
-        raise Wrong(f"not {what} within {seconds:g} s; {self._why()}")
+        reason = f"not {description} within {seconds:g} s; {self._describe_state()}"
+        raise CheckFailed(reason)
 
-    def exits(self, seconds: float) -> int:
+    def wait_for_exit(self, seconds: float) -> int:
         """
-        Wait for its end; return its exit code.
+        Wait until it exits; return its exit code.
 
         Raises:
-            Wrong: It does not end in time.
+            CheckFailed: It does not exit in time.
         """
         deadline = time.monotonic() + seconds
         while self.is_running:
             if time.monotonic() > deadline:
-                raise Wrong(f"it does not end within {seconds:g} s; {self._why()}")
+                reason = f"it does not end within {seconds:g} s"
+                raise CheckFailed(f"{reason}; {self._describe_state()}")
             time.sleep(0.1)
         return int(self.state["ExitCode"])
 
-    def ending(self) -> str:
-        """Say how it ended."""
-        code, words = self.state["ExitCode"], _last_lines(self.log)
-        return f"it ended with exit code {code}; its log: {words or 'nothing'}"
+    def describe_exit(self) -> str:
+        """Return its exit code and the end of its log, as a sentence."""
+        code, lines = self.state["ExitCode"], _last_lines(self.log)
+        return f"it ended with exit code {code}; its log: {lines or 'nothing'}"
 
-    def _why(self) -> str:
+    def _describe_state(self) -> str:
+        """Return what its last health check said or, without one, its log."""
         checks: Sequence[Mapping[str, Any]]
         checks = (self.state.get("Health") or {}).get("Log") or []
         if checks:
             last = checks[-1]
-            said = _last_lines(last["Output"]) or "nothing"
-            return f"its HEALTHCHECK, exit code {last['ExitCode']}: {said}"
+            lines = _last_lines(last["Output"]) or "nothing"
+            return f"its HEALTHCHECK, exit code {last['ExitCode']}: {lines}"
         return f"its log: {_last_lines(self.log) or 'nothing'}"
 
 
 def _last_lines(text: str) -> str:
     lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
-    return " / ".join(line[:200] for line in lines[-_LAST:])
+    return " / ".join(line[:200] for line in lines[-_QUOTED_LINES:])

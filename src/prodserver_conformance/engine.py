@@ -1,4 +1,4 @@
-"""The engine: the image, and containers of it, none of which stays behind."""
+"""The Docker engine: look up the image, start containers of it and remove them."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from testcontainers.core.container import DockerContainer, Reaper
 from testcontainers.core.docker_client import DockerClient
 
 from django_prodserver.exceptions import UnavailableError, UsageError
-from prodserver_conformance.container import Container, Finished
+from prodserver_conformance.container import CompletedCommand, Container
 
-#: Containers and volumes have it, with the run's id as its value.
+#: The label of all containers and volumes; its value is the ID of the run.
 LABEL = "prodserver-conformance"
-#: No HEALTHCHECK of the engine's: it costs time, and who asks can do so by himself.
-NEVER = {"test": ["NONE"]}
-#: What an engine that goes away, or refuses, raises.
+#: Turns the engine's own health checks off, where the command is run directly.
+NO_HEALTHCHECK = {"test": ["NONE"]}
+#: What docker-py raises if the engine refuses a request or goes away.
 ENGINE_ERRORS = (
     docker.errors.DockerException,
     requests.exceptions.RequestException,
@@ -31,7 +31,7 @@ ENGINE_ERRORS = (
 
 
 class Image(NamedTuple):
-    """What the engine says of the image."""
+    """The image, as ``docker inspect`` describes it."""
 
     name: str
     id: str
@@ -40,7 +40,7 @@ class Image(NamedTuple):
 
     @property
     def healthcheck(self) -> list[str]:
-        """The command of its HEALTHCHECK; nothing if it has none."""
+        """The command of its HEALTHCHECK; empty if it has none."""
         kind, *words = (self.config.get("Healthcheck") or {}).get("Test") or ["NONE"]
         if kind == "CMD-SHELL":
             return ["/bin/sh", "-c", *words]
@@ -53,24 +53,24 @@ class Image(NamedTuple):
 
 class Engine:
     """
-    Starts containers, and removes all that it started.
+    Start containers, and remove all of them at the end.
 
     Args:
         image: The image's name.
-        env: Variables for each of them.
-        network: A network of the engine's to join; its default one if empty.
-        volumes: As for ``start``; for each of them.
+        env: Variables for every container.
+        network: The network to join; the engine's default one if empty.
+        volumes: Volumes for every container with a ``state``; see ``Options``.
 
     Raises:
         UnavailableError: No engine answers.
-        UsageError: It has no such image or network.
+        UsageError: The engine does not have the image or the network.
     """
 
     def __init__(
         self, image: str, env: Mapping[str, str], network: str, volumes: Sequence[str]
     ) -> None:
         logging.getLogger("testcontainers").setLevel(logging.WARNING)
-        self.run = uuid.uuid4().hex[:12]
+        self.run_id = uuid.uuid4().hex[:12]
         self.env = dict(env)
         self._network = network
         self._volumes = list(volumes)
@@ -104,14 +104,14 @@ class Engine:
             raise UsageError(message, f"It has: {', '.join(sorted(names))}.")
 
     def _start_reaper(self) -> str:
-        """Start testcontainers' Ryuk; return a note if that cannot be."""
+        """Start testcontainers' Ryuk; return a note if it does not start."""
         if testcontainers_config.ryuk_disabled:
             return ""
         try:
             Reaper.get_instance()
         except Exception as error:
-            # An image of a registry's, which not every site reaches. All that it is
-            # for is this command's end by SIGKILL.
+            # Not everybody can pull its image. It only cleans up if this command
+            # is killed with SIGKILL, so go on without it.
             testcontainers_config.ryuk_disabled = True
             with contextlib.suppress(*ENGINE_ERRORS):
                 Reaper.delete_instance()
@@ -132,8 +132,8 @@ class Engine:
         Args:
             command: Its arguments.
             env: More variables.
-            state: What names the volumes that it shares; it has none if empty.
-            options: Keywords of docker-py's ``containers.create``.
+            state: Names the volumes that it shares with others; none if empty.
+            options: Keyword arguments of docker-py's ``containers.create``.
         """
         made = DockerContainer(self.image.name)
         made.with_envs(**self.env, **(env or {}))
@@ -143,7 +143,7 @@ class Engine:
             made.with_tmpfs_mount(path)
         if self._network:
             options["network"] = self._network
-        made.with_kwargs(labels={LABEL: self.run}, **options)
+        made.with_kwargs(labels={LABEL: self.run_id}, **options)
         if command:
             made.with_command(list(command))
         made.start()
@@ -156,38 +156,40 @@ class Engine:
             path, _, mode = path.partition(":")
             made.with_volume_mapping(source, path, mode or "rw")
             return
-        # A volume of this run's own, with what the image has there.
-        name = f"{LABEL}-{self.run}-{state}-{self._volumes.index(volume)}"
-        self._client.volumes.create(name, labels={LABEL: self.run})
+        # A new volume, which the engine fills with the image's files at that path.
+        name = f"{LABEL}-{self.run_id}-{state}-{self._volumes.index(volume)}"
+        self._client.volumes.create(name, labels={LABEL: self.run_id})
         made.with_volume_mapping(name, volume, "rw")
 
-    def finish(self, *command: str, seconds: float, **options: Any) -> Finished:
-        """Start a container that ends by itself; return its code and its log."""
-        container = self.start(*command, healthcheck=NEVER, **options)
-        return Finished(container.exits(seconds), container.log)
+    def run_to_completion(
+        self, *command: str, seconds: float, **options: Any
+    ) -> CompletedCommand:
+        """Start a container that exits on its own; return its exit code and log."""
+        container = self.start(*command, healthcheck=NO_HEALTHCHECK, **options)
+        return CompletedCommand(container.wait_for_exit(seconds), container.log)
 
     def remove(self) -> None:
-        """Remove all that this run has started, also what it was just starting."""
-        with _uninterrupted():
-            ours = {"label": f"{LABEL}={self.run}"}
-            for container in self._client.containers.list(all=True, filters=ours):
+        """Remove what this run has started, also a container that is being created."""
+        with _ignored_signals():
+            filters = {"label": f"{LABEL}={self.run_id}"}
+            for container in self._client.containers.list(all=True, filters=filters):
                 with contextlib.suppress(docker.errors.NotFound):
                     container.remove(force=True, v=True)
-            for volume in self._client.volumes.list(filters=ours):
+            for volume in self._client.volumes.list(filters=filters):
                 with contextlib.suppress(docker.errors.NotFound):
                     volume.remove(force=True)
             Reaper.delete_instance()
 
 
 @contextlib.contextmanager
-def _uninterrupted() -> Any:
-    """Let a second Ctrl-C not leave half of it behind."""
-    before = {
+def _ignored_signals() -> Any:
+    """Ignore a second Ctrl-C, which would leave containers behind."""
+    previous = {
         signum: signal.signal(signum, signal.SIG_IGN)
         for signum in (signal.SIGINT, signal.SIGTERM)
     }
     try:
         yield
     finally:
-        for signum, handler in before.items():
+        for signum, handler in previous.items():
             signal.signal(signum, handler)

@@ -1,4 +1,4 @@
-"""What is checked, and how: the command line's options."""
+"""The command line's options."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from django_prodserver.exceptions import UsageError
 @dataclasses.dataclass
 class Options:
     """
-    What the command line says.
+    The options of one run.
 
     Args:
         image: The image's name.
         env: Variables for its containers.
-        processes: The names of those that are looked at.
-        configured: The names of all that the image has.
-        only: The rows to check; all if empty.
-        before: Processes that run to their end first, as the release does.
-        volumes: ``/path`` for one of the run's own, or ``source:/path[:ro]``.
-        network: A network of the engine's.
+        processes: The names of the processes to check.
+        configured: The names of all processes of the image.
+        only: The checks to run; all if empty.
+        before: Processes to run to completion first, such as the release.
+        volumes: ``/path`` for a new volume, or ``source:/path[:ro]``.
+        network: The engine's network to join.
         timeout: Seconds for a process to be healthy, and for a command to end.
         grace: Seconds for a process to stop.
         host: The Host header of requests.
-        slow_path: A page that takes seconds; none if empty.
-        max_size: MiB that the image may have; any if 0.
-        strict: Whether a row that is skipped is one that failed.
+        slow_path: A page that takes seconds to answer; none if empty.
+        max_size: The image's largest allowed size in MiB; any if 0.
+        strict: Whether a skipped check counts as failed.
     """
 
     image: str
@@ -50,10 +50,10 @@ class Options:
 
 def read_env(pairs: Sequence[str], file: str) -> dict[str, str]:
     """
-    Return the variables of ``--env`` and ``--env-file``; the first are stronger.
+    Return the variables of ``--env`` and ``--env-file``; ``--env`` wins.
 
     Raises:
-        UsageError: One is no ``NAME=value``, or the file cannot be read.
+        UsageError: One is not ``NAME=value``, or the file cannot be read.
     """
     found: dict[str, str] = {}
     lines: list[tuple[str, str]] = []
@@ -62,15 +62,15 @@ def read_env(pairs: Sequence[str], file: str) -> dict[str, str]:
             text = Path(file).read_text()
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"--env-file {file} cannot be read: {error}") from None
-        told = enumerate(text.splitlines(), 1)
+        numbered = enumerate(text.splitlines(), 1)
         lines = [
             (line.strip(), f"line {number} of {file}")
-            for number, line in told
+            for number, line in numbered
             if line.strip() and not line.lstrip().startswith("#")
         ]
     for pair, where in [*lines, *((pair, "--env") for pair in pairs)]:
         name, equals, value = pair.partition("=")
-        # Without what stands there, which may be a secret.
+        # The message must not show the line, which may contain a secret.
         if not name or not name.isprintable() or " " in name:
             raise UsageError(f"{where} is not NAME=value.")
         if not equals and name not in os.environ:

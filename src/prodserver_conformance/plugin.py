@@ -1,4 +1,4 @@
-"""The pytest plugin that makes rows of tests: fixtures, what is run, reports."""
+"""The pytest plugin that runs the checks and records their results."""
 
 from __future__ import annotations
 
@@ -7,86 +7,86 @@ from typing import Any, TypeVar
 
 import pytest
 
-from prodserver_conformance.container import Wrong
+from prodserver_conformance.container import CheckFailed
 from prodserver_conformance.engine import ENGINE_ERRORS
+from prodserver_conformance.environment import Environment
 from prodserver_conformance.report import Report, Result
-from prodserver_conformance.site import Site
 
 T = TypeVar("T", bound=Callable[..., Any])
 
 
-def named(name: str, fix: str) -> Callable[[T], T]:
+def check(name: str, fix: str) -> Callable[[T], T]:
     """
-    Give a row its name, and the advice for when it fails.
+    Name a check, and say what to do when it fails.
 
     Args:
-        name: What ``--only`` calls it.
-        fix: What to do.
+        name: Its name in reports and for ``--only``.
+        fix: The advice.
     """
-    return pytest.mark.row(name=name, fix=fix)
+    return pytest.mark.check(name=name, fix=fix)
 
 
-class Row:
-    """What a row says of what it does and sees; a test writes it as it goes."""
+class Record:
+    """Collect what a check does and observes, while it runs."""
 
     def __init__(self) -> None:
-        self.did: list[str] = []
-        self.saw: list[str] = []
+        self.actions: list[str] = []
+        self.observations: list[str] = []
 
-    def do(self, text: str) -> None:
-        self.did.append(text)
+    def add_action(self, text: str) -> None:
+        self.actions.append(text)
 
-    def see(self, text: str) -> None:
-        self.saw.append(text)
+    def add_observation(self, text: str) -> None:
+        self.observations.append(text)
 
-    def require(self, is_so: object, seen: str, fix: str = "") -> None:
+    def require(self, condition: object, reason: str, fix: str = "") -> None:
         """
-        Go on if it is so.
+        Go on if the condition holds.
 
         Raises:
-            Wrong: It is not; with what was seen instead.
+            CheckFailed: It does not; with what was observed instead.
         """
-        if not is_so:
-            raise Wrong(seen, fix)
+        if not condition:
+            raise CheckFailed(reason, fix)
 
 
 class Plugin:
     """
-    Runs the rows.
+    Run the checks.
 
     Args:
-        site: Where processes are started.
-        report: Where rows are told.
+        environment: Starts the processes.
+        report: Receives the results.
     """
 
-    def __init__(self, site: Site, report: Report) -> None:
-        self._site = site
+    def __init__(self, environment: Environment, report: Report) -> None:
+        self._environment = environment
         self._report = report
-        #: What failed by a fault of ours: tracebacks.
-        self.broken: list[str] = []
+        #: Tracebacks of errors in prodserver-conformance itself.
+        self.internal_errors: list[str] = []
 
     @pytest.fixture
-    def row(self, request: pytest.FixtureRequest) -> Row:
-        made = Row()
-        request.node.stash[_ROW] = made
-        return made
+    def record(self, request: pytest.FixtureRequest) -> Record:
+        record = Record()
+        request.node.stash[_RECORD] = record
+        return record
 
     @pytest.fixture
-    def site(self) -> Site:
-        return self._site
+    def environment(self) -> Environment:
+        return self._environment
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         if "process" in metafunc.fixturenames:
-            metafunc.parametrize("process", self._site.options.processes)
+            metafunc.parametrize("process", self._environment.options.processes)
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        only = self._site.options.only
+        only = self._environment.options.only
         items[:] = [item for item in items if not only or _mark(item)["name"] in only]
         self._report.expected = len(items)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
-            self.broken.append(report.longreprtext)
+            self.internal_errors.append(report.longreprtext)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -95,47 +95,50 @@ class Plugin:
         report = yield
         if report.when != "call" and report.passed:
             return report
-        row = item.stash.get(_ROW, Row())
+        record = item.stash.get(_RECORD, Record())
         error = call.excinfo.value if call.excinfo else None
         fix = ""
         if report.skipped and isinstance(report.longrepr, tuple):
-            row.see(report.longrepr[2].removeprefix("Skipped: "))
-        elif isinstance(error, Wrong):
-            row.see(error.seen)
+            record.add_observation(report.longrepr[2].removeprefix("Skipped: "))
+        elif isinstance(error, CheckFailed):
+            record.add_observation(error.reason)
             fix = error.fix or _mark(item)["fix"]
         elif isinstance(error, ENGINE_ERRORS):
-            row.see(f"the engine fails: {error}")
+            record.add_observation(f"the engine fails: {error}")
             fix = "docker version and docker info say whether it is well."
         elif error is not None:
-            self.broken.append(str(report.longreprtext))
-            row.see(f"{type(error).__name__}: {error}")
+            self.internal_errors.append(str(report.longreprtext))
+            record.add_observation(f"{type(error).__name__}: {error}")
             fix = "This is a fault of prodserver-conformance itself; please report it."
         result = Result(
-            row=_mark(item)["name"],
+            check=_mark(item)["name"],
             process=_process(item),
             outcome=report.outcome,
-            did="; ".join(row.did),
-            saw="; ".join(row.saw),
+            actions="; ".join(record.actions),
+            observations="; ".join(record.observations),
             fix=fix,
             seconds=round(call.duration, 2),
         )
         self._report.add(result)
-        # What JUnit's file has of it, where secrets are hidden by now.
+        # The JUnit file is made from these. Secrets are redacted by now.
         if report.failed:
-            report.longrepr = f"{result.saw}\nfix: {result.fix}"
+            report.longrepr = f"{result.observations}\nfix: {result.fix}"
         elif isinstance(report.longrepr, tuple):
-            report.longrepr = (*report.longrepr[:2], result.saw)
-        # The file takes them of the item, when that is torn down.
-        item.user_properties += [("done", result.did), ("seen", result.saw)]
+            report.longrepr = (*report.longrepr[:2], result.observations)
+        # pytest writes the item's properties to the file at its teardown.
+        item.user_properties += [
+            ("done", result.actions),
+            ("seen", result.observations),
+        ]
         return report
 
 
-_ROW = pytest.StashKey[Row]()
+_RECORD = pytest.StashKey[Record]()
 
 
 def _mark(item: pytest.Item) -> dict[str, str]:
-    found = item.get_closest_marker("row")
-    return dict(found.kwargs) if found else {"name": item.name, "fix": ""}
+    mark = item.get_closest_marker("check")
+    return dict(mark.kwargs) if mark else {"name": item.name, "fix": ""}
 
 
 def _process(item: pytest.Item) -> str:

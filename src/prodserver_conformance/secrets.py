@@ -1,4 +1,4 @@
-"""The secrets among the variables that a container is given."""
+"""The secrets among the variables that the containers are given."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from urllib.parse import unquote, urlsplit
 
 from django_prodserver.text import MASK, redact
 
-#: Given to every container, so that there is a secret to look for.
+#: A secret that every container is given, so that there is one to look for.
 CANARY = "CONFORMANCE_SECRET_TOKEN"
-#: What is shorter may stand anywhere without being the secret.
+#: A shorter value may occur in a text without being the secret.
 _SHORTEST = 6
 
 
 class Secrets:
     """
-    Those of the variables that are secret by their names, and passwords of URLs.
+    Find and redact secrets: variables with a secret's name, and passwords in URLs.
 
     Args:
         env: The variables that the user has given.
@@ -25,29 +25,28 @@ class Secrets:
 
     def __init__(self, env: Mapping[str, str]) -> None:
         self.canary = {CANARY: f"canary-{uuid.uuid4().hex}"}
-        self._values: dict[str, str] = {}
+        self._names: dict[str, str] = {}  # by value
         for name, value in {**env, **self.canary}.items():
-            for secret in filter(None, _of(name, value)):
-                self._values.setdefault(secret, name)
+            for secret in filter(None, _secrets_of(name, value)):
+                self._names.setdefault(secret, name)
 
     @property
     def names(self) -> list[str]:
-        """The variables whose values are looked for."""
-        return sorted({name for value, name in self._values.items() if _is_long(value)})
+        """The variables whose values can be looked for."""
+        return sorted({name for value, name in self._names.items() if _is_long(value)})
 
-    def found(self, text: str) -> list[str]:
-        """Return the variables whose secrets stand in a text."""
-        return sorted(
-            {
-                n
-                for value, n in self._values.items()
-                if _is_long(value) and value in text
-            }
-        )
+    def find_in(self, text: str) -> list[str]:
+        """Return the variables whose secrets occur in a text."""
+        names = set()
+        for value, name in self._names.items():
+            if _is_long(value) and value in text:
+                names.add(name)
+        return sorted(names)
 
-    def hide(self, text: str) -> str:
-        """Return a text without them."""
-        for value in sorted(self._values, key=len, reverse=True):
+    def redact(self, text: str) -> str:
+        """Return a text with its secrets masked."""
+        # The longest first: one secret may contain another one.
+        for value in sorted(self._names, key=len, reverse=True):
             if _is_long(value):
                 text = text.replace(value, MASK)
             else:
@@ -59,7 +58,8 @@ def _is_long(value: str) -> bool:
     return len(value) >= _SHORTEST
 
 
-def _of(name: str, value: str) -> list[str]:
+def _secrets_of(name: str, value: str) -> list[str]:
+    """Return the secrets in a variable's value."""
     if redact(value, name) == value:
         return []
     if redact(value, name) == MASK:
@@ -68,5 +68,6 @@ def _of(name: str, value: str) -> list[str]:
         password = urlsplit(value).password or ""
     except ValueError:
         return [value]
-    # As it is written, and as it is meant; else all of it, to be on the safe side.
+    # Both as it is written in the URL and decoded. If there is no password, the whole
+    # value, to be safe.
     return [password, unquote(password)] if password else [value]

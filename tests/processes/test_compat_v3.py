@@ -47,7 +47,8 @@ def config(server, args: Any, **more) -> dict[str, Any]:
 def command(server, args: Any, *overrides: str) -> list[str]:
     backend = loader.load(Process("web", config(server, args)))
     assert isinstance(backend, CommandBackend)
-    return backend.argv(*overrides)
+    args = backend.override(backend.prep_server_args(), overrides)
+    return backend.command(args)
 
 
 def parsed(server, args: Any, *overrides: str) -> dict[str, Any]:

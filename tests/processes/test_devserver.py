@@ -125,8 +125,12 @@ def test_a_syntax_error_is_told_and_its_end_is_seen(
         return "SyntaxError" in web.output
 
     web.until(told, "the syntax error")
+    line = len(fine.splitlines()) + 2
+    assert f'File "{path}", line {line}' in web.output
     path.write_text(fine)
     serves(web, "one")
+    assert web.process.poll() is None
+    assert web.stop() == 0
 
 
 def test_a_worker_is_started_again_too(site: Site) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from django_prodserver.config.context import VARIABLE, Context
 from tests import schema, servers
 from tests.backends.test_workers import WORKERS, Site
 from tests.conftest import Starter
@@ -346,6 +347,26 @@ class TestWorkers:
         after = found[found.index(told[-1]) + 1 :]
         assert not any(one.get("state") == "started" for one in after)
 
+    @pytest.mark.parametrize("worker", ["celery", "db_worker", "rqworker", "qcluster"])
+    def test_a_worker_started_by_exec_logs_its_tasks_too(
+        self, start: Starter, redis_url: str, worker: str
+    ) -> None:
+        """There, the Django app alone can connect to the worker's signals."""
+        site = Site(start, redis_url, WORKERS[worker])
+        running = site.worker(config={"LOG_FORMAT": "json", "PRELOAD": False})
+        site.enqueue("good")
+
+        def successes() -> list[dict[str, Any]]:
+            whole = running.output.rpartition("\n")[0].splitlines()
+            return of([schema.line(text) for text in whole], state="success")
+
+        (success, *_) = running.until(successes, "the task's success")
+        running.stop()
+        (good,) = of(lines(running), message="working on good")
+        assert good["state"] == "started"
+        assert good["task_id"] == success["task_id"]
+        assert 0 <= success["runtime"] < 30
+
     def test_beat(self, start: Starter, redis_url: str) -> None:
         config = {
             "BACKEND": f"{servers.BACKENDS}.celery.CeleryBeat",
@@ -389,7 +410,8 @@ class TestTheLauncher:
         """Its standard output may be data: the variable is for one command."""
         entry = servers.config("gunicorn", port, LOG_FORMAT="json")
         env = start.environment({"web": entry}, SETTINGS)
-        env["_PRODSERVER_LOGS"] = "json,info,on,gunicorn,web"
+        context = Context(process="web", command="gunicorn", log_format="json")
+        env[VARIABLE] = context.encode()
         done = running([MANAGE[0], "manage.py", "diffsettings"], env=env)
         assert "\nROOT_URLCONF = 'proj.logged'" in done.stdout
         assert "{" not in done.stdout[:1]
@@ -399,8 +421,8 @@ def test_lines_stay_whole_in_a_pipe_that_is_full(start: Starter) -> None:
     """Of several processes that write more than a pipe takes at once."""
     program = (
         "import os, logging\n"
-        "from django_prodserver.logs.handlers import Handler\n"
-        "logging.root.addHandler(Handler())\n"
+        "from django_prodserver.logs.handlers import StdoutHandler\n"
+        "logging.root.addHandler(StdoutHandler())\n"
         "pids = []\n"
         "for number in range(4):\n"
         "    if (pid := os.fork()) == 0:\n"
@@ -412,7 +434,8 @@ def test_lines_stay_whole_in_a_pipe_that_is_full(start: Starter) -> None:
         "for pid in pids:\n"
         "    os.waitpid(pid, 0)\n"
     )
-    env = start.environment({}, _PRODSERVER_LOGS="json,info,on,x,web")
+    context = Context(process="web", command="x", log_format="json")
+    env = start.environment({}) | {VARIABLE: context.encode()}
     with subprocess.Popen(
         [MANAGE[0], "-c", program], env=env, cwd=PROJECT, stdout=subprocess.PIPE
     ) as process:

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from django_prodserver.config.trusted_proxies import TrustedProxies, are_valid
 from tests import servers
 from tests.conftest import Starter
 from tests.harness import MANAGE, SCRIPT, Web, running
@@ -29,53 +28,6 @@ FORWARDED = {
     "X-Forwarded-Host": "shop.example",
     "Forwarded": "for=9.9.9.9",
 }
-
-
-@pytest.mark.parametrize(
-    ("proxies", "forwarded_for", "client"),
-    [
-        (["10.0.0.0/8"], "203.0.113.7", "203.0.113.7"),
-        (["10.0.0.0/8"], "9.9.9.9, 203.0.113.7", "203.0.113.7"),
-        (["10.0.0.0/8"], "203.0.113.7, 10.1.1.1", "203.0.113.7"),
-        (["10.0.0.0/8"], "10.2.2.2, 10.1.1.1", "10.2.2.2"),
-        (["10.0.0.0/8"], "203.0.113.7:4711", "203.0.113.7"),
-        (["10.0.0.0/8"], "[2001:db8::7]:4711", "2001:db8::7"),
-        (["10.0.0.0/8"], "2001:db8::7", "2001:db8::7"),
-        (["10.0.0.0/8"], "9.9.9.9, unknown", "10.0.0.1"),
-        (["10.0.0.0/8"], "", "10.0.0.1"),
-        (["10.0.0.1"], "203.0.113.7\n", "203.0.113.7"),
-        (["10.0.0.0/8"], "<script>", "10.0.0.1"),
-        (["*"], "9.9.9.9, 203.0.113.7", "9.9.9.9"),
-        (["*"], "nonsense", "10.0.0.1"),
-    ],
-)
-def test_the_client_is_the_nearest_that_is_no_proxy(
-    proxies: list[str], forwarded_for: str, client: str
-) -> None:
-    assert TrustedProxies(proxies).client(forwarded_for, "10.0.0.1") == client
-
-
-@pytest.mark.parametrize(
-    ("proxies", "peer", "trusted"),
-    [
-        (["10.0.0.0/8"], "10.255.0.1", True),
-        (["10.0.0.0/8"], "11.0.0.1", False),
-        (["10.0.0.0/8"], "::ffff:10.0.0.1", True),
-        (["10.0.0.0/8"], "", True),
-        (["10.0.0.0/8"], "not an address", False),
-        (["10.1.2.3/8"], "10.0.0.1", True),
-        (["::1"], "::1", True),
-        (["*"], "203.0.113.7", True),
-    ],
-)
-def test_whose_word_counts(proxies: list[str], peer: str, trusted: bool) -> None:
-    assert TrustedProxies(proxies).has(peer) is trusted
-
-
-def test_what_is_no_network_is_told() -> None:
-    assert are_valid(["10.0.0.0/8", "::1", "*"])
-    assert not are_valid(["10.0.0.0/33"])
-    assert not are_valid(["proxy.example"])
 
 
 def entry(server: str, port: int, **keys: Any) -> dict[str, Any]:
@@ -133,3 +85,21 @@ class TestServers:
             "reverse": "/seen",
             "forwarded": [],
         }
+
+
+@pytest.mark.process
+def test_what_another_process_was_told_is_not_for_this_one(
+    start: Starter, port: int
+) -> None:
+    """One that a process with these keys starts has them in its environment."""
+    keys = {"ROOT_PATH": "/shop", "TRUSTED_PROXIES": ["*"]}
+    web = start.web(entry("waitress", port, **keys), port=port, settings=SETTINGS)
+    assert ask(web, "/seen")["client"] == "9.9.9.9"
+    inherited = web.about()["environ"]
+    private = {k: v for k, v in inherited.items() if k.startswith("_PRODSERVER")}
+    assert private
+    web.stop()
+    other = start.web(entry("gunicorn", port), port=port, settings=SETTINGS, **private)
+    found = ask(other, "/seen")
+    assert found["client"] == "127.0.0.1"
+    assert found["path"] == "/seen"

@@ -223,6 +223,21 @@ class TestLock:
         assert "Traceback" not in started.output
         assert release.steps == ["a began", "a ended"]
 
+    def test_one_that_is_held_for_long_is_kept(
+        self, release: Release, on_postgres: dict[str, Any], server: Postgres
+    ) -> None:
+        """Its transaction is idle all the while, which the database may limit."""
+        release.settings = on_postgres
+        database = on_postgres["DATABASES"]["default"]["NAME"]
+        with server.connect() as connection:
+            connection.execute(
+                f'ALTER DATABASE "{database}" '
+                "SET idle_in_transaction_session_timeout = '200ms'"
+            )
+        done = release.run("step a --seconds=1", "step b")
+        assert done.returncode == 0, done.stderr
+        assert release.steps == ["a began", "a ended", "b began", "b ended"]
+
     def test_a_database_that_is_not_there(self, release: Release, port: int) -> None:
         entry = {
             "ENGINE": "django.db.backends.postgresql",

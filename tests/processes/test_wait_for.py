@@ -10,11 +10,9 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
+import psutil
 import pytest
 
-from django_prodserver.config import wait_for
-from django_prodserver.exceptions import ConfigurationError
-from django_prodserver.process import retry
 from tests import harness
 from tests.conftest import Starter
 from tests.harness import MANAGE, MODULE, Running, Web, lines
@@ -24,73 +22,6 @@ CELERY = {"BACKEND": f"{BACKENDS}.celery.CeleryWorker", "APP": "proj.celery.app"
 TASKS = {"BACKEND": f"{BACKENDS}.django_tasks.DjangoTasksWorker"}
 Q2 = {"BACKEND": f"{BACKENDS}.django_q2.DjangoQ2Worker"}
 RQ = {"settings": {"TASKS": {"default": {"BACKEND": "django_tasks_rq.RQBackend"}}}}
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        "database",
-        ["database", "migrations", "broker", "cache"],
-        ("tcp://db:5432",),
-        ["tcp://[::1]:80"],
-        [],
-    ],
-)
-def test_what_can_be_waited_for(value):
-    assert wait_for.is_valid(value)
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        None,
-        5,
-        "databse",
-        [5],
-        {"database": True},
-        "tcp://db",
-        "tcp://:80",
-        "tcp://db:0",
-        "tcp://db:65536",
-        "tcp://db:http",
-        "tcp://user:password@db:80",
-        "tcp://db/path:80",
-        "http://db:80",
-    ],
-)
-def test_what_cannot(value):
-    assert not wait_for.is_valid(value)
-
-
-def test_an_address_may_be_of_ipv6():
-    assert wait_for.address("tcp://[::1]:80") == ("::1", 80)
-    assert wait_for.address("database") is None
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"), [("", 300), ("0", 0), ("2.5", 2.5), (None, 300)]
-)
-def test_the_time_that_may_pass(text, seconds, monkeypatch):
-    monkeypatch.delenv(retry.VARIABLE, raising=False)
-    if text is not None:
-        monkeypatch.setenv(retry.VARIABLE, text)
-    assert retry.timeout() == seconds
-
-
-@pytest.mark.parametrize("text", ["x", "-1", "inf", "nan", "5 s"])
-def test_a_time_that_is_none(text, monkeypatch):
-    monkeypatch.setenv(retry.VARIABLE, text)
-    with pytest.raises(ConfigurationError, match=f"is '{text}' in the environment"):
-        retry.timeout()
-
-
-def test_a_reason_holds_no_password(settings, monkeypatch):
-    monkeypatch.setitem(settings.DATABASES["default"], "PASSWORD", "hunter2")
-    error = ConnectionError("no hunter2\n at redis://:topsecret@broker/0")
-    assert (
-        retry.describe_error(error)
-        == "ConnectionError: no *** at redis://:***@broker/0"
-    )
 
 
 def begin(start: Starter, entry: dict[str, Any], **env: Any) -> Running:
@@ -168,6 +99,41 @@ class TestWaiting:
         web.port = port
         web.wait_until_ready()
         assert web.stop() == 0
+
+    def test_meanwhile_it_has_no_connection_of_the_application(
+        self, start: Starter, port: int
+    ) -> None:
+        """What looks is a child, and would have the same one."""
+        other = harness.free_port()
+        entry = config("gunicorn", port, WAIT_FOR=f"tcp://127.0.0.1:{other}")
+        web = begin(
+            start,
+            entry,
+            settings={"HOLD": "database"},
+            TEST_APPS='["proj.holding.HoldingConfig"]',
+        )
+        web.says(f"waiting for tcp://127.0.0.1:{other}")
+        assert (start.data / "db.sqlite3").exists(), "it has been opened"
+        opened = [file.path for file in psutil.Process(web.process.pid).open_files()]
+        assert str(start.data / "db.sqlite3") not in opened
+
+    @pytest.mark.slow
+    def test_what_looks_ends_too_where_its_parent_is_killed(
+        self, start: Starter, silent: int
+    ) -> None:
+        """In the middle of a look that nothing answers, and that has no end."""
+        worker = begin(
+            start,
+            {**CELERY, "WAIT_FOR": ["broker"]},
+            TEST_REDIS_URL=f"redis://127.0.0.1:{silent}/0",
+        )
+        worker.says("no answer yet")
+        assert len(worker.left()) == 2
+        worker.process.kill()
+        worker.process.wait()
+        assert len(worker.left()) == 1
+        # Its alarm is at 20 s.
+        harness.wait_for(lambda: not worker.left(), "the end of what looks", 60)
 
     def test_time_is_up(self, start: Starter, port: int) -> None:
         other = harness.free_port()

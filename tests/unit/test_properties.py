@@ -7,12 +7,14 @@ The examples are the same in each run; ``HYPOTHESIS_PROFILE=search`` looks for o
 from __future__ import annotations
 
 import json
+import math
 import os
 import shlex
 import tempfile
 from pathlib import Path
 from typing import Any
 
+from django.core.checks import CheckMessage
 from django.test import override_settings
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,11 +22,17 @@ from hypothesis import strategies as st
 from django_prodserver.backends import loader
 from django_prodserver.backends.introspection import option_table
 from django_prodserver.checks import processes as process_checks
+from django_prodserver.checks.ids import WarningId
 from django_prodserver.commands import listing
-from django_prodserver.config import argv, bind, cgroups, processes
+from django_prodserver.config import argv, bind, cgroups, concurrency, processes
 from django_prodserver.config.argv import ArgumentError, OptionTable
 from django_prodserver.config.keys import KEYS
-from django_prodserver.exceptions import ProdserverError
+from django_prodserver.exceptions import (
+    ConfigurationError,
+    Fault,
+    ProdserverError,
+    UnknownProcess,
+)
 
 settings.register_profile("tests", derandomize=True, deadline=None, max_examples=150)
 settings.register_profile("search", deadline=None, max_examples=5000)
@@ -55,6 +63,12 @@ def check(message: str) -> None:
     assert message
     assert "\n" not in message
     assert len(message) < 1000
+
+
+def told_before(error: ConfigurationError, found: list[CheckMessage]) -> None:
+    """Fail if the checks have not told what a start stops at."""
+    check(error.message)
+    assert (error.message, error.fault) in {(each.msg, each.id) for each in found}
 
 
 @st.composite
@@ -150,7 +164,7 @@ def test_an_address_is_read_the_same_when_it_is_written_again(text: str) -> None
     ),
     st.one_of(st.just(b"MemTotal: 1024 kB"), st.binary(max_size=20)),
 )
-def test_limits_of_any_content_are_positive_numbers_or_none(
+def test_limits_of_any_content_are_a_number_of_processes(
     files: dict[str, bytes], cgroup: str, meminfo: bytes
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -163,9 +177,13 @@ def test_limits_of_any_content_are_positive_numbers_or_none(
             group.mkdir(parents=True, exist_ok=True)
             for name, content in files.items():
                 (group / name).write_bytes(content)
-        assert cgroups.cpus(root).value >= 0
-        found = cgroups.memory(root)
-        assert found is None or found.value >= 0
+        assert 0 <= cgroups.cpus(root).value <= (os.cpu_count() or 1)
+        memory = cgroups.memory(root)
+        assert memory is None or 0 <= memory.value < math.inf
+        # What is made of them is always a number of processes that can be started.
+        number, why = concurrency.recommend(cgroups.cpus(root), memory, 12)
+        assert 1 <= number <= 12
+        assert "CPU" in why
 
 
 backends = st.sampled_from(loader.known_backends())
@@ -184,16 +202,21 @@ tables = st.one_of(
 @given(tables, st.one_of(st.none(), nasty))
 def test_any_table_is_a_start_or_a_clean_error(table: Any, name: str | None) -> None:
     with override_settings(PRODUCTION_PROCESSES=table):
-        for message in process_checks.check_processes():
-            assert message.msg
-            assert message.id
+        found = process_checks.check_processes()
+        for message in found:
+            check(message.msg)
+        ids = {str(message.id) for message in found}
+        assert ids <= {*map(str, Fault), *map(str, WarningId)}
         try:
             process = processes.process(name)
             for fault in loader.faults(process):
                 raise fault
             backend = loader.load(process)
-        except ProdserverError as error:
+        except UnknownProcess as error:
             check(error.message)
+            return
+        except ConfigurationError as error:
+            told_before(error, found)
             return
         if hasattr(backend, "argv"):
             words = backend.argv()

@@ -1,4 +1,4 @@
-"""What a backend is: the public extension point, and the declarative kind on it."""
+"""Base classes: the public extension point, and declarative backends built on it."""
 
 from __future__ import annotations
 
@@ -8,26 +8,24 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any, ClassVar
 
-from django_prodserver.backends import introspection, layers
-from django_prodserver.backends.layers import Default, Layer
+from django_prodserver.backends import brokers, introspection
 from django_prodserver.config import keys
-from django_prodserver.config.argv import OptionTable, merge, render, value_of
+from django_prodserver.config.argv import Layer, OptionTable, merge, render, value_of
+from django_prodserver.config.context import NATIVE, OFF, Context
 from django_prodserver.config.keys import KEYS, Resolved, Translation, Unsupported
 from django_prodserver.exceptions import ConfigurationError, Fault
-from django_prodserver.logs import options as logs
-from django_prodserver.logs.options import Options
 from django_prodserver.process import executable
 from django_prodserver.text import safe_repr
 
 
 class BaseServerBackend(ABC):
     """
-    The least a backend is: subclass it and write ``start_server``.
+    The minimal backend interface: subclass it and write ``start_server``.
 
-    It is made as ``BACKEND(**config)``, with the process's own dictionary from
+    It is created as ``BACKEND(**config)``, with the process's own dictionary from
     ``PRODUCTION_PROCESSES``, and called as
     ``backend.start_server(*backend.prep_server_args())`` in a process where
-    Django is set up. A backend written for django-prodserver 2.x or 3.x is one.
+    Django is set up. Backends written for django-prodserver 2.x or 3.x fit.
 
     Attributes:
         config: The process's dictionary.
@@ -41,56 +39,81 @@ class BaseServerBackend(ABC):
         self.args = render(config.get("ARGS", {}), self.option_table)
 
     def prep_server_args(self) -> list[str]:
-        """Return the words that ``start_server`` is to be called with."""
+        """Return the arguments for ``start_server``."""
         return list(self.args)
 
     def override(self, words: Sequence[str], stronger: Sequence[str]) -> list[str]:
-        """Return the options, with what stronger ones replace."""
+        """Return the options, with those that ``stronger`` replaces left out."""
         return merge(words, stronger, self.option_table)
 
     @abstractmethod
     def start_server(self, *args: str) -> None:
-        """Become, or run until its end, the server."""
+        """Replace this process with the server, or run it and return when it ends."""
 
 
 class BaseWorkerBackend(BaseServerBackend):
-    """Base class of 3.x for what serves no requests; nothing depends on it."""
+    """The base class for workers in 3.x; kept for code that imports it."""
 
 
-#: Base class of 3.x for both.
+#: The common base class in 3.x; kept for code that imports it.
 BaseProcessBackend = BaseServerBackend
 
 
 class Backend(BaseServerBackend):
-    """A backend whose keys we know, and that can be asked before it is started."""
+    """
+    A backend that can be planned, checked and explained before it is started.
 
-    #: What it is for the probe: "web" is asked over HTTP.
+    Subclasses that start a native command derive from ``CommandBackend``.
+    """
+
+    #: How the probe treats it: a "web" process is asked over HTTP, a "worker" and a
+    #: "release" by their heartbeat; "" is not known to the probe.
     kind: ClassVar[str] = "worker"
-    #: Its keys beside those of every process, and what each becomes.
+    #: Its keys beside those of every process, and the options each becomes.
     keys: ClassVar[Mapping[str, Translation]] = {"LOG_LEVEL": "", "LOG_FORMAT": ""}
+    #: Whether a key that is not in ``keys`` is an error.
+    rejects_unknown_keys: ClassVar[bool] = True
+    #: The prefix of the environment variables from which the server reads options.
+    env_prefix: ClassVar[str] = ""
+    #: The server's own loggers.
+    server_loggers: ClassVar[tuple[str, ...]] = ()
 
-    def native(self, args: Sequence[str]) -> list[list[str]]:
+    @property
+    def layers(self) -> list[Layer]:
+        """The options by origin, the weakest first, without the command line's."""
+        return [Layer("ARGS", self.args)]
+
+    def native_commands(self, args: Sequence[str]) -> list[list[str]]:
         """
-        Return the native commands that do the same, one after the other, if any.
+        Return the native commands that do the same, in order; none if there are none.
 
         Raises:
-            ProdserverError: These options cannot be had.
+            ProdserverError: It does not take these options.
         """
         return []
 
+    def as_command(self) -> CommandBackend | None:
+        """Return this backend if it starts a native command, else None."""
+        return None
+
     def check(self) -> Iterator[ConfigurationError]:
-        """Yield what the settings lack for this backend."""
+        """Yield what is wrong in the settings for this backend."""
         yield from ()
 
     def check_loaded(self) -> None:
-        """Raise for what can only be seen in a process where Django is set up."""
+        """
+        Check what can only be checked once Django is set up.
+
+        Raises:
+            ConfigurationError: Something is wrong.
+        """
 
     def addresses(self, args: Sequence[str]) -> tuple[str, ...]:
         """
-        Return where it listens: ``tcp://host:port`` or ``unix://path``, each.
+        Return the addresses it listens on: ``tcp://host:port`` or ``unix://path``.
 
-        None where only the server itself knows (a socket it is handed down, a
-        configuration file).
+        Empty where only the server knows them: an inherited socket, or a
+        configuration file.
         """
         return ()
 
@@ -98,87 +121,142 @@ class Backend(BaseServerBackend):
         return False
 
     def path(self, args: Sequence[str]) -> str:
-        """Return what the probe asks for."""
+        """Return the path that the probe requests."""
         return "/"
 
     def heartbeat_max_age(self, args: Sequence[str]) -> float:
         """
-        Return the seconds after which a heartbeat of its loop no longer counts.
+        Return the age in seconds at which a heartbeat no longer counts.
 
-        It fits the loop, and is a default: ``HEALTH`` has the last word. 0, as a
-        rule, where there is no heartbeat.
+        It depends on how often the worker's loop beats. ``HEALTH`` overrides it. 0
+        means that there is no heartbeat.
         """
         return 0
 
     def resolve(self, key: str) -> Resolved:
-        """Return the value of a neutral key, with its origin."""
-        return layers.resolve(self, key)
+        """Return the value of a portable setting, and where it comes from."""
+        if isinstance(self.keys.get(key), Unsupported):
+            return Resolved(None)
+        return keys.resolve(key, self.config)
 
-    def logs(self, args: Sequence[str], process: str) -> Options:
-        """Return how a process of that name logs."""
-        form, level = (self.resolve(key).value for key in ("LOG_FORMAT", "LOG_LEVEL"))
-        access = self.access_log(args)
-        return Options(form, level, access, self.native_name, process)
+    def unsupported_keys(self) -> dict[str, str]:
+        """Return the configured keys that the server does not support, and why."""
+        return {
+            key: translation.why
+            for key, translation in self.keys.items()
+            if key in self.config and isinstance(translation, Unsupported)
+        }
+
+    def context(self, args: Sequence[str], process: str) -> Context | None:
+        """Return what the process named ``process`` needs to know once it runs."""
+        return Context(
+            process=process,
+            command=self.native_name,
+            log_format=self.resolve("LOG_FORMAT").value,
+            log_level=self.resolve("LOG_LEVEL").value,
+            access_log=self.access_log(args),
+            server_loggers=self.server_loggers,
+        )
 
     @property
     def logs_natively(self) -> bool:
-        return bool(self.resolve("LOG_FORMAT").value == logs.NATIVE)
+        return bool(self.resolve("LOG_FORMAT").value == NATIVE)
 
     @property
     def native_name(self) -> str:
-        """The native command's name, with that of its sub-command behind it."""
+        """The name of the native command, with its subcommand."""
         return ""
 
     def access_log(self, args: Sequence[str]) -> str:
-        """Return whether requests are logged, as ``Options`` has it."""
-        return logs.OFF
+        """Return ``Context.access_log``: whether, and by whom, requests are logged."""
+        return OFF
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment variables it needs beside the project's."""
+        return {}
+
+    def development_options(self) -> dict[str, object]:
+        """Return the options that ``devserver`` adds: a single worker, as a rule."""
+        return {}
+
+    def serve_static_files(self, args: Sequence[str]) -> None:
+        """Serve static files too, as ``runserver`` does; only web backends do."""
+
+    def install_heartbeat(self) -> None:
+        """
+        Make the worker's own loop call ``health.heartbeat.beat`` every second or so.
+
+        Called once, in the worker's process, before the worker starts and with
+        Django set up; only where ``heartbeat_max_age`` is not 0.
+        """
+
+    def install_shutdown_deadline(self, seconds: float) -> None:
+        """
+        Make the worker exit within ``seconds`` of a stop, with code 1 if it was cut.
+
+        Called once, in the worker's process, before the worker starts and with
+        Django set up. Web servers have an option for it.
+        """
+
+    def install_task_log(self) -> None:
+        """
+        Add a task's ID, name, queue, state and runtime to its log lines.
+
+        Called once, in the worker's process, before the worker starts and with
+        Django set up; not where ``LOG_FORMAT`` is "native".
+        """
 
     @property
     def has_broker(self) -> bool:
-        """Whether it is known what the broker is that ``WAIT_FOR`` may name."""
-        # A web process that sends tasks can say so.
+        """Whether ``WAIT_FOR`` may name the broker."""
+        # A web process that sends tasks can name the app, too.
         return "APP" in self.config
 
     def broker(self) -> Callable[[], object]:
-        """Return what raises if the broker does not answer; Django is set up."""
-        from django_prodserver.backends.celery.backend import broker_of
-
-        return broker_of(str(self.config["APP"]))
+        """Return a function that raises if the broker does not answer."""
+        return brokers.celery_broker(str(self.config["APP"]))
 
 
 class CommandBackend(Backend):
     """
-    A backend that says which command to run, and leaves the running to us.
+    A backend that returns the command to run, and lets the launcher run it.
 
-    No server is imported to make, list, check or print one.
+    No server is imported to create, list, check or print one.
     """
 
     #: The console script; ``django-admin`` for a management command.
     script: ClassVar[str]
-    #: The module whose absence means that the server is not installed.
+    #: The module that is missing when the server is not installed.
     package: ClassVar[str]
-    #: What the server does not bring itself, and the backend needs.
+    #: Other modules that the backend needs and the server does not install.
     needs: ClassVar[tuple[str, ...]] = ()
     #: ``pip install "django-prodserver[extra]"``.
     extra: ClassVar[str]
     #: The table of the command's options; "" where they are not known.
     table: ClassVar[str] = ""
-    #: What the server wants between list items of an option it takes once.
+    #: What joins the items of a list, for an option that may not be repeated.
     join: ClassVar[str] = ","
-    #: Options given where nothing else gives them, beside those of the keys.
-    defaults: ClassVar[Mapping[str, Default]] = {}
-    #: The prefix of the variables that the server reads its options from.
-    env_prefix: ClassVar[str] = ""
-    #: Variables that it reads beside those.
+    #: Options that apply where nothing else sets them, beside those of the keys.
+    defaults: ClassVar[Mapping[str, Resolved]] = {}
+    #: Environment variables that the server reads beside those of ``env_prefix``.
     variables: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, **config: Any) -> None:
         super().__init__(**config)
-        self.layers = [*layers.below_args(self), Layer("ARGS", self.args)]
+        self._layers = [*self._layers_below_args(), Layer("ARGS", self.args)]
         words: list[str] = []
-        for layer in self.layers:
+        for layer in self._layers:
             words = self.override(words, layer.words)
         self.args = words
+
+    @property
+    def layers(self) -> list[Layer]:
+        return list(self._layers)
+
+    def as_command(self) -> CommandBackend | None:
+        # A subclass may start the server in another way.
+        starts_command = type(self).start_server is CommandBackend.start_server
+        return self if starts_command else None
 
     @property
     def option_table(self) -> OptionTable:  # type: ignore[override]
@@ -188,54 +266,43 @@ class CommandBackend(Backend):
     def native_name(self) -> str:
         return self.script
 
-    def default_options(self) -> Mapping[str, Default]:
-        """Return the options given where nothing else gives them."""
+    def default_options(self) -> Mapping[str, Resolved]:
+        """Return the options that apply where nothing else sets them."""
         return self.defaults
 
     def translate(self, key: str, value: object) -> Mapping[str, object]:
         """
-        Return the options that a neutral key becomes.
+        Return the options that a portable setting becomes.
 
         Raises:
-            ConfigurationError: The server cannot be told that value.
+            ConfigurationError: The server does not take that value.
         """
-        becomes = self.keys[key]
-        if isinstance(becomes, Unsupported) or not becomes:
+        translation = self.keys[key]
+        if isinstance(translation, Unsupported) or not translation:
             return {}
-        return {becomes: value} if isinstance(becomes, str) else becomes(self, value)
-
-    def unsupported_keys(self) -> dict[str, str]:
-        """Return the written keys that the server cannot honour, and why."""
-        return {
-            key: becomes.why
-            for key, becomes in self.keys.items()
-            if key in self.config and isinstance(becomes, Unsupported)
-        }
+        if isinstance(translation, str):
+            return {translation: value}
+        return translation(self, value)
 
     def native_args(self) -> object:
-        """Return what of ``ARGS`` is for the server, as it is written."""
+        """Return the part of ``ARGS`` that is meant for the server."""
         return self.config.get("ARGS", {})
 
     def request_concurrency(self, args: Sequence[str]) -> int | None:
-        """Return how many requests or tasks a process has at a time; None for many."""
+        """Return how many requests or tasks a process handles at once; None: many."""
         return 1
-
-    def environment(self) -> dict[str, str]:
-        """Return the variables that the command needs beside the project's."""
-        return {}
 
     @property
     def requirement(self) -> str:
-        """What to install for it, as pip is told."""
+        """What to install, as pip takes it."""
         return f"django-prodserver[{self.extra}]"
 
     @abstractmethod
     def command(self, args: Sequence[str]) -> list[str]:
         """Return the native command for these options, the script's name first."""
 
-    def argv(self, *overrides: str) -> list[str]:
-        """Return the native command, with what the command line overrides."""
-        return self.command(self.override(self.prep_server_args(), overrides))
+    def native_commands(self, args: Sequence[str]) -> list[list[str]]:
+        return [self.command(args)] if self.as_command() else []
 
     def start_server(self, *args: str) -> None:
         """Replace this process with the native command."""
@@ -244,48 +311,28 @@ class CommandBackend(Backend):
         os.execv(script, [script, *argv[1:]])  # noqa: S606  # no shell, on purpose
 
     def must_exec(self, args: Sequence[str]) -> bool:
-        """Tell whether an application loaded beforehand is of no use, or harm."""
+        """Tell whether preloading the application would be useless or harmful."""
         return False
 
     def forks(self, args: Sequence[str]) -> bool:
         """
-        Tell whether workers are forked that natively load the application each.
+        Tell whether it forks workers from the process that loaded the application.
 
-        What is loaded before the fork must survive it.
+        Whatever the application has opened must then survive a fork.
         """
         return False
 
     def load(self, args: Sequence[str]) -> None:
-        """Import what the server will ask for; Django is set up by then."""
-
-    def install_heartbeat(self) -> None:
-        """
-        Have the worker's own loop call ``health.heartbeat.beat``, each second or so.
-
-        Called once, in the process that the worker is, before it starts and with
-        Django set up; only where ``max_age`` says that there is a heartbeat.
-        """
-
-    def install_shutdown_deadline(self, seconds: float) -> None:
-        """
-        Have the worker end within so many seconds of a stop, or with exit code 1.
-
-        Called once, in the process that the worker is, before it starts and with
-        Django set up. Web servers have an option for it.
-        """
+        """Import what the server will load; Django is set up."""
 
     def prepare(self, args: Sequence[str]) -> str:
         """
-        Put right, in this process, what the native command gets wrong.
+        Change, in this process, where the server falls short.
 
         Returns:
-            Why the command must be exec'd after all; nothing, as a rule.
+            Why the native command must be started by exec after all; "" as a rule.
         """
         return ""
-
-    def development_options(self) -> dict[str, object]:
-        """Return the options that make it one worker, for development."""
-        return {}
 
     def check(self) -> Iterator[ConfigurationError]:
         for package in (self.package, *self.needs):
@@ -307,14 +354,39 @@ class CommandBackend(Backend):
         )
 
     def option(self, name: str, args: Sequence[str]) -> str:
-        """Return an option's value: of the command, else of the environment."""
+        """Return an option's value, from the command or the server's variable."""
         given = value_of(name, args, self.option_table)
-        variable = self.env_prefix + name.replace("-", "_").upper()
         if given is None and self.env_prefix:
-            given = os.environ.get(variable)
+            given = os.environ.get(self._variable(name))
         return given or ""
 
     def given_elsewhere(self, option: str) -> bool:
-        """Tell whether the server's own environment sets it: a default yields."""
-        variable = self.env_prefix + option.replace("-", "_").upper()
-        return bool(self.env_prefix) and variable in os.environ
+        """Tell whether the server's own environment sets an option."""
+        return bool(self.env_prefix) and self._variable(option) in os.environ
+
+    def _variable(self, option: str) -> str:
+        return self.env_prefix + option.replace("-", "_").upper()
+
+    def _layers_below_args(self) -> list[Layer]:
+        """Return the layers that are weaker than ``ARGS``, the weakest first."""
+        layers = [
+            self._layer({option: default.value}, default)
+            for option, default in self.default_options().items()
+        ]
+        for key in self.keys:
+            resolved = self.resolve(key)
+            if resolved.value is not None:
+                layers.append(
+                    self._layer(self.translate(key, resolved.value), resolved)
+                )
+        return [layer for layer in layers if layer.words]
+
+    def _layer(self, options: Mapping[str, object], resolved: Resolved) -> Layer:
+        # The server's own variables win over what nobody has written.
+        is_written = resolved.origin in KEYS
+        kept = {
+            option: value
+            for option, value in options.items()
+            if is_written or not self.given_elsewhere(option)
+        }
+        return Layer(resolved.origin, render(kept, self.option_table), resolved.why)

@@ -1,4 +1,4 @@
-"""What the workers share that are management commands of an installed app."""
+"""Backends whose process is a management command of an installed app."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ class ManagementBackend(CommandBackend):
 
     @property
     @abstractmethod
-    def management_command(self) -> str: ...
+    def management_command(self) -> str:
+        """Return the name of the command."""
 
     def command(self, args: Sequence[str]) -> list[str]:
         return [self.script, self.management_command, *args]

@@ -1,4 +1,4 @@
-"""From a process to its backend, or to what keeps it from having one."""
+"""Load and validate backends."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from importlib import import_module
 
 from django_prodserver import backends
+from django_prodserver.backends import compat
 from django_prodserver.backends.base import Backend, BaseServerBackend, CommandBackend
 from django_prodserver.config import processes
-from django_prodserver.config.argv import ArgumentError
 from django_prodserver.config.keys import KEYS
 from django_prodserver.config.processes import Process
 from django_prodserver.exceptions import ConfigurationError, Fault
@@ -27,52 +27,46 @@ from django_prodserver.text import (
 _MISSING = object()
 #: The development servers of django-prodserver 3, in "dev" or without it.
 _GONE = ("daphne", "django_runserver", "werkzeug")
-_is_bounded = False
 
 
-def load(process: Process) -> BaseServerBackend:
+def load(process: Process) -> Backend:
     """
     Return the backend of a process.
 
     Raises:
-        ConfigurationError: There is none to be made, for that reason.
+        ConfigurationError: ``BACKEND``, a portable setting or ``ARGS`` is wrong.
     """
-    backend = backend_class(process)
-    for _, fault in _wrong_keys(process, backend):
+    backend_class = load_class(process)
+    for _, fault in _wrong_keys(process, backend_class):
         raise fault
-    try:
-        return backend(**process.config)
-    except ArgumentError as error:
-        message = f"['ARGS']{error.message}"
-        raise process.fault(Fault.BAD_ARGS, message, error.hint) from None
-    except ConfigurationError as error:
-        raise process.fault(error.fault, error.message, error.hint) from None
+    with process.named_faults():
+        return compat.adapt(backend_class(**process.config), process.config)
 
 
-def backend_class(process: Process) -> type[BaseServerBackend]:
+def load_class(process: Process) -> type[BaseServerBackend]:
     """
     Return the class that ``BACKEND`` names.
 
     Raises:
-        ConfigurationError: There is none, for that reason.
+        ConfigurationError: It names none.
     """
     path = process.config.get("BACKEND")
     if not isinstance(path, str) or not is_dotted_path(path):
-        said = (
-            "has no BACKEND" if path is None else f"has the BACKEND {safe_repr(path)}"
-        )
+        problem = "has no BACKEND"
+        if path is not None:
+            problem = f"has the BACKEND {safe_repr(path)}"
         text = path if isinstance(path, str) else ""
         hint = did_you_mean_backend(text) or f"For example: {processes.EXAMPLE}"
-        raise process.fault(Fault.NO_BACKEND, f" {said}.", hint)
-    return _class(process, path)
+        raise process.fault(Fault.NO_BACKEND, f" {problem}.", hint)
+    return _import_class(process, path)
 
 
 def _wrong_keys(
-    process: Process, backend: type[BaseServerBackend]
+    process: Process, backend_class: type[BaseServerBackend]
 ) -> Iterator[tuple[str, ConfigurationError]]:
-    """Yield the neutral keys whose values are not of their form, with the fault."""
-    if not issubclass(backend, Backend):
-        return  # somebody else's, whose keys are its own affair
+    """Yield the portable settings whose values have the wrong form, with the fault."""
+    if not issubclass(backend_class, Backend):
+        return  # keys of another package's backend are its own business
     for key, known in KEYS.items():
         if key in process.config and not known.is_right(process.config[key]):
             message = f"[{key!r}] is {safe_repr(process.config[key])}."
@@ -81,30 +75,44 @@ def _wrong_keys(
 
 
 def faults(process: Process) -> Iterator[ConfigurationError]:
-    """Yield everything that keeps a process from starting."""
-    own = dict(process.faults())
-    yield from own.values()
-    process = process.without(own)
+    """Yield everything in the settings that keeps a process from starting."""
+    wrong_form = dict(process.faults())
+    yield from wrong_form.values()
+    process = process.without(wrong_form)
     try:
-        wrong = dict(_wrong_keys(process, backend_class(process)))
-        yield from wrong.values()
-        process = process.without(wrong)
+        wrong_values = dict(_wrong_keys(process, load_class(process)))
+        yield from wrong_values.values()
+        process = process.without(wrong_values)
         backend = load(process)
     except ConfigurationError as error:
         yield error
         return
-    waits = process.waits
-    has_broker = isinstance(backend, Backend) and backend.has_broker
-    if "broker" in waits and not has_broker:
-        message = f"['WAIT_FOR'] has the broker, and {type(backend).__name__} has none."
+    yield from backend_faults(process, backend)
+
+
+def backend_faults(process: Process, backend: Backend) -> Iterator[ConfigurationError]:
+    """Yield the faults of a process whose backend could be loaded."""
+    if process.waits:
+        yield from _wait_faults(process, backend)
+    if backend.rejects_unknown_keys:
+        yield from _unknown_keys(process, backend)
+    for fault in backend.check():
+        yield process.named(fault)
+
+
+def _wait_faults(process: Process, backend: Backend) -> Iterator[ConfigurationError]:
+    if "broker" in process.waits and not backend.has_broker:
+        name = process.config["BACKEND"].rpartition(".")[2]
+        message = f"['WAIT_FOR'] has the broker, and {name} has none."
         hint = 'If it is Celery\'s, write "APP": "project.celery.app" too.'
         yield process.fault(Fault.BAD_VALUE, message, hint)
     try:
-        retry.timeout() if waits else None
+        retry.timeout()
     except ConfigurationError as error:
-        yield process.fault(error.fault, f": {error.message}", error.hint)
-    if not isinstance(backend, Backend):
-        return  # somebody else's, whose keys are its own affair
+        yield process.named(error)
+
+
+def _unknown_keys(process: Process, backend: Backend) -> Iterator[ConfigurationError]:
     known = (*processes.KEYS, *backend.keys)
     for key in process.config:
         if key not in known:
@@ -112,12 +120,10 @@ def faults(process: Process) -> Iterator[ConfigurationError]:
             hint = f"{hint} It takes {', '.join(known)}.".strip()
             message = f" has the unknown key {safe_repr(key)}."
             yield process.fault(Fault.UNKNOWN_KEY, message, hint)
-    for fault in backend.check():
-        yield process.fault(fault.fault, f": {fault.message}", fault.hint)
 
 
 def all_faults() -> Iterator[ConfigurationError]:
-    """Yield all that is wrong with ``PRODUCTION_PROCESSES``; Django is set up."""
+    """Yield all faults of ``PRODUCTION_PROCESSES``; Django is set up."""
     try:
         names = processes.table()
     except ConfigurationError as error:
@@ -134,50 +140,50 @@ def all_faults() -> Iterator[ConfigurationError]:
 
 
 def _load_faults(process: Process) -> Iterator[ConfigurationError]:
-    backend = load(process)
-    if isinstance(backend, Backend):
-        try:
-            backend.check_loaded()
-        except ConfigurationError as error:
-            yield process.fault(error.fault, f": {error.message}", error.hint)
+    try:
+        with process.named_faults():
+            load(process).check_loaded()
+    except ConfigurationError as error:
+        yield error
 
 
-def install_own_heartbeat() -> None:
+def install_in_worker(backend: Backend) -> None:
     """
-    Make this process's loop beat, if our launcher started it as a worker.
+    Install task log, shutdown deadline and heartbeat in this process, a worker.
 
-    Twice does no harm: a warm start sets up Django, and so does an exec'd command.
+    Called once in a process: by the launcher, or by the Django app where the native
+    command was started by exec.
     """
     writer = heartbeat.current_writer()
-    if not writer or writer.installed:
+    if not backend.logs_natively:
+        backend.install_task_log()
+    try:
+        backend.install_shutdown_deadline(
+            float(backend.resolve("GRACEFUL_TIMEOUT").value)
+        )
+    except (AttributeError, ImportError) as error:
+        # A release of the worker that stops in another way.
+        log(f"GRACEFUL_TIMEOUT does nothing here: {error}", logging.WARNING)
+    if not writer or not backend.heartbeat_max_age(backend.args):
         return
     try:
-        backend = load(processes.entry(writer.name))
-        if isinstance(backend, CommandBackend):
-            install_shutdown_deadline(backend)
-        if isinstance(backend, CommandBackend) and backend.heartbeat_max_age(
-            backend.args
-        ):
-            backend.install_heartbeat()
-            writer.installed = True
+        backend.install_heartbeat()
     except Exception as error:
         # The worker works without.
         reason = f"{type(error).__name__}: {error}"
         writer.beat("silent", f"its loop cannot be joined: {reason}")
 
 
-def install_shutdown_deadline(backend: CommandBackend) -> None:
-    """Have this process, a worker, end in time; the second time does nothing."""
-    global _is_bounded
-    if _is_bounded:
-        return
-    _is_bounded = True
-    seconds = float(backend.resolve("GRACEFUL_TIMEOUT").value)
+def install_in_own_process(name: str) -> None:
+    """Do the same in this process, whose native command was started by exec."""
     try:
-        backend.install_shutdown_deadline(seconds)
-    except (AttributeError, ImportError) as error:
-        # A release that works in another way.
-        log(f"GRACEFUL_TIMEOUT does nothing here: {error}", logging.WARNING)
+        backend = load(processes.entry(name))
+    except Exception as error:
+        # The worker works without.
+        reason = f"{type(error).__name__}: {error}"
+        heartbeat.beat("silent", f"its loop cannot be joined: {reason}")
+        return
+    install_in_worker(backend)
 
 
 def known_backends() -> list[str]:
@@ -202,7 +208,7 @@ def did_you_mean_backend(path: str) -> str:
     return did_you_mean(path, known) or did_you_mean(name, by_name, by_name)
 
 
-def _class(process: Process, path: str) -> type[BaseServerBackend]:
+def _import_class(process: Process, path: str) -> type[BaseServerBackend]:
     module_path, _, name = path.rpartition(".")
     try:
         module = import_module(module_path)

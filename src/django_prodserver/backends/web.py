@@ -1,7 +1,8 @@
-"""What the web servers share: the application they serve."""
+"""The base class of web servers: the application they serve, and where."""
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
@@ -10,17 +11,14 @@ from typing import ClassVar, Literal
 from django.conf import settings
 
 from django_prodserver.backends.base import CommandBackend
-from django_prodserver.backends.layers import Default
 from django_prodserver.config import bind
 from django_prodserver.config.argv import drop, names, value_of
 from django_prodserver.config.bind import Bind
-from django_prodserver.config.keys import AUTO, Translation
+from django_prodserver.config.context import NATIVE, OFF, ON, Context
+from django_prodserver.config.keys import AUTO, Resolved, Translation
 from django_prodserver.exceptions import ConfigurationError, Fault
 from django_prodserver.health import conf as health
-from django_prodserver.logs import config
-from django_prodserver.logs.options import NATIVE, OFF, ON
-from django_prodserver.middleware import proxy_headers
-from django_prodserver.process import preload
+from django_prodserver.process import bootstrap, preload
 from django_prodserver.text import is_dotted_path, safe_repr
 
 Interface = Literal["wsgi", "asgi"]
@@ -50,7 +48,7 @@ class WebBackend(CommandBackend):
     #: The logger of the server's own access log; none if it has none.
     access_logger: ClassVar[str] = ""
 
-    def default_options(self) -> Mapping[str, Default]:
+    def default_options(self) -> Mapping[str, Resolved]:
         return {**super().default_options(), **self._default_address()}
 
     def log_options(self) -> Mapping[str, object]:
@@ -111,7 +109,7 @@ class WebBackend(CommandBackend):
             if self.option_table.knows(name)
         )
 
-    def _default_address(self) -> Mapping[str, Default]:
+    def _default_address(self) -> Mapping[str, Resolved]:
         """Return the options for ``PRODSERVER_HOST`` and ``PORT``, else our own."""
         given = {name for name in self._address if self._is_given(name)}
         if "BIND" in self.config or given.intersection(self.sockets):
@@ -123,10 +121,10 @@ class WebBackend(CommandBackend):
             # Who sets PORT (Heroku, Cloud Run) is not on the loopback.
             host = host or ("0.0.0.0" if port else bind.DEFAULT_HOST)  # noqa: S104
             port = port or bind.DEFAULT_PORT
-        default = Default("", "for a proxy on this machine; the image says 0.0.0.0")
+        default = Resolved("", "for a proxy on this machine; the image says 0.0.0.0")
         for name in ("PRODSERVER_HOST", "PORT"):
             if os.environ.get(name):
-                default = Default("", "", name)
+                default = Resolved("", origin=name)
         return {
             name: default._replace(value=value)
             for name, value in self.address_options(host, port).items()
@@ -144,11 +142,15 @@ class WebBackend(CommandBackend):
         # Gunicorn reads the variable too, and takes no word for a number.
         if workers and os.environ.get("WEB_CONCURRENCY") == AUTO:
             found["WEB_CONCURRENCY"] = str(workers)
-        root = self.resolve("ROOT_PATH").value
-        proxies = self.resolve("TRUSTED_PROXIES").value
-        if root or proxies:
-            found[proxy_headers.VARIABLE] = proxy_headers.encoded(root, proxies)
         return found
+
+    def context(self, args: Sequence[str], process: str) -> Context | None:
+        context = super().context(args, process)
+        return context and dataclasses.replace(
+            context,
+            root_path=self.resolve("ROOT_PATH").value or "",
+            trusted_proxies=tuple(self.resolve("TRUSTED_PROXIES").value or ()),
+        )
 
     def request_concurrency(self, args: Sequence[str]) -> int | None:
         threads = self.keys.get("THREADS")
@@ -185,8 +187,7 @@ class WebBackend(CommandBackend):
         hint = f'Write {setting} = "{package}.{module}.application" in the settings.'
         return ConfigurationError(Fault.NO_APPLICATION, message, hint)
 
-    def with_static_files(self, args: Sequence[str]) -> None:
-        """Serve static files too, as runserver does."""
+    def serve_static_files(self, args: Sequence[str]) -> None:
         self.target = (
             f"django_prodserver.backends.static_files:{self.interface_for(args)}"
         )
@@ -204,7 +205,7 @@ class WebBackend(CommandBackend):
         target = self.application(args)
         self.import_application(target)
         # It has called django.setup() once more, which configures LOGGING.
-        config.configure()
+        bootstrap.prepare()
         preload.load_urls()
         preload.defer_logging(target)
 

@@ -21,7 +21,7 @@ from django_prodserver.exceptions import (
     UsageError,
 )
 from django_prodserver.launch import launcher
-from django_prodserver.launch.launcher import Plan
+from django_prodserver.launch.plan import Plan, make_plan
 from django_prodserver.logs import config
 from django_prodserver.process import termination_log
 from django_prodserver.text import is_missing
@@ -145,12 +145,13 @@ def run(
     process = processes.process(only(names))
     if not (options.get("explain") or options.get("dry_run")):
         config.set_format(process.name, process.config.get("LOG_FORMAT"))
-    plan = launcher.plan(process, native)
+    plan = make_plan(process, native)
+    plan.check()
     if options.get("explain"):
         explain(plan, write, **options)
         return 0
     if options.get("dry_run"):
-        for note in explain_command.notes(plan):
+        for note in plan.notes:
             print(f"prodserver: {note}", file=sys.stderr)
         from django_prodserver.commands import listing
 

@@ -16,23 +16,16 @@ from django.conf import settings
 from django.urls import get_resolver
 from django.utils.autoreload import StatReloader, autoreload_started
 
-from django_prodserver.backends.web import WebBackend
 from django_prodserver.commands import listing
 from django_prodserver.config import processes
-from django_prodserver.launch import launcher
-from django_prodserver.launch.launcher import Plan
+from django_prodserver.launch.plan import Plan, make_plan
 from django_prodserver.process.signals import StopSignal
 
 
 def plan(name: str | None, native: Sequence[str]) -> Plan:
-    """Return the plan of a process: one worker, and static files where DEBUG is on."""
-    process = processes.process(name)
-    planned = launcher.plan(process, native, development=True)
-    served = planned.backend
-    if planned.argv and isinstance(served, WebBackend) and settings.DEBUG:
-        served.with_static_files(planned.args)
-        prefix = process.config.get("PREFIX", ())
-        planned.argv[len(prefix) :] = served.command(planned.args)
+    """Return the plan of a process for development: one worker, static files."""
+    planned = make_plan(processes.process(name), native, development=True)
+    planned.check()
     return planned
 
 
@@ -103,13 +96,12 @@ class _Watcher(StatReloader):
 
     def _start(self) -> subprocess.Popen[bytes]:
         self._say(listing.command_line(self._plan))
-        argv = self._plan.argv
-        if argv is None:
+        if self._plan.command:
+            words = listing.with_path(self._plan)
+        else:
             name = self._plan.process.name
             words = [sys.executable, "-m", "django_prodserver", name, "--"]
             words += self._plan.overrides
-        else:
-            words = listing.with_path(self._plan)
         return subprocess.Popen(words, env={**os.environ, **self._plan.environment})
 
     def _stop(self) -> None:

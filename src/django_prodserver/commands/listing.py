@@ -1,4 +1,4 @@
-"""Processes and commands as text, for people and for machines."""
+"""Processes and commands as text, for people and for programs."""
 
 from __future__ import annotations
 
@@ -6,30 +6,29 @@ import json
 import os
 import shlex
 import shutil
+from collections.abc import Sequence
 
-from django_prodserver.backends.base import Backend
 from django_prodserver.config import processes
+from django_prodserver.config.processes import Process
 from django_prodserver.exceptions import ProdserverError
-from django_prodserver.launch import launcher
-from django_prodserver.launch.launcher import Plan
+from django_prodserver.launch.plan import Plan, make_plan
 from django_prodserver.process import executable
 from django_prodserver.text import redact, redact_words, safe_repr
 
 
 def command_line(plan: Plan, show_secrets: bool = False) -> str:
-    """Return the native command, or commands, as one line that a shell runs."""
-    commands = _native(plan)
-    if not commands:
-        path, args = plan.process.config["BACKEND"], plan.args
-        words = args if show_secrets else redact_words(args)
+    """Return the native command, or commands, as one line for a shell."""
+    if not plan.commands:
+        path = plan.process.config["BACKEND"]
+        words = list(plan.args) if show_secrets else redact_words(list(plan.args))
         return f"# {path} has no native command; it is called with: {shlex.join(words)}"
     environment = plan.environment
-    commands = [_with_path(words, plan) for words in commands]
+    commands = [_with_path(command, plan) for command in plan.commands]
     if not show_secrets:
         environment = {name: redact(text, name) for name, text in environment.items()}
         commands = [redact_words(words) for words in commands]
-    settings = [f"{name}={shlex.quote(text)}" for name, text in environment.items()]
-    lines = [" ".join([*settings, shlex.join(words)]) for words in commands]
+    variables = [f"{name}={shlex.quote(text)}" for name, text in environment.items()]
+    lines = [" ".join([*variables, shlex.join(words)]) for words in commands]
     return " && ".join(lines)
 
 
@@ -70,56 +69,57 @@ def _rows(show_secrets: bool) -> list[dict[str, object]]:
         default = processes.process().name
     except ProdserverError:
         default = ""
-    rows: list[dict[str, object]] = []
+    rows = []
     for name in processes.table():
-        row: dict[str, object] = dict.fromkeys(
-            ("name", "backend", "argv", "command", "default", "error")
-        )
-        row |= {"name": _line(name), "default": name == default}
+        row: dict[str, object] = {
+            "name": _as_line(name),
+            "backend": None,
+            "argv": None,
+            "command": None,
+            "default": name == default,
+            "error": None,
+        }
         try:
-            process = processes.entry(name)
-            if backend := process.config.get("BACKEND"):
-                row["backend"] = _line(backend)
-            for _, fault in process.faults():
-                raise fault
-            # Faults do not hide the command: it can be listed where the server
-            # is not installed.
-            plan = launcher.plan(process, check=False)
-            commands = _native(plan)
-            if not show_secrets:
-                commands = [redact_words(words) for words in commands]
-            if plan.argv:
-                row["argv"] = commands[0]
-            row["command"] = " && ".join(map(shlex.join, commands)) or "start_server()"
-            launcher.plan(process)
+            _fill(row, processes.entry(name), show_secrets)
         except ProdserverError as error:
             row["error"] = error.message
         rows.append(row)
     return rows
 
 
-def _line(value: object) -> str:
-    """Return what may be anything, where a name is meant, as a short line."""
+def _fill(row: dict[str, object], process: Process, show_secrets: bool) -> None:
+    if backend := process.config.get("BACKEND"):
+        row["backend"] = _as_line(backend)
+    plan = make_plan(process)
+    # A fault does not hide the command: processes are also listed where their
+    # servers are not installed.
+    if plan.faults:
+        row["error"] = plan.faults[0].message
+    commands = [list(command) for command in plan.commands]
+    if not show_secrets:
+        commands = [redact_words(words) for words in commands]
+    if plan.command:
+        row["argv"] = commands[0]
+    if commands:
+        row["command"] = " && ".join(map(shlex.join, commands))
+    elif not plan.faults or not plan.backend.as_command():
+        row["command"] = "start_server()"
+
+
+def _as_line(value: object) -> str:
+    """Return a name, or whatever stands in its place, as a short line."""
     plain = isinstance(value, str) and value.isprintable() and 0 < len(value) <= 100
     return str(value) if plain else safe_repr(value)
 
 
 def with_path(plan: Plan) -> list[str]:
-    """Return the command's words, with the script's whole path if PATH needs it."""
-    return _with_path(plan.argv or [], plan)
+    """Return the command's words, with the script's full path if PATH needs it."""
+    return _with_path(plan.command, plan)
 
 
-def _native(plan: Plan) -> list[list[str]]:
-    """Return what can be typed instead; nothing where that is no command."""
-    if plan.argv:
-        return [plan.argv]
-    backend = plan.backend
-    return backend.native(plan.args) if isinstance(backend, Backend) else []
-
-
-def _with_path(argv: list[str], plan: Plan) -> list[str]:
-    words = list(argv)
-    index = len(plan.process.config.get("PREFIX", ()))
+def _with_path(command: Sequence[str], plan: Plan) -> list[str]:
+    words = list(command)
+    index = len(plan.prefix)
     path = executable.find(words[index])
     found = shutil.which(words[index])
     if not found or not os.path.samefile(found, path):  # noqa: PTH121

@@ -12,7 +12,7 @@ from typing import Any
 
 from django_prodserver.config import processes
 from django_prodserver.exceptions import ConfigurationError, Fault
-from django_prodserver.launch import launcher
+from django_prodserver.launch.plan import make_plan
 from django_prodserver.process.signals import STOP_SIGNALS, StopSignal
 
 # How a stop that we asked for may end: uvicorn raises the signal once more, and
@@ -37,7 +37,9 @@ def run(names: Sequence[str]) -> int:
     Raises:
         ProdserverError: One of them cannot be started; then none is.
     """
-    plans = [launcher.plan(processes.process(name)) for name in names or _all_names()]
+    plans = [make_plan(processes.process(name)) for name in names or _all_names()]
+    for plan in plans:
+        plan.check()
     try:
         from honcho.manager import Manager
     except ImportError:

@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 
 from django.utils.functional import Promise
 
+from django_prodserver.exceptions import ConfigurationError, Fault
 from django_prodserver.text import safe_repr
 
 _TRUE = {"true", "yes", "on", "1"}
@@ -42,13 +43,26 @@ class Option(NamedTuple):
     spellings: tuple[str, ...] = ()
 
 
-class ArgumentError(ValueError):
+class Layer(NamedTuple):
+    """
+    Options that come from one place.
+
+    Args:
+        origin: A key, an environment variable, "ARGS", "command line" or "default".
+        words: The options, as words of a command line.
+        why: The reason for a default.
+    """
+
+    origin: str
+    words: list[str]
+    why: str = ""
+
+
+class ArgumentError(ConfigurationError):
     """Raised when ARGS contains something that a command line cannot express."""
 
     def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        super().__init__(Fault.BAD_ARGS, message, hint)
 
 
 class OptionTable:

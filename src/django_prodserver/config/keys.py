@@ -6,14 +6,19 @@ Each backend translates them to its server's options, in its ``keys`` attribute.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from django_prodserver.config import bind
+from django_prodserver.config import bind, concurrency
+from django_prodserver.config.context import LOG_FORMATS, LOG_LEVELS
 from django_prodserver.config.trusted_proxies import are_valid
-from django_prodserver.logs import options as logs
 
 AUTO = "auto"
+#: Where a value comes from that nobody has written.
+DEFAULT = "default"
+#: The variable behind ``LOG_FORMAT``.
+LOG_FORMAT_VARIABLE = "PRODSERVER_LOG_FORMAT"
 
 
 class Key(NamedTuple):
@@ -45,17 +50,17 @@ class Unsupported(NamedTuple):
 
 class Resolved(NamedTuple):
     """
-    The value of a key for one process, and where it comes from.
+    The value of a setting or an option, and where it comes from.
 
     Args:
-        value: The value; None if nothing sets it.
-        origin: The key, the variable or "default".
-        why: The reason for a default, or for the number that "auto" resulted in.
+        value: The value; None where nothing gives one.
+        why: The reason for a default, and for the number that "auto" became.
+        origin: The key, the environment variable, or "default".
     """
 
     value: Any
-    origin: str
     why: str = ""
+    origin: str = DEFAULT
 
 
 #: How a backend translates a key: the name of the server's option; "" if the backend
@@ -182,18 +187,18 @@ SHARED: Mapping[str, Key] = {
     ),
     "LOG_LEVEL": Key(
         "The least of what is logged.",
-        _one_of(logs.LEVELS),
-        lambda value: value in logs.LEVELS,
+        _one_of(LOG_LEVELS),
+        lambda value: value in LOG_LEVELS,
         "info",
         "a start, a stop and each request are worth a line",
     ),
     "LOG_FORMAT": Key(
         "What a line of the log is; native leaves it to the server.",
-        _one_of(logs.FORMATS),
-        lambda value: value in logs.FORMATS,
+        _one_of(LOG_FORMATS),
+        lambda value: value in LOG_FORMATS,
         "text",
         "people read it first",
-        logs.FORMAT,
+        LOG_FORMAT_VARIABLE,
     ),
 }
 
@@ -203,3 +208,18 @@ KEYS: Mapping[str, Key] = {**WEB, **WORKER, **SHARED}
 def from_text(text: str) -> object:
     """Return a key's value from the text of an environment variable."""
     return int(text) if text.isascii() and text.isdecimal() else text
+
+
+def resolve(key: str, config: Mapping[str, Any]) -> Resolved:
+    """Return a portable setting: what is written, else its variable, else a default."""
+    known = KEYS[key]
+    found = Resolved(known.default, known.why)
+    text = os.environ.get(known.variable, "") if known.variable else ""
+    if text and known.is_right(value := from_text(text)):
+        found = Resolved(value, origin=known.variable)
+    if key in config:
+        found = Resolved(config[key], origin=key)
+    if found.value == AUTO:
+        number, why = concurrency.auto(key)
+        return Resolved(number, why, found.origin)
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,7 +12,7 @@ from typing import Any
 from django.conf import settings
 
 from django_prodserver.config import wait_for
-from django_prodserver.config.argv import fits
+from django_prodserver.config.argv import ArgumentError, fits
 from django_prodserver.exceptions import ConfigurationError, Fault, UnknownProcess
 from django_prodserver.text import did_you_mean, safe_repr
 
@@ -45,6 +46,23 @@ class Process:
     def fault(self, fault: Fault, message: str, hint: str = "") -> ConfigurationError:
         """Return an error that says where in the settings it is."""
         return ConfigurationError(fault, f"{self.where}{message}", hint)
+
+    def named(self, error: ConfigurationError) -> ConfigurationError:
+        """Return a backend's error with the process in front of its message."""
+        message = error.message
+        if isinstance(error, ArgumentError):
+            message = f"['ARGS']{message}"
+        elif not message.startswith("["):
+            message = f": {message}"
+        return self.fault(error.fault, message, error.hint)
+
+    @contextlib.contextmanager
+    def named_faults(self) -> Iterator[None]:
+        """Put the process in front of the message of a backend's error."""
+        try:
+            yield
+        except ConfigurationError as error:
+            raise self.named(error) from None
 
     @property
     def where(self) -> str:

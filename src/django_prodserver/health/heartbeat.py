@@ -53,8 +53,6 @@ class HeartbeatWriter:
 
     def __init__(self, state: "State") -> None:
         self.name = state.name
-        #: Whether the process's main loop has been made to call it.
-        self.installed = False
         self._file = f"{state.directory}/{state.name}.heartbeat"
         self._owner = state.identity()
         self._last = ("", "", 0.0)
@@ -105,14 +103,16 @@ class _Current:
 
     def writer(self) -> HeartbeatWriter | None:
         # Not at the top: the probe runs this as a file, without the package.
+        from django_prodserver.config.context import VARIABLE, Context
         from django_prodserver.health import state
 
-        pid, file = os.getpid(), os.environ.get(state.VARIABLE, "")
-        if self._key != (pid, file):
-            found = state.read(file)
+        pid, text = os.getpid(), os.environ.get(VARIABLE, "")
+        if self._key != (pid, text):
+            context = Context.from_environment()
+            found = state.read(context.state_file) if context else None
             is_own = found and found.pid == pid and found.exists()
             self._writer = HeartbeatWriter(found) if found and is_own else None
-            self._key = pid, file
+            self._key = pid, text
         return self._writer
 
 

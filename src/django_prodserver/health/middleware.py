@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Awaitable, Callable
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
+from django_prodserver.config.context import Context
 from django_prodserver.health import conf, state
 from django_prodserver.health.checks import Check, CheckRun
 
@@ -37,7 +37,8 @@ class HealthMiddleware:
         self._ready_path = health.ready_path
         self._checks = [Check(name, health) for name in health.checks]
         # Read once: the next start of the same process overwrites the file.
-        file = os.environ.get(state.VARIABLE)
+        context = Context.from_environment()
+        file = context.state_file if context else ""
         self._state = state.read(file) if file else None
 
     def __call__(self, request: HttpRequest) -> Response:

@@ -15,8 +15,6 @@ import errno
 import os
 import stat
 
-#: Set by the launcher to the path of the file, so that a process finds its own.
-VARIABLE = "_PRODSERVER_STATE"
 # Made by the image, or by systemd's RuntimeDirectory=.
 _SYSTEM = "/run/prodserver"
 _MEMORY = "/dev/shm"  # noqa: S108

@@ -5,9 +5,8 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from functools import partial
-from typing import cast
 
-from django_prodserver.backends.base import Backend, BaseServerBackend
+from django_prodserver.backends.base import Backend
 from django_prodserver.config import wait_for
 from django_prodserver.health import checks
 from django_prodserver.process.retry import describe_error
@@ -18,13 +17,13 @@ _TIMEOUT = 5
 Look = Callable[[], object]
 
 
-def prepare(name: str, backend: BaseServerBackend) -> Look:
+def prepare(name: str, backend: Backend) -> Look:
     """Return what raises if what is named is not there, with all imports done."""
     if address := wait_for.address(name):
         return partial(_connect, address)
     if name == "broker":
         # No other backend is let through by the checks of the settings.
-        return cast(Backend, backend).broker()
+        return backend.broker()
     return partial(checks.BUILT_IN[name], "default")
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from types import FrameType
 from typing import NoReturn
 
-from django_prodserver.backends.base import BaseServerBackend
+from django_prodserver.backends.base import Backend
 from django_prodserver.health import heartbeat
 from django_prodserver.launch import dependencies
 from django_prodserver.process.retry import Backoff
@@ -30,7 +30,7 @@ _LIMIT = 4096
 _looking: list[int] = []
 
 
-def wait(names: Iterable[str], backend: BaseServerBackend) -> None:
+def wait(names: Iterable[str], backend: Backend) -> None:
     """
     Return when all that is named is there; Django is set up.
 

@@ -1,4 +1,4 @@
-"""Where our handler stands, and what makes way for it."""
+"""Configure logging."""
 
 from __future__ import annotations
 
@@ -12,101 +12,108 @@ from typing import Any
 
 from django.conf import settings
 
+from django_prodserver.config.context import LOG_FORMATS, Context
+from django_prodserver.config.keys import LOG_FORMAT_VARIABLE
 from django_prodserver.logs.handlers import (
     StdoutHandler,
     StreamToLog,
     writes_to_console,
 )
-from django_prodserver.logs.options import (
-    FORMAT,
-    FORMATS,
-    NATIVE,
-    OFF,
-    ON,
-    VARIABLE,
-    Options,
-    from_environment,
-)
 
-# Loggers that must be seen wherever the user's LOGGING sends the application's.
+#: The launcher's own logger.
 LAUNCHER = "prodserver"
+# These must be seen wherever the user's LOGGING sends the application's lines.
 _OURS = ("django_prodserver", LAUNCHER)
-_SERVERS = ("gunicorn", "uvicorn", "_granian", "waitress")
-# These two give themselves a handler where they find none as they are imported.
-_HASTY = ("django-q", "django_tasks_db")
+# Libraries that add a handler to their logger while they are imported, in any
+# process, if they find none.
+_SELF_CONFIGURING = ("django-q", "django_tasks_db")
 
 
 def configure_launcher() -> None:
-    """Have the launcher's own lines in the form that is wanted."""
-    found = from_environment()
-    if found and found.format != NATIVE:
+    """Write the launcher's own lines in the configured format."""
+    context = Context.from_environment()
+    if context and not context.logs_natively:
         attach_to_root()
-        logging.getLogger(LAUNCHER).setLevel(_number(found.level))
+        logging.getLogger(LAUNCHER).setLevel(_number(context.log_level))
 
 
 def log(message: str, level: int = logging.INFO) -> None:
-    """Write a line of the launcher's."""
-    found = from_environment()
+    """Log a line of the launcher's."""
+    context = Context.from_environment()
     logger = logging.getLogger(LAUNCHER)
-    if found is None or found.format == NATIVE:
+    if context is None or context.logs_natively:
         print(f"{LAUNCHER}: {message}", file=sys.stderr)
     elif logger.hasHandlers():
         logger.log(level, "%s", message)
-    else:  # logging is set aside, until the server asks for the application
-        _tell(message, level)
+    else:
+        # process.preload has set logging aside until the server loads the application.
+        _write_record(message, level)
 
 
-def set_format(process: str, form: object) -> None:
-    """Note the form that a process is to log in, before it is known how to start it."""
-    form = form or os.environ.get(FORMAT)
-    if form in FORMATS:
-        noted = Options(format=str(form), process=process)
-        os.environ[VARIABLE] = noted.encoded()
+def set_format(process: str, log_format: object) -> None:
+    """Set the log format before the rest of the process is known to be right."""
+    log_format = log_format or os.environ.get(LOG_FORMAT_VARIABLE)
+    if log_format not in LOG_FORMATS:
+        log_format = ""
+    before = Context.from_environment() or Context()
+    context = Context(
+        process=process,
+        log_format=str(log_format),
+        environment_set_by=before.environment_set_by,
+    )
+    context.put_into_environment()
 
 
 def log_fatal(message: str) -> bool:
-    """Write why there is nothing to start, if that is to be JSON; else return False."""
-    if VARIABLE not in os.environ:
+    """
+    Log why the process cannot start, if the format is JSON.
+
+    Returns:
+        False if the format is another one: then the caller prints the message.
+    """
+    context = Context.from_environment()
+    if context is None:
         set_format("", None)
-    found = from_environment()
-    if found is None or found.format != "json":
+        context = Context.from_environment()
+    if context is None or context.log_format != "json":
         return False
     # Past the loggers: LOGGING may be what is wrong.
-    _tell(message.replace("\n", " "), logging.ERROR)
+    _write_record(message.replace("\n", " "), logging.ERROR)
     return True
 
 
 def attach_to_root() -> None:
-    """Let everything arrive at our handler that no other handler is there for."""
+    """Add our handler to the root logger, if that has none."""
     if not logging.root.handlers:
         logging.root.addHandler(StdoutHandler())
 
 
-def configure(options: Options | None = None) -> None:
+def configure(context: Context | None = None) -> None:
     """
-    Put our logging around the user's, in a process where Django is set up.
+    Configure logging around the user's LOGGING, in a process where Django is set up.
 
-    What LOGGING says stands: handlers of the root logger, and levels. Where it
-    says nothing, records come to our handler, at the root. It may be called again.
+    What LOGGING configures stays: the root logger's handlers, and levels. Where it
+    configures nothing, records reach our handler at the root. Safe to call again,
+    for example after an application has called ``django.setup()``.
 
     Args:
-        options: How it is to be; what the launcher has set, if None.
+        context: How to log; by default what the launcher has set.
     """
-    options = options or from_environment()
-    if options is None or options.format == NATIVE:
+    context = context or Context.from_environment()
+    if context is None or context.logs_natively:
         return
-    said: Mapping[str, Any] = settings.LOGGING if settings.LOGGING_CONFIG else {}
-    named: Mapping[str, Any] = said.get("loggers") or {}
-    level = _number(options.level)
-    _make_way(named)
+    configured: Mapping[str, Any] = settings.LOGGING if settings.LOGGING_CONFIG else {}
+    named: Mapping[str, Any] = configured.get("loggers") or {}
+    level = _number(context.log_level)
+    _remove_console_handlers(named)
     attach_to_root()
     root = logging.root
     ours = [handler for handler in root.handlers if isinstance(handler, StdoutHandler)]
-    if ours and "level" not in (said.get("root") or {}):
+    if ours and "level" not in (configured.get("root") or {}):
         root.setLevel(level)
     handler = ours[0] if ours else StdoutHandler()
     to_console = any(map(writes_to_console, root.handlers))
-    for name in _OURS if to_console else (*_OURS, *_SERVERS):
+    for name in _OURS if to_console else (*_OURS, *context.server_loggers):
         if name in named:
             continue
         logger = logging.getLogger(name)
@@ -116,19 +123,10 @@ def configure(options: Options | None = None) -> None:
         if not to_console and handler not in logger.handlers:
             logger.handlers = [handler]
     if handler.as_json:
-        _take_what_is_printed(handler)
-    from django_prodserver.logs import tasks
-    from django_prodserver.middleware import access_log
-
-    access = options.access
-    if access not in (ON, OFF):
-        # The server's own, if LOGGING has something for it.
-        access = OFF if logging.getLogger(access).handlers else ON
-    access_log.install(access == ON)
-    tasks.install()
+        _capture_output(handler)
 
 
-def _tell(message: str, level: int) -> None:
+def _write_record(message: str, level: int) -> None:
     args: Any = (LAUNCHER, level, "", 0, "%s", (message,), None)
     StdoutHandler().emit(logging.LogRecord(*args))
 
@@ -137,19 +135,20 @@ def _number(level: str) -> int:
     return logging.getLevelNamesMapping()[level.upper()]
 
 
-def _make_way(named: Mapping[str, Any]) -> None:
-    """Remove what others write to the console by, where LOGGING does not name it."""
-    for name in ("django", *_HASTY):
+def _remove_console_handlers(named: Mapping[str, Any]) -> None:
+    """Remove the console handlers of loggers that LOGGING does not name."""
+    for name in ("django", *_SELF_CONFIGURING):
         if name not in named:
             logger = logging.getLogger(name)
-            # Django's own is for DEBUG; the one that mails admins stays.
+            # Django's own console handler is for DEBUG; the one that mails admins
+            # stays.
             for handler in filter(writes_to_console, logger.handlers[:]):
                 logger.removeHandler(handler)
             logger.propagate = True
 
 
-def _take_what_is_printed(handler: StdoutHandler) -> None:
-    """Make records of what is printed, of warnings, and of what nobody catches."""
+def _capture_output(handler: StdoutHandler) -> None:
+    """Log printed lines, warnings and uncaught exceptions as records."""
     if isinstance(sys.stdout, StreamToLog):
         return
     logging.captureWarnings(True)
@@ -158,14 +157,14 @@ def _take_what_is_printed(handler: StdoutHandler) -> None:
         setattr(sys, name, lines)
         atexit.register(lines.finish)
 
-    def tell(message: str, *error: Any) -> None:
-        args: Any = ("python", logging.CRITICAL, "", 0, message, (), error)
-        handler.handle(logging.LogRecord(*args))
+    def log_uncaught(message: str, *error: Any) -> None:
+        record: Any = ("python", logging.CRITICAL, "", 0, message, (), error)
+        handler.handle(logging.LogRecord(*record))
 
-    def of_thread(found: threading.ExceptHookArgs) -> None:
-        if not issubclass(found.exc_type, SystemExit):
-            error = (found.exc_type, found.exc_value, found.exc_traceback)
-            tell("uncaught exception in a thread", *error)
+    def log_thread_exception(args: threading.ExceptHookArgs) -> None:
+        if not issubclass(args.exc_type, SystemExit):
+            error = (args.exc_type, args.exc_value, args.exc_traceback)
+            log_uncaught("uncaught exception in a thread", *error)
 
-    sys.excepthook = lambda *error: tell("uncaught exception", *error)
-    threading.excepthook = of_thread
+    sys.excepthook = lambda *error: log_uncaught("uncaught exception", *error)
+    threading.excepthook = log_thread_exception

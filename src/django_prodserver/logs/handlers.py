@@ -13,7 +13,8 @@ import sys
 import threading
 from typing import Any, TextIO
 
-from django_prodserver.logs import context, options
+from django_prodserver.config.context import Context
+from django_prodserver.logs import context
 from django_prodserver.logs.formatters import JSONFormatter, TextFormatter
 
 STDOUT = 1
@@ -29,8 +30,8 @@ class StdoutHandler(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__()
-        settings = options.from_environment() or options.Options()
-        self.as_json = settings.format == "json"
+        settings = Context.from_environment() or Context()
+        self.as_json = settings.log_format == "json"
         formatter = JSONFormatter if self.as_json else TextFormatter
         self.formatter = formatter(settings.process)
         self.addFilter(_is_not_written_already)

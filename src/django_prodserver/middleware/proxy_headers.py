@@ -9,8 +9,6 @@ granian ignores these headers, and waitress deletes them.
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
@@ -18,25 +16,19 @@ from typing import Any
 from django_prodserver.config.trusted_proxies import TrustedProxies
 from django_prodserver.middleware.wrap import Handler, wrap_handlers
 
-#: ``{"root": "/shop", "proxies": ["10.0.0.0/8"]}``, as JSON.
-VARIABLE = "_PRODSERVER_PROXY"
 _FORWARDED = ("x-forwarded-", "forwarded")
 _Environ = dict[str, Any]
 
 
-def encoded(root: str | None, proxies: Sequence[str] | None) -> str:
-    """Return both settings as the text of the variable."""
-    return json.dumps({"root": root or "", "proxies": list(proxies or ())})
+def install(root: str, trusted: Sequence[str]) -> None:
+    """
+    Wrap Django's handlers; a second call changes nothing.
 
-
-def install() -> None:
-    """Wrap Django's handlers if the launcher has set the variable."""
-    text = os.environ.get(VARIABLE)
-    if not text:
-        return
-    settings = json.loads(text)
-    root = str(settings["root"])
-    proxies = TrustedProxies(settings["proxies"]) if settings["proxies"] else None
+    Args:
+        root: ``ROOT_PATH``, "" for none.
+        trusted: ``TRUSTED_PROXIES``; headers are left alone if there are none.
+    """
+    proxies = TrustedProxies(trusted) if trusted else None
     wrap_handlers(
         "proxy_headers",
         partial(_wsgi, root=root, proxies=proxies),

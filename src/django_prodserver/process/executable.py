@@ -1,11 +1,13 @@
-"""Find the console scripts of this interpreter's environment."""
+"""Find the console scripts of this interpreter, and replace this process."""
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from importlib import metadata
 from pathlib import Path
+from typing import NoReturn
 
 from django_prodserver.exceptions import ConfigurationError, Fault
 
@@ -33,3 +35,22 @@ def find(name: str) -> str:
     message = f"The command {name} is missing beside {sys.executable}."
     hint = f"Install the package that brings {name} for that Python."
     raise ConfigurationError(Fault.NOT_INSTALLED, message, hint)
+
+
+def replace_process(argv: list[str]) -> NoReturn:
+    """
+    Replace this process with another program.
+
+    Raises:
+        ConfigurationError: There is no such program, or the command is too long.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    try:
+        os.execvp(argv[0], argv)  # noqa: S606  # no shell, on purpose
+    except OSError as error:
+        message = f"{argv[0]} cannot be started: {error.strerror}."
+        hint = "PREFIX begins with a command; is it installed?"
+        if error.errno == errno.E2BIG:
+            hint = "ENV or ARGS is too long; Linux takes 128 KiB a value, some MiB all."
+        raise ConfigurationError(Fault.BAD_VALUE, message, hint) from None

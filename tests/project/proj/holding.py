@@ -7,6 +7,7 @@ from typing import Any
 
 from django.apps import AppConfig
 from django.conf import settings
+from django.db import connection
 
 held: list[Any] = []
 
@@ -25,6 +26,8 @@ class HoldingConfig(AppConfig):
             cycle.append(cycle)
         elif settings.HOLD == "file":
             held.append(Path(__file__).open())  # noqa: SIM115
+        elif settings.HOLD == "database":
+            connection.ensure_connection()
         elif settings.HOLD == "log":
             held.append((settings.DATA / "app.log").open("a"))
         elif settings.HOLD == "memory":

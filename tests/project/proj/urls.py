@@ -1,6 +1,7 @@
 """Views that tell a test what it cannot see from outside."""
 
 import asyncio
+import gc
 import logging
 import os
 import sys
@@ -22,6 +23,7 @@ def about(request: HttpRequest) -> JsonResponse:
             "scheme": request.scheme,
             "threads": [thread.name for thread in threading.enumerate()],
             "asgi": hasattr(request, "scope"),
+            "frozen": gc.get_freeze_count(),
             "environ": dict(os.environ),
         }
     )

@@ -69,6 +69,17 @@ def words_of(server):
                 yield option, words
 
 
+def given_by(words):
+    """Return the texts that the words of one option hold; none for a bare flag."""
+    return [text for _, equals, text in (w.partition("=") for w in words) if equals]
+
+
+def texts(value):
+    """Return what a parser has made of an option's value, as texts."""
+    values = value if isinstance(value, list | tuple) else [value]
+    return [str(each) for each in values]
+
+
 def test_every_table_has_a_reader_and_a_test():
     assert set(READERS) == {*IN_PROCESS, *COMMANDS}
 
@@ -228,8 +239,15 @@ def test_gunicorns_parser_takes_the_whole_table():
     config = pytest.importorskip("gunicorn.config")
     parser = config.Config().parser()
     parser.allow_abbrev = False  # or "--worker" would do for "--workers"
-    for _, words in words_of("gunicorn"):
-        parser.parse_args(words)
+    for option, words in words_of("gunicorn"):
+        parsed = vars(parser.parse_args(words))
+        found = {name: v for name, v in parsed.items() if v not in (None, [])}
+        assert len(found) == 1, option
+        (value,) = found.values()
+        if given := given_by(words):
+            assert texts(value) == given, option
+        else:
+            assert isinstance(value, bool), option
 
 
 @pytest.mark.parametrize(
@@ -247,9 +265,16 @@ def test_clicks_parser_takes_the_whole_table(server, module, name):
     # Not "import uvicorn.main": that is the command, which hides the module.
     command = getattr(sys.modules[module], name)
     parser = command.make_parser(click.Context(command))
+    arguments = {p.name for p in command.params if isinstance(p, click.Argument)}
     for option, words in words_of(server):
-        _, left, _ = parser.parse_args(words)
+        found, left, _ = parser.parse_args(words)
         assert left == [], option
+        for name in arguments:
+            found.pop(name, None)
+        assert len(found) == 1, option
+        (value,) = found.values()
+        if given := given_by(words):
+            assert texts(value) == given, option
 
 
 def test_waitress_parser_takes_the_whole_table():

@@ -8,9 +8,8 @@ import pytest
 
 from django_prodserver.checks.ids import WarningId
 from django_prodserver.checks.processes import check_deployment, check_processes
-from django_prodserver.commands.explain import rows
 from django_prodserver.config import processes
-from django_prodserver.launch import launcher
+from django_prodserver.launch.plan import make_plan
 
 CONFIG = {
     "BACKEND": "proj.thirdparty.StepWorker",
@@ -38,7 +37,7 @@ def test_its_options_are_passed_on(
     settings: Any, overrides: list[str], expected: list[str]
 ) -> None:
     configure(settings)
-    assert launcher.plan(processes.process(), overrides).argv == expected
+    assert make_plan(processes.process(), overrides).command == tuple(expected)
 
 
 def test_no_check_knows_better(settings: Any) -> None:
@@ -56,7 +55,5 @@ def test_a_key_that_it_cannot_honour_is_said(settings: Any) -> None:
 
 def test_it_is_explained(settings: Any) -> None:
     configure(settings)
-    origins = {
-        row.option: row.origin for row in rows(launcher.plan(processes.process()))
-    }
+    origins = {row.option: row.origin for row in make_plan(processes.process()).rows}
     assert (origins["--queue"], origins["--interval"]) == ("QUEUES", "ARGS")

@@ -400,7 +400,10 @@ CASES = {
             f"{WEB}['HEALTH'] is {value!r}.",
             'Write HEALTH as {"MAX_AGE": seconds}.',
         )
-        for value in (5, {"AGE": 5}, {"MAX_AGE": 0}, {"MAX_AGE": "5"}, {1: 5})
+        for value in (
+            *(5, {"AGE": 5}, {1: 5}),
+            *({"MAX_AGE": 0}, {"MAX_AGE": "5"}, {"MAX_AGE": True}),
+        )
     },
     "app-missing": Case(
         worker(), F.BAD_APP, f"{WORKER}: CeleryWorker has no APP, and needs", APP

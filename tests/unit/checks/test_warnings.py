@@ -27,6 +27,10 @@ PROXIED = ("HTTP_X_FORWARDED_PROTO", "https")
 POOL = {"ENGINE": "django.db.backends.postgresql", "OPTIONS": {"pool": True}}
 
 
+def pool(**sizes: int) -> dict[str, Any]:
+    return {**POOL, "OPTIONS": {"pool": sizes}}
+
+
 @pytest.fixture(autouse=True)
 def _bare_environment(monkeypatch):
     for name in ("PORT", "PRODSERVER_HOST", "WEB_CONCURRENCY", "FORWARDED_ALLOW_IPS"):
@@ -127,6 +131,12 @@ DEPLOY = {
         'Write OPTIONS = {"pool": {"max_size": 8}}.',
         {"DATABASES": {"default": POOL}},
     ),
+    "pool-of-fewer": Case(
+        {"THREADS": 8},
+        WarningId.POOL_TOO_SMALL,
+        f"{WEB} has 8 threads a process, and DATABASES['default'] a pool of 7",
+        more={"DATABASES": {"default": pool(max_size=7)}},
+    ),
     "pool-celery": Case(
         {"BACKEND": CELERY, "CONCURRENCY": 9, "ARGS": {"pool": "threads"}},
         WarningId.POOL_TOO_SMALL,
@@ -158,6 +168,18 @@ DEPLOY = {
         WarningId.Q2_RETRY,
         f"{WEB}: Q_CLUSTER has the timeout 90 and retry 60.",
         more={"Q_CLUSTER": {"timeout": 90, "retry": 60}},
+    ),
+    "q2-timeout-as-long": Case(
+        {"BACKEND": Q2},
+        WarningId.Q2_RETRY,
+        f"{WEB}: Q_CLUSTER has the timeout 60 and retry 60.",
+        more={"Q_CLUSTER": {"timeout": 60, "retry": 60}},
+    ),
+    "q2-default-retry": Case(
+        {"BACKEND": Q2},
+        WarningId.Q2_RETRY,
+        f"{WEB}: Q_CLUSTER has the timeout 60 and retry 60.",
+        more={"Q_CLUSTER": {"timeout": 60}},
     ),
     "q2-no-timeout": Case(
         {"BACKEND": Q2}, WarningId.Q2_RETRY, "", more={"Q_CLUSTER": {"retry": 60}}
@@ -229,6 +251,33 @@ def test_what_is_fine_is_not_warned_of(entry, configured):
     assert [message.id for message in process_checks.check_deployment()] == [
         WarningId.SQLITE
     ]
+
+
+#: As much as is needed, and not one more.
+JUST_ENOUGH = {
+    "pool": ({"THREADS": 4}, {"DATABASES": {"default": POOL}}),
+    "pool-max": ({"THREADS": 8}, {"DATABASES": {"default": pool(max_size=8)}}),
+    "pool-min": ({"THREADS": 6}, {"DATABASES": {"default": pool(min_size=6)}}),
+    "timeout": ({"TIMEOUT": 60, "ARGS": {"worker-class": "sync"}}, {}),
+    "q2": (
+        {"BACKEND": Q2},
+        {
+            "Q_CLUSTER": {
+                "timeout": 59,
+                "retry": 60,
+                "workers": 2,
+                "queue_limit": 2,
+            }
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize(("entry", "more"), JUST_ENOUGH.values(), ids=list(JUST_ENOUGH))
+def test_what_is_just_enough_is_not_warned_of(entry, more, configured):
+    configured(entry, **more)
+    found = {message.id for message in process_checks.check_deployment()}
+    assert found <= {WarningId.SQLITE}
 
 
 def test_the_entry_of_tasks_is_no_option_of_rqs_worker(configured):

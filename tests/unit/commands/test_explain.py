@@ -13,7 +13,7 @@ from django_prodserver.backends.base import BaseServerBackend
 from django_prodserver.commands import cli, explain
 from django_prodserver.config import concurrency
 from django_prodserver.config.processes import Process
-from django_prodserver.launch import launcher
+from django_prodserver.launch.plan import make_plan
 from tests.servers import BACKENDS
 
 GUNICORN = f"{BACKENDS}.gunicorn.GunicornServer"
@@ -29,8 +29,8 @@ def _bare_environment(monkeypatch):
 
 def explained(*overrides: str, **config: Any) -> dict[str, tuple[str, str, str]]:
     config = {"BACKEND": GUNICORN, **config}
-    plan = launcher.plan(Process("web", config), overrides, check=False)
-    return {row[0]: row[1:] for row in explain.rows(plan)}
+    plan = make_plan(Process("web", config), overrides)
+    return {row[0]: row[1:] for row in plan.rows}
 
 
 def test_every_origin(monkeypatch):
@@ -58,14 +58,14 @@ def test_every_origin(monkeypatch):
 def test_every_word_of_the_command_is_explained():
     """The rows come to the command that is run, no less and no more."""
     config = {"BACKEND": UVICORN, "WORKERS": 2, "ARGS": {"header": ["A:1", "B:2"]}}
-    plan = launcher.plan(Process("web", config), ["--reload"], check=False)
+    plan = make_plan(Process("web", config), ["--reload"])
     words = []
-    for option, value, _, _ in explain.rows(plan):
+    for option, value, _, _ in plan.rows:
         if option == "command":
             words += shlex.split(value)
         elif option.startswith("--"):
             words.append(f"{option}={value}" if value else option)
-    assert words == plan.argv
+    assert tuple(words) == plan.command
 
 
 @pytest.mark.parametrize(
@@ -97,10 +97,9 @@ def test_what_the_backend_does_by_itself_is_a_row(monkeypatch):
 
 
 def test_a_secret_is_not_shown():
-    plan = launcher.plan(
+    plan = make_plan(
         Process("web", {"BACKEND": GUNICORN, "ENV": {"DB_PASSWORD": "hunter2"}}),
         ["--env", "API_KEY=hunter2", "--statsd-host=redis://me:hunter2@a"],
-        check=False,
     )
     assert "hunter2" not in explain.as_text(plan) + explain.as_json(plan)
     assert explain.as_text(plan, show_secrets=True).count("hunter2") == 3
@@ -108,10 +107,10 @@ def test_a_secret_is_not_shown():
 
 def test_auto_is_said_with_the_number_and_why(monkeypatch):
     monkeypatch.setattr(concurrency, "auto", lambda key: (5, "5 CPUs"))
-    plan = launcher.plan(Process("web", {"BACKEND": GUNICORN, "WORKERS": "auto"}))
-    assert explain.notes(plan) == ["WORKERS is 5: 5 CPUs"]
-    plan = launcher.plan(plan.process, ["--workers=2"])
-    assert explain.notes(plan) == []
+    plan = make_plan(Process("web", {"BACKEND": GUNICORN, "WORKERS": "auto"}))
+    assert plan.notes == ("WORKERS is 5: 5 CPUs",)
+    plan = make_plan(plan.process, ["--workers=2"])
+    assert plan.notes == ()
 
 
 class Theirs(BaseServerBackend):

@@ -15,12 +15,13 @@ import pytest
 
 from django_prodserver.exceptions import UsageError
 from prodserver_conformance import cli
+from prodserver_conformance.checks import MODULES
 from prodserver_conformance.options import Options, read_env
 from prodserver_conformance.report import Report, Result
 from prodserver_conformance.secrets import CANARY, Secrets
 
 ROOT = Path(__file__).parents[3]
-ROWS = [
+CHECKS = [
     *("comes-up", "pid-1", "non-root", "any-uid", "read-only", "capabilities"),
     *("probe-truth", "probe-cost", "secrets", "drain", "stop"),
     *("unknown-process", "exit-codes", "byte-code", "size"),
@@ -45,13 +46,18 @@ def conformance(
     return lambda *args: Done(args, capsys)
 
 
-def test_the_rows_are_listed_without_an_engine(
+def test_the_checks_are_listed_without_an_engine(
     conformance: Callable[..., Done],
 ) -> None:
     done = conformance("--list")
     assert (done.code, done.err) == (0, "")
-    assert [line.split()[0] for line in done.out.splitlines()] == ROWS
+    assert [line.split()[0] for line in done.out.splitlines()] == CHECKS
     assert all(len(line.split()) > 4 for line in done.out.splitlines())
+
+
+def test_every_module_of_checks_is_in_the_list() -> None:
+    files = (ROOT / "src/prodserver_conformance/checks").glob("*.py")
+    assert {file.stem for file in files} == {"__init__", *MODULES}
 
 
 def test_the_console_script_is_this_main() -> None:
@@ -145,22 +151,22 @@ def test_what_is_a_secret() -> None:
     )
     assert secrets.names == [CANARY, "DATABASE_URL", "DJANGO_SECRET_KEY"]
     text = "postgres://me:pass%2Fword@db pass/word a-key-of-the-site abc abcd 80000000"
-    assert secrets.found(text) == ["DATABASE_URL", "DJANGO_SECRET_KEY"]
-    assert secrets.hide(text) == "postgres://me:***@db *** *** *** abcd 80000000"
-    assert secrets.found("nothing of it") == []
+    assert secrets.find_in(text) == ["DATABASE_URL", "DJANGO_SECRET_KEY"]
+    assert secrets.redact(text) == "postgres://me:***@db *** *** *** abcd 80000000"
+    assert secrets.find_in("nothing of it") == []
     [canary] = secrets.canary.values()
-    assert secrets.found(f"CONFORMANCE={canary}") == [CANARY]
+    assert secrets.find_in(f"CONFORMANCE={canary}") == [CANARY]
 
 
 def test_two_secrets_of_which_one_holds_the_other() -> None:
     secrets = Secrets({"A_TOKEN": "longer-secret", "B_TOKEN": "longer"})
-    assert secrets.hide("longer-secret longer") == "*** ***"
+    assert secrets.redact("longer-secret longer") == "*** ***"
 
 
 @pytest.fixture
 def report() -> tuple[Report, list[str]]:
     lines: list[str] = []
-    made = Report(lines.append, Secrets({"TOKEN": "topsecret"}).hide)
+    made = Report(lines.append, Secrets({"TOKEN": "topsecret"}).redact)
     made.expected = 3
     made.add(Result("size", "", "passed", "read it", "12 MiB", "", 0.04))
     made.add(
@@ -170,7 +176,7 @@ def report() -> tuple[Report, list[str]]:
     return made, lines
 
 
-def test_progress_is_a_line_a_row(report: tuple[Report, list[str]]) -> None:
+def test_progress_is_a_line_for_each_check(report: tuple[Report, list[str]]) -> None:
     assert report[1] == [
         "[1/3] ok   size (0.0 s)",
         "[2/3] FAIL stop web (1.3 s)",
@@ -187,7 +193,7 @@ def test_the_table(
     monkeypatch.setenv("COLUMNS", columns)
     made, lines = report
     del lines[:]
-    made.table()
+    made.write_table()
     head, size, stop, fix, drain = lines[1:]
     assert head.split() == ["ROW", "PROCESS", "DONE", "SEEN"]
     assert size.split() == ["ok", "size", "-", "read", "it", "12", "MiB"]
@@ -200,16 +206,16 @@ def test_the_table(
 def test_what_is_good() -> None:
     made = Report(lambda line: None, lambda text: text)
     made.add(Result("size", "", "passed", "", "", "", 0))
-    assert made.is_good(strict=True)
+    assert made.passed(strict=True)
     made.add(Result("drain", "worker", "skipped", "", "", "", 0))
-    assert (made.is_good(strict=False), made.is_good(strict=True)) == (True, False)
+    assert (made.passed(strict=False), made.passed(strict=True)) == (True, False)
     made.add(Result("stop", "web", "failed", "", "", "", 0))
-    assert not made.is_good(strict=False)
+    assert not made.passed(strict=False)
 
 
 def test_as_json(report: tuple[Report, list[str]]) -> None:
     options = Options(image="shop", processes=["web", "worker"])
-    text = report[0].as_json(options, "sha256:1")
+    text = report[0].to_json(options, "sha256:1")
     assert "topsecret" not in text
     found = json.loads(text)
     assert found["rows"][1] == {

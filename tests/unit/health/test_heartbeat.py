@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from django_prodserver.config.context import VARIABLE, Context
 from django_prodserver.health import heartbeat, probe, state
 from django_prodserver.health.heartbeat import beat
 
@@ -27,7 +28,7 @@ def started(tmp_path, monkeypatch):
         own: dict[str, Any] = {"name": "worker", "kind": "worker", "max_age": 30}
         file = state.write(state.State(**(own | kwargs)))
         assert file
-        monkeypatch.setenv(state.VARIABLE, file)
+        monkeypatch.setenv(VARIABLE, Context(state_file=file).encode())
         monkeypatch.setattr(heartbeat, "_current", heartbeat._Current())
         found = state.read(file)
         assert found
@@ -94,9 +95,11 @@ def test_only_the_process_that_was_started_has_one(started, monkeypatch):
     os.waitpid(child, 0)
     code = "from django_prodserver.health.heartbeat import beat; beat('ready')"
     subprocess.run([sys.executable, "-c", code], check=True)
-    monkeypatch.delenv(state.VARIABLE)
+    monkeypatch.delenv(VARIABLE)
     beat("ready")
-    monkeypatch.setenv(state.VARIABLE, f"{worker.directory}/nothing.state")
+    monkeypatch.setenv(
+        VARIABLE, Context(state_file=f"{worker.directory}/nothing.state").encode()
+    )
     beat("ready")
     assert seen(worker) is None
 

@@ -15,8 +15,11 @@ from typing import Any
 
 import pytest
 from django.core import mail
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.test import AsyncClient, Client
 
+from django_prodserver.config.context import VARIABLE, Context
 from django_prodserver.exceptions import ConfigurationError
 from django_prodserver.health import checks, conf, state
 from tests.harness import wait_for
@@ -59,7 +62,7 @@ def well() -> None:
 @pytest.fixture(autouse=True)
 def _fresh(settings, monkeypatch):
     monkeypatch.setattr(f"{HERE}.asked", Asked())
-    monkeypatch.delenv(state.VARIABLE, raising=False)
+    monkeypatch.delenv(VARIABLE, raising=False)
     settings.MIDDLEWARE = [conf.MIDDLEWARE, SECURITY, COMMON]
 
 
@@ -216,7 +219,7 @@ def test_a_check_that_hangs_costs_one_thread_and_no_time(ask, settings, caplog):
     assert asked.threads[0].daemon, "it would keep the process from ending"
 
 
-def test_a_check_that_hangs_for_long_is_begun_anew(ask, settings, monkeypatch):
+def test_a_check_that_hangs_for_long_is_begun_anew(ask, settings, monkeypatch, caplog):
     """What it hangs on may be gone for good, and a new connection would be well."""
     monkeypatch.setattr(checks, "_GIVE_UP_AFTER", 0.3)
     configure(settings, CHECK, TIMEOUT=0.1, MAX_AGE=0)
@@ -226,9 +229,13 @@ def test_a_check_that_hangs_for_long_is_begun_anew(ask, settings, monkeypatch):
     asked.conduct = lambda: None
     wait_for(lambda: said(ask()) == READY, "ready, though the first one hangs")
     assert asked.threads[0].is_alive()
+    before = [*caplog.messages]
+    assert before[0] == f"not ready: {CHECK}: no answer within 0.1 s"
+    assert before[-1] == f"{CHECK} is well again"
     release.set()
     asked.threads[0].join(60)
-    assert said(ask()) == READY
+    assert caplog.messages == before, "what has been given up is of long ago"
+    wait_for(lambda: said(ask()) == READY, "ready")
 
 
 def test_no_more_than_a_few_checks_hang(ask, settings, monkeypatch):
@@ -272,6 +279,30 @@ def test_an_answer_that_is_late_is_none(ask, settings, caplog):
     assert caplog.messages == [f"not ready: {CHECK}: no answer within 0.2 s"]
 
 
+def test_a_check_leaves_no_connection_open(ask, settings, tmp_path, django_db_blocker):
+    """Each run has a thread, and so connections, of its own."""
+    configure(settings, CHECK, MAX_AGE=0)
+    opened: list[BaseDatabaseWrapper] = []
+
+    def connect() -> None:
+        connection = connections["default"]
+        connection.settings_dict = {
+            **connection.settings_dict,
+            "NAME": tmp_path / "db.sqlite3",
+        }
+        connection.ensure_connection()
+        opened.append(connection)
+
+    asked.conduct = connect
+    with django_db_blocker.unblock():
+        for _ in range(3):
+            assert said(ask()) == READY
+        for thread in asked.threads:
+            thread.join(60)
+    assert len(opened) == 3
+    assert [connection.connection for connection in opened] == [None] * 3
+
+
 def test_checks_run_side_by_side(ask, settings):
     """The limit is that of the answer, however many there are."""
     both = threading.Barrier(2, timeout=30)
@@ -298,7 +329,7 @@ def runtime(tmp_path, monkeypatch) -> Path:
     monkeypatch.setenv("PRODSERVER_RUNTIME_DIR", str(tmp_path))
     file = state.write(state.State("web", "web"))
     assert file
-    monkeypatch.setenv(state.VARIABLE, file)
+    monkeypatch.setenv(VARIABLE, Context(state_file=file).encode())
     return Path(file)
 
 

@@ -297,7 +297,14 @@ def open_to_others(folder, monkeypatch):
     folder.chmod(0o777)
 
 
-@pytest.mark.parametrize("trap", [another_users, a_link, open_to_others])
+def open_to_a_group(folder, monkeypatch):
+    folder.mkdir()
+    folder.chmod(0o770)
+
+
+@pytest.mark.parametrize(
+    "trap", [another_users, a_link, open_to_others, open_to_a_group]
+)
 def test_a_folder_that_another_may_have_laid_out_is_passed_over(
     trap, machine, monkeypatch
 ):

@@ -12,10 +12,10 @@ import pytest
 
 from django_prodserver.backends import loader
 from django_prodserver.backends.base import Backend
+from django_prodserver.config.context import VARIABLE, Context
 from django_prodserver.config.processes import Process
-from django_prodserver.logs import context, options
+from django_prodserver.logs import context
 from django_prodserver.logs.formatters import MAX_LINE, JSONFormatter, TextFormatter
-from django_prodserver.logs.options import Options
 from tests import schema
 
 HOSTILE = [
@@ -143,18 +143,43 @@ def test_an_id_that_is_not(given: str) -> None:
     assert made != context.id_for(given)
 
 
-class TestTheVariable:
-    """What --dry-run prints: it is for one command, and holds all there is to say."""
+class TestContext:
+    """What --dry-run prints: one variable, for one command."""
 
     def test_it_comes_back(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        told = Options("json", "debug", "uvicorn.access", "django-admin db_worker", "w")
-        monkeypatch.setenv(options.VARIABLE, told.encoded())
-        assert options.from_environment() == told
+        context = Context(
+            process="w",
+            command="django-admin db_worker",
+            log_format="json",
+            log_level="debug",
+            access_log="uvicorn.access",
+            server_loggers=("uvicorn",),
+            root_path="/shop",
+            trusted_proxies=("10.0.0.0/8",),
+            threads=3,
+            state_file="/run/w.state",
+            environment_set_by=7,
+        )
+        monkeypatch.setenv(VARIABLE, context.encode())
+        assert Context.from_environment() == context
 
-    @pytest.mark.parametrize("text", ["", "json", "xml,info,on,x,y", "json,loud,on,,"])
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "",
+            "json",
+            "[]",
+            "{",
+            '{"log_format": "xml"}',
+            '{"log_level": "loud"}',
+            '{"process": 1}',
+            '{"trusted_proxies": "10.0.0.1"}',
+            '{"unknown": "x"}',
+        ],
+    )
     def test_what_is_not_ours(self, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv(options.VARIABLE, text)
-        assert options.from_environment() is None
+        monkeypatch.setenv(VARIABLE, text)
+        assert Context.from_environment() is None
 
     @pytest.mark.parametrize(
         ("command", "argv", "is_it"),
@@ -168,7 +193,7 @@ class TestTheVariable:
         ],
     )
     def test_whose_it_is(self, command: str, argv: list[str], is_it: bool) -> None:
-        assert Options(command=command).is_for(argv) is is_it
+        assert Context(command=command).is_for(argv) is is_it
 
 
 def test_the_schema_is_one_that_the_tests_can_read() -> None:

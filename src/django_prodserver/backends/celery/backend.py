@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -12,17 +12,19 @@ from django_prodserver.backends.base import CommandBackend
 from django_prodserver.config.keys import Translation
 from django_prodserver.exceptions import ConfigurationError, Fault
 from django_prodserver.health import state
-from django_prodserver.logs import config
+from django_prodserver.process import bootstrap
 from django_prodserver.text import is_dotted_path, is_missing, safe_repr
 
 if TYPE_CHECKING:
     from celery import Celery
 
-#: Where Celery's scheduler remembers when it sent what, if nobody says where.
+#: The file of Celery's scheduler, unless the app or an option names another.
 SCHEDULE = "celerybeat-schedule"
 
 
 class _CeleryBackend(CommandBackend):
+    """A subcommand of ``celery``, for the app at ``APP``."""
+
     script = "celery"
     keys: ClassVar[Mapping[str, Translation]] = {
         **CommandBackend.keys,
@@ -33,13 +35,13 @@ class _CeleryBackend(CommandBackend):
     subcommand: ClassVar[str]
 
     def command(self, args: Sequence[str]) -> list[str]:
-        # -A and -q belong to celery itself, so they come before the sub-command. A
-        # banner is no line of a log.
+        # -A and -q belong to celery itself, so they come before the subcommand. -q
+        # drops the banner, which is not a line of a log.
         quiet = [] if self.logs_natively else ["-q"]
         return [self.script, "-A", self.app, *quiet, self.subcommand, *args]
 
     def level_options(self, level: str) -> Mapping[str, object]:
-        # Natively "warning", and nothing of what it does is seen.
+        # Celery's own default is "warning", which shows nothing of its work.
         return {"loglevel": level.upper()}
 
     @property
@@ -60,7 +62,7 @@ class _CeleryBackend(CommandBackend):
 
     def load(self, args: Sequence[str]) -> None:
         self.loaded_app()
-        config.configure()  # after the app's own django.setup()
+        bootstrap.prepare()  # after the app's own django.setup()
 
     def check_loaded(self) -> None:
         self.loaded_app()
@@ -70,7 +72,7 @@ class _CeleryBackend(CommandBackend):
         Import the Celery app.
 
         Raises:
-            ConfigurationError: It is not there, in clear words.
+            ConfigurationError: There is no Celery app at that path.
         """
         from celery import Celery
         from celery.app.utils import find_app
@@ -80,7 +82,7 @@ class _CeleryBackend(CommandBackend):
             found = find_app(app)
         except (AttributeError, ModuleNotFoundError) as error:
             if _is_inside(app, error):
-                raise  # the module is there, and fails on something of its own
+                raise  # the user's module was found, and fails itself
             problem = f"cannot be imported: {str(error)[:200]}"
         else:
             if isinstance(found, Celery):
@@ -102,14 +104,19 @@ class _CeleryBackend(CommandBackend):
     def has_broker(self) -> bool:
         return True
 
+    def install_task_log(self) -> None:
+        from django_prodserver.backends.celery import task_log
+
+        task_log.install()
+
 
 class CeleryWorker(_CeleryBackend):
     """
     Run a Celery worker for the app at ``APP``.
 
-    On SIGTERM it stops fetching and finishes its tasks. What is not finished
-    after ``GRACEFUL_TIMEOUT`` seconds (25) is ended, and goes back to its queue
-    if the task is one with ``acks_late``.
+    On SIGTERM it stops fetching and finishes its tasks. After ``GRACEFUL_TIMEOUT``
+    seconds (25) it ends the unfinished ones; those with ``acks_late`` go back to
+    their queue.
     """
 
     table = "celery_worker"
@@ -124,7 +131,7 @@ class CeleryWorker(_CeleryBackend):
     env_prefix = "CELERY_WORKER_"
 
     def concurrency_options(self, number: int) -> Mapping[str, object]:
-        """Return the option, if CONCURRENCY is written: the app's own is next."""
+        """Return the option if CONCURRENCY is set, else leave it to the app."""
         return {"concurrency": number} if "CONCURRENCY" in self.config else {}
 
     def request_concurrency(self, args: Sequence[str]) -> int | None:
@@ -134,13 +141,13 @@ class CeleryWorker(_CeleryBackend):
         return int(number) if number.isdecimal() else self.resolve("CONCURRENCY").value
 
     def must_exec(self, args: Sequence[str]) -> bool:
-        """Tell whether celery must patch the standard library before all else."""
+        """Tell whether Celery must patch the standard library before any import."""
         pool = self.option("pool", args)
         return "gevent" in pool or "eventlet" in pool
 
     def heartbeat_max_age(self, args: Sequence[str]) -> float:
-        # It goes round each second or two. What may hold it up is what it tells a
-        # slow broker, and tasks of gevent that do not yield.
+        # Its loop turns each second or two. A slow broker, and gevent's tasks that do
+        # not yield, may hold it up.
         return 30
 
     def install_heartbeat(self) -> None:
@@ -154,10 +161,14 @@ class CeleryWorker(_CeleryBackend):
         worker_shutdown.install_shutdown_deadline(seconds)
 
     def prepare(self, args: Sequence[str]) -> str:
-        """Go by what the container has, where nobody says how many."""
+        """Set the concurrency by the container's CPUs, unless something else does."""
         conf = self.loaded_app().conf
-        given = self.option("concurrency", args)
-        if not (given or self.option("autoscale", args) or conf.worker_concurrency):
+        is_set = (
+            self.option("concurrency", args)
+            or self.option("autoscale", args)
+            or conf.worker_concurrency
+        )
+        if not is_set:
             conf.worker_concurrency = self.resolve("CONCURRENCY").value
         return ""
 
@@ -179,7 +190,7 @@ class CeleryBeat(_CeleryBackend):
         beat_shutdown.install_shutdown_deadline(seconds)
 
     def heartbeat_max_age(self, args: Sequence[str]) -> float:
-        # It goes round each second. What may hold it up is the schedule's database.
+        # Its loop turns each second. The schedule's database may hold it up.
         return 30
 
     def install_heartbeat(self) -> None:
@@ -188,14 +199,15 @@ class CeleryBeat(_CeleryBackend):
         beat_heartbeat.install_heartbeat()
 
     def prepare(self, args: Sequence[str]) -> str:
-        """Put the schedule's file where it can be written, if nobody says where."""
+        """Move the schedule's file if its default directory is not writable."""
         conf = self.loaded_app().conf
-        is_said = self.option("schedule", args) or (
-            conf.beat_schedule_filename != SCHEDULE
+        is_default = (
+            not self.option("schedule", args)
+            and conf.beat_schedule_filename == SCHEDULE
         )
-        folder = state.runtime_directory()
-        if folder and not is_said and not os.access(Path.cwd(), os.W_OK):
-            conf.beat_schedule_filename = str(Path(folder, SCHEDULE))
+        directory = state.runtime_directory()
+        if is_default and directory and not os.access(Path.cwd(), os.W_OK):
+            conf.beat_schedule_filename = str(Path(directory, SCHEDULE))
         return ""
 
 
@@ -208,7 +220,7 @@ class CeleryFlower(_CeleryBackend):
     keys: ClassVar[Mapping[str, Translation]] = CommandBackend.keys
     subcommand = "flower"
     env_prefix = "FLOWER_"
-    # It serves pages, and has one for probes.
+    # It serves pages, one of them for probes.
     kind = "web"
 
     def addresses(self, args: Sequence[str]) -> tuple[str, ...]:
@@ -227,18 +239,8 @@ class CeleryFlower(_CeleryBackend):
         return f"/{prefix}/healthcheck" if prefix else "/healthcheck"
 
 
-def broker_of(app: str) -> Callable[[], object]:
-    """Return what raises if the broker of a Celery app does not answer."""
-    from celery.app.utils import find_app
-
-    connection = find_app(app).connection_for_write(connect_timeout=5)
-    _ = connection.transport  # imports it
-    connect: Callable[[], object] = connection.connect
-    return connect
-
-
 def _is_inside(app: str, error: AttributeError | ModuleNotFoundError) -> bool:
-    """Tell whether an error is of the user's module, and not of the path to it."""
+    """Tell whether an error is raised by the user's module, not for its path."""
     named = error.name
     if isinstance(error, AttributeError):
         if error.obj is None:  # raised by find_app in its own words

@@ -1,8 +1,8 @@
 """
-The loop of Celery's scheduler, whichever class that is.
+Heartbeat of Celery's scheduler, whichever class that is.
 
-It may sleep for minutes when nothing is due. It is woken each second, and the
-scheduler is asked no more often than it would be.
+It may sleep for minutes when nothing is due. It is woken each second, but its
+scheduler ticks no more often than it would anyway.
 """
 
 from __future__ import annotations
@@ -15,70 +15,69 @@ from celery import signals
 from django_prodserver.health.heartbeat import beat
 
 SECONDS = 1.0
-# A broker that was not reached is tried as often.
+# Seconds between two attempts to reach a broker that was not reached.
 _RETRY = 5.0
 
 
 def install_heartbeat() -> None:
-    signals.beat_init.connect(_join, weak=False)
+    """Have the scheduler's loop beat each second, and at its stop."""
+    signals.beat_init.connect(_wrap_loop, weak=False)
 
 
-def _join(sender: Any, **kwargs: Any) -> None:
+def _wrap_loop(sender: Any, **kwargs: Any) -> None:
     service, scheduler = sender, sender.scheduler
     tick, send, sync = scheduler.tick, scheduler.apply_async, service.sync
     broker = _Broker(scheduler.app)
     due = 0.0
 
-    def beat_and_tick(*args: Any, **kwargs: Any) -> Any:
+    def tick_and_beat(*args: Any, **kwargs: Any) -> Any:
         nonlocal due
-        broker.look()
-        _say(broker)
-        if (left := due - time.monotonic()) <= 0:
+        broker.connect_if_lost()
+        broker.beat()
+        left = due - time.monotonic()
+        if left <= 0:
             left = tick(*args, **kwargs) or 0
             due = time.monotonic() + left
-            _say(broker)
+            broker.beat()
         return min(left, SECONDS)
 
-    def send_and_learn(*args: Any, **kwargs: Any) -> Any:
-        broker.reached = False
+    def send_and_note(*args: Any, **kwargs: Any) -> Any:
+        broker.is_reached = False
         result = send(*args, **kwargs)
-        broker.reached = True
+        broker.is_reached = True
         return result
 
-    def sync_and_drain() -> None:
+    def drain_and_sync() -> None:
         beat("draining")
         sync()
 
-    scheduler.tick = beat_and_tick
-    scheduler.apply_async = send_and_learn
-    service.sync = sync_and_drain
+    scheduler.tick = tick_and_beat
+    scheduler.apply_async = send_and_note
+    service.sync = drain_and_sync
 
 
 class _Broker:
-    """Whether the last thing to be sent has reached it; at first, whether it can."""
-
-    reached = False
+    """Whether the last task that was sent has reached the broker."""
 
     def __init__(self, app: Any) -> None:
+        self.is_reached = False
         self._app = app
-        self._looked = 0.0
+        self._tried_at = 0.0
 
-    def look(self) -> None:
-        now = time.monotonic()
-        if self.reached or now - self._looked < _RETRY:
+    def beat(self) -> None:
+        if self.is_reached:
+            beat("ready")
+        else:
+            beat("starting", "no connection to the broker")
+
+    def connect_if_lost(self) -> None:
+        """Try to reach it, at most every few seconds, where the last task has not."""
+        if self.is_reached or time.monotonic() - self._tried_at < _RETRY:
             return
         try:
             with self._app.connection_for_write() as connection:
                 connection.ensure_connection(max_retries=1, interval_start=0)
-            self.reached = True
-        except Exception:
-            # Of whatever kind the broker's library raises.
-            _say(self)
-        self._looked = time.monotonic()
-
-
-def _say(broker: _Broker) -> None:
-    if broker.reached:
-        beat("ready")
-    else:
-        beat("starting", "no connection to the broker")
+            self.is_reached = True
+        except Exception:  # of whatever class the broker's library raises
+            self.beat()
+        self._tried_at = time.monotonic()

@@ -1,4 +1,4 @@
-"""The stop of Celery's scheduler, which saves its schedule: to a database, perhaps."""
+"""Bound the stop of Celery's scheduler, which saves its schedule, maybe remotely."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ def install_shutdown_deadline(seconds: float) -> None:
     """Give each stop at most so many seconds."""
     deadline = Deadline(seconds, kill_all)
 
-    # Its own handlers are there by then.
-    def wrap(**kwargs: Any) -> None:
+    # By this signal, the scheduler's own handlers are installed.
+    def wrap_handlers(**kwargs: Any) -> None:
         for signum in STOP_SIGNALS:
-            native: Any = signal.getsignal(signum)
-
-            def begin(
-                signum: int, frame: FrameType | None, native: Any = native
-            ) -> None:
-                deadline.start()
-                native(signum, frame)
-
+            native = signal.getsignal(signum)
             if callable(native):
-                signal.signal(signum, begin)
+                signal.signal(signum, _with_deadline(native, deadline))
 
-    signals.beat_init.connect(wrap, weak=False)
+    signals.beat_init.connect(wrap_handlers, weak=False)
+
+
+def _with_deadline(native: Any, deadline: Deadline) -> Any:
+    def handle(signum: int, frame: FrameType | None) -> None:
+        deadline.start()
+        native(signum, frame)
+
+    return handle

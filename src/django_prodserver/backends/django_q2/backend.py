@@ -13,9 +13,9 @@ from django_prodserver.config.keys import Translation, Unsupported
 
 class DjangoQ2Worker(ManagementBackend):
     """
-    Run a Django-Q2 cluster; what it does is in the setting ``Q_CLUSTER``.
+    Run a Django-Q2 cluster, as the setting ``Q_CLUSTER`` configures it.
 
-    ``CONCURRENCY`` and ``MAX_TASKS`` are stronger than its "workers" and "recycle".
+    ``CONCURRENCY`` and ``MAX_TASKS`` override its "workers" and "recycle".
     """
 
     package = "django_q"
@@ -39,8 +39,8 @@ class DjangoQ2Worker(ManagementBackend):
         shutdown.install_shutdown_deadline(seconds)
 
     def heartbeat_max_age(self, args: Sequence[str]) -> float:
-        # It goes round twice a second. What may hold it up is the schedule, which
-        # it looks at each half minute, in the database.
+        # Its loop turns twice a second. The schedule, which it reads from the
+        # database each half minute, may hold it up.
         return 30
 
     def install_heartbeat(self) -> None:
@@ -48,6 +48,11 @@ class DjangoQ2Worker(ManagementBackend):
 
         heartbeat.install_heartbeat()
         self._configure()
+
+    def install_task_log(self) -> None:
+        from django_prodserver.backends.django_q2 import task_log
+
+        task_log.install()
 
     @property
     def has_broker(self) -> bool:
@@ -58,13 +63,13 @@ class DjangoQ2Worker(ManagementBackend):
         from django_q.brokers.orm import ORM
 
         broker = get_broker()
-        # Of the database, ping() says nothing.
-        look: Callable[[], object]
-        look = broker.queue_size if isinstance(broker, ORM) else broker.ping
-        return look
+        # The ORM broker's ping() does not query the database.
+        ask: Callable[[], object]
+        ask = broker.queue_size if isinstance(broker, ORM) else broker.ping
+        return ask
 
     def workers(self) -> int:
-        """Return how many: by CONCURRENCY, else the setting, else the CPUs."""
+        """Return how many workers: CONCURRENCY, else Q_CLUSTER, else the CPUs."""
         if "CONCURRENCY" not in self.config:
             cluster: dict[str, Any] = getattr(settings, "Q_CLUSTER", {})
             if given := cluster.get("workers"):
@@ -76,12 +81,12 @@ class DjangoQ2Worker(ManagementBackend):
         return ""
 
     def _configure(self) -> None:
-        """Set what Django-Q2 takes from nowhere but the settings."""
+        """Set what Django-Q2 reads from the settings only."""
         from django_q.conf import Conf
 
         if "CONCURRENCY" in self.config or not Conf.conf.get("workers"):
             Conf.WORKERS = self.workers()
-        # Natively the square of that: a stop first does all that is queued.
+        # Its own default is the square of that, and a stop waits for all of it.
         Conf.QUEUE_LIMIT = Conf.conf.get("queue_limit", Conf.WORKERS)
         if recycle := self.resolve("MAX_TASKS").value:
             Conf.RECYCLE = recycle

@@ -1,9 +1,9 @@
 """
-The stop of a Django-Q2 cluster.
+Bound the stop of a Django-Q2 cluster.
 
-Natively it is made within a signal handler, where a second signal hangs it; one for
-its whole process group ends the sentinel, and then it hangs too; and it waits for
-all the tasks that the cluster has fetched, ``queue_limit`` of them and more.
+Its own stop runs in a signal handler, where a second signal hangs it. A signal for
+its whole process group ends the sentinel, and then it hangs too. And it waits for all
+the tasks that the cluster has fetched, ``queue_limit`` of them and more.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from django_q.management.commands import qcluster
 from django_q.signals import post_execute_in_worker, pre_execute
 from django_q.signing import SignedPackage
 
-from django_prodserver.backends.django_q2.unfinished_tasks import Ledger
+from django_prodserver.backends.django_q2.unfinished_tasks import UnfinishedTasks
 from django_prodserver.process.deadline import (
     UNFINISHED,
     Deadline,
@@ -32,76 +32,70 @@ from django_prodserver.process.deadline import (
 )
 from django_prodserver.process.signals import StopSignal
 
-# Seconds between two looks at whether a signal has come.
+# Seconds between two checks for a signal.
 _TICK = 0.3
-# Seconds for the results of what is finished to be saved, once the rest is ended.
+# Seconds to save the results of finished tasks, after the others are ended.
 _SAVING = 1.5
 
 
 def install_shutdown_deadline(seconds: float) -> None:
     """Give each stop at most so many seconds."""
-    made: list[_Cluster] = []
-    native_init, native_handle = cluster.Cluster.__init__, qcluster.Command.handle
+    handle = qcluster.Command.handle
 
-    def init(self: Any, *args: Any, **kwargs: Any) -> None:
-        made[:] = [_Cluster(self, seconds)]
-        native_init(self, *args, **kwargs)
-
-    def handle(self: Any, *args: Any, **options: Any) -> None:
-        native_handle(self, *args, **options)
+    def handle_and_wait(self: Any, *args: Any, **options: Any) -> None:
+        managed = ManagedCluster(seconds)
+        qcluster.Cluster = lambda: managed
+        handle(self, *args, **options)
         if not options.get("run_once"):
-            made[0].wait()
+            managed.wait()
 
-    cluster.Cluster.__init__ = init
-    cluster.Cluster.sig_handler = lambda self, *args: made[0].signalled(*args)
-    qcluster.Command.handle = handle
-    _leave_signals_to_the_parent()
+    qcluster.Command.handle = handle_and_wait
+    cluster.Sentinel = ManagedSentinel
 
 
-class _Cluster:
-    """The process that was started, and waits for its sentinel."""
+class ManagedCluster(cluster.Cluster):  # type: ignore[misc]
+    """The process that was started; it waits for its sentinel."""
 
-    def __init__(self, native: Any, seconds: float) -> None:
-        self._native = native
-        self._pid = os.getpid()
-        self._stop = StopSignal()
-        self._deadline = Deadline(seconds, self._end)
-        self._cutting = threading.Lock()
-        self._is_put_back = False
+    def __init__(self, seconds: float) -> None:
+        self._signal = StopSignal()
+        self._deadline = Deadline(seconds, self._end_tasks)
+        self._tasks = UnfinishedTasks()
         self._workers: list[int] = []
-        self._ledger = Ledger()
-        _write_down(self._ledger)
+        self._put_back_lock = threading.Lock()
+        self._is_put_back = False
+        _track(self._tasks)
+        super().__init__()
 
-    def signalled(self, signum: int, frame: FrameType | None) -> None:
-        if os.getpid() != self._pid:
-            return  # in the sentinel, before it has handlers of its own
-        self._stop.note()
-        # What waits for the sentinel's start waits no longer.
-        self._native.start_event = None
+    def sig_handler(self, signum: int, frame: FrameType | None) -> None:
+        """Note the stop, which wait() then carries out."""
+        if os.getpid() != self.pid:
+            return  # in the sentinel, before it has its own handlers
+        self._signal.note()
+        # Ends the wait for the sentinel's start.
+        self.start_event = None
         self._deadline.start()
-        if self._stop.force:
+        if self._signal.force:
             self._deadline.now()
 
     def wait(self) -> None:
-        """Return when all is over; exit if not all was finished."""
-        sentinel = self._native.sentinel
-        while sentinel.is_alive() and not self._stop.received:
-            sentinel.join(_TICK)
-        self._native.stop()
+        """Return when the cluster has stopped; exit if not all was finished."""
+        while self.sentinel.is_alive() and not self._signal.received:
+            self.sentinel.join(_TICK)
+        self.stop()
         if self._deadline.over:
             self._put_back()
             kill_all()
-        self._ledger.remove()
-        if sentinel.exitcode:
-            # Natively 0, whatever has become of it.
+        self._tasks.remove()
+        if self.sentinel.exitcode:
+            # Django-Q2 itself exits with 0, whatever the sentinel's exit code.
             sys.exit(UNFINISHED)
 
-    def _end(self) -> None:
+    def _end_tasks(self) -> None:
         """End the tasks; the sentinel then saves the results of the others."""
-        sentinel = self._native.sentinel.pid
+        sentinel = self.sentinel.pid
         self._workers = descendants(sentinel)
         os.kill(sentinel, signal.SIGUSR1)
-        # The main thread goes on when the sentinel has ended.
+        # The main thread continues when the sentinel has ended.
         time.sleep(_SAVING)
         self._workers += descendants(sentinel)
         for pid in [*descendants(sentinel), sentinel]:
@@ -111,71 +105,69 @@ class _Cluster:
         kill_all()
 
     def _put_back(self) -> None:
-        # Both threads come here, and both end the process: the second waits.
-        with self._cutting:
+        # Both threads come here and end the process; the second one waits.
+        with self._put_back_lock:
             if self._is_put_back:
                 return
             broker = cluster.get_broker()
-            for task in self._ledger.unfinished(self._workers):
+            for task in self._tasks.take(self._workers):
                 taken = task.pop("ack_id", None)
                 broker.enqueue(SignedPackage.dumps(task))
                 if taken is not None:
                     broker.acknowledge(taken)
                 write_line(f"task {task['name']} is put back")
-            self._ledger.remove()
+            self._tasks.remove()
             self._is_put_back = True
 
 
-def _write_down(ledger: Ledger) -> None:
-    native = cluster.pusher
+class ManagedSentinel(cluster.Sentinel):  # type: ignore[misc]
+    """The guard of the workers; a signal for the whole group ends none of them."""
 
-    class Queue:
-        """The pusher's way to the workers."""
+    def start(self) -> None:
+        # A handler instead of SIG_IGN, which the tasks' child processes would inherit.
+        signal.signal(signal.SIGTERM, _ignore)
+        signal.signal(signal.SIGUSR1, self._kill_workers)
+        super().start()
+
+    def spawn_process(self, target: Any, *args: Any) -> Any:
+        process = super().spawn_process(target, *args)
+        # The sentinel terminates a worker whose task takes too long; SIGTERM, which
+        # is ignored, would not end it.
+        process._popen.terminate = process._popen.kill
+        return process
+
+    def _kill_workers(self, signum: int, frame: FrameType | None) -> None:
+        for process in self.pool:
+            process.kill()
+
+
+def _ignore(signum: int, frame: FrameType | None) -> None:
+    """Ignore a signal, without interrupting a wait."""
+
+
+def _track(tasks: UnfinishedTasks) -> None:
+    """Note each task from when it is taken from the broker until it is finished."""
+    pusher = cluster.pusher
+
+    class TrackedQueue:
+        """The pusher's queue to the workers."""
 
         def __init__(self, queue: Any) -> None:
             self._queue = queue
 
         def put(self, task: dict[str, Any]) -> None:
-            ledger.add(task)
+            tasks.add(task)
             self._queue.put(task)
 
     def push(queue: Any, *args: Any) -> None:
-        native(Queue(queue), *args)
+        pusher(TrackedQueue(queue), *args)
 
     def begin(task: dict[str, Any], **kwargs: Any) -> None:
-        ledger.begin(task)
+        tasks.begin(task)
 
     def end(task: dict[str, Any], **kwargs: Any) -> None:
-        ledger.end(task)
+        tasks.end(task)
 
     cluster.pusher = push
     pre_execute.connect(begin, weak=False)
     post_execute_in_worker.connect(end, weak=False)
-
-
-def _leave_signals_to_the_parent() -> None:
-    """Let a signal for the whole group end none of the children."""
-    sentinel: Any = cluster.Sentinel
-    native_start, native_spawn = sentinel.start, sentinel.spawn_process
-
-    def start(self: Any) -> None:
-        def end_the_tasks(signum: int, frame: FrameType | None) -> None:
-            for process in self.pool:
-                process.kill()
-
-        # A handler, and not SIG_IGN, which what the tasks start would inherit.
-        signal.signal(signal.SIGTERM, _nothing)
-        signal.signal(signal.SIGUSR1, end_the_tasks)
-        native_start(self)
-
-    def spawn(self: Any, target: Any, *args: Any) -> Any:
-        process = native_spawn(self, target, *args)
-        # Its own way to end one that takes too long.
-        process._popen.terminate = process._popen.kill
-        return process
-
-    sentinel.start, sentinel.spawn_process = start, spawn
-
-
-def _nothing(signum: int, frame: FrameType | None) -> None:
-    """Not even a wait is cut short by it."""

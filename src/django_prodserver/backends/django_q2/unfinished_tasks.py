@@ -1,4 +1,4 @@
-"""What a Django-Q2 cluster has taken from its broker, and not finished."""
+"""The tasks that a Django-Q2 cluster has taken from its broker and not finished."""
 
 from __future__ import annotations
 
@@ -12,46 +12,50 @@ from typing import Any
 
 from django_q.signing import SignedPackage
 
-from django_prodserver.health import state
+from django_prodserver.config.context import Context
 
 
-class Ledger:
+class UnfinishedTasks:
     """
-    A file a task, in memory: some brokers forget a task as they hand it out.
+    A directory with one file per task: some brokers forget a task once it is taken.
 
-    It is named after the task, and then also after the process that works on it.
-    Children of the process that made the ledger write to it too.
+    The file is named after the task, and once it is running, also after the process
+    that runs it. The children of the process that made the directory write to it too.
     """
 
     def __init__(self) -> None:
-        folder = os.path.dirname(os.environ.get(state.VARIABLE, ""))  # noqa: PTH120
-        self._folder = Path(tempfile.mkdtemp(prefix=".tasks-", dir=folder or None))
+        context = Context.from_environment()
+        parent = None
+        if context and context.state_file:
+            parent = Path(context.state_file).parent
+        self._directory = Path(tempfile.mkdtemp(prefix=".tasks-", dir=parent))
 
     def add(self, task: dict[str, Any]) -> None:
-        # Where there is no room the cluster works on, as natively.
+        # Without room for the file, the cluster works as it does without us.
         with contextlib.suppress(OSError):
-            (self._folder / task["id"]).write_text(SignedPackage.dumps(task))
+            (self._directory / task["id"]).write_text(SignedPackage.dumps(task))
 
     def begin(self, task: dict[str, Any]) -> None:
         with contextlib.suppress(OSError):
-            file = self._folder / task["id"]
+            file = self._directory / task["id"]
             file.rename(file.with_suffix(f".{os.getpid()}"))
 
     def end(self, task: dict[str, Any]) -> None:
         with contextlib.suppress(OSError):
-            (self._folder / f"{task['id']}.{os.getpid()}").unlink()
+            (self._directory / f"{task['id']}.{os.getpid()}").unlink()
 
-    def unfinished(self, workers: Collection[int]) -> Iterator[dict[str, Any]]:
+    def take(self, workers: Collection[int]) -> Iterator[dict[str, Any]]:
         """
-        Yield the tasks that nobody has begun, or one of these processes has.
+        Yield, and remove, the tasks that have not begun or run in these processes.
 
-        Not those of one that ended long ago: a task may have ended it.
+        Not the task of a process that ended long ago: that task may have ended it.
         """
-        for file in sorted(self._folder.iterdir()):
+        for file in sorted(self._directory.iterdir()):
             worker = file.suffix.removeprefix(".")
             if not worker or int(worker) in workers:
                 yield SignedPackage.loads(file.read_text())
                 file.unlink()
 
     def remove(self) -> None:
-        shutil.rmtree(self._folder, ignore_errors=True)
+        """Remove the directory."""
+        shutil.rmtree(self._directory, ignore_errors=True)

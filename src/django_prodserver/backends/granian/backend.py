@@ -12,11 +12,10 @@ from types import SimpleNamespace
 from typing import ClassVar
 
 from django_prodserver.backends import addresses
-from django_prodserver.backends.layers import Default
 from django_prodserver.backends.web import WebBackend
 from django_prodserver.config.argv import value_of
-from django_prodserver.config.keys import Translation, Unsupported
-from django_prodserver.logs.options import ON
+from django_prodserver.config.context import ON
+from django_prodserver.config.keys import Resolved, Translation, Unsupported
 from django_prodserver.process.fork_safety import restore_signals_in_children
 
 
@@ -46,6 +45,7 @@ class _GranianServer(WebBackend):
         "KEYFILE": "ssl-keyfile",
     }
     env_prefix = "GRANIAN_"
+    server_loggers = ("_granian",)
 
     def log_options(self) -> Mapping[str, object]:
         return {"log-config": str(Path(__file__).with_name("logging.json"))}
@@ -97,7 +97,7 @@ class GranianASGIServer(_GranianServer):
         ),
     }
     defaults = {
-        "interface": Default("asginl", "ASGI without lifespan: Django speaks none"),
+        "interface": Resolved("asginl", "ASGI without lifespan: Django speaks none"),
     }
 
 
@@ -107,7 +107,7 @@ class GranianWSGIServer(_GranianServer):
     interface = "wsgi"
     # Natively up to 512, each with a connection to the database.
     keys = {**_GranianServer.keys, "THREADS": "blocking-threads"}
-    defaults = {"interface": Default("wsgi", "natively it is RSGI")}
+    defaults = {"interface": Resolved("wsgi", "natively it is RSGI")}
 
 
 class _WakingEvent(threading.Event):

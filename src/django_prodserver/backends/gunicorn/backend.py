@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from django_prodserver.backends import addresses
-from django_prodserver.backends.layers import Default
 from django_prodserver.backends.web import Interface, WebBackend
 from django_prodserver.config import bind
 from django_prodserver.config.argv import render, value_of, values_of
 from django_prodserver.config.bind import Bind, split_host_port
+from django_prodserver.config.keys import Resolved
 from django_prodserver.process.fork_safety import restore_signals_in_children
 
 
@@ -32,6 +32,7 @@ class GunicornServer(WebBackend):
     interface = "wsgi"
     sockets = ("bind",)
     access_logger = "gunicorn.access"
+    server_loggers = ("gunicorn",)
     variables = ("GUNICORN_CMD_ARGS", "FORWARDED_ALLOW_IPS")
     keys = {
         **WebBackend.keys,
@@ -48,9 +49,9 @@ class GunicornServer(WebBackend):
         "KEYFILE": "keyfile",
     }
 
-    def default_options(self) -> Mapping[str, Default]:
+    def default_options(self) -> Mapping[str, Resolved]:
         found = {
-            "no-control-socket": Default(
+            "no-control-socket": Resolved(
                 True,
                 "one file for all of a user's gunicorns, which remove each other's, "
                 "and an error line where the home cannot be written",
@@ -59,7 +60,7 @@ class GunicornServer(WebBackend):
         }
         if os.access("/dev/shm", os.W_OK):  # noqa: S108  # gunicorn makes it safe
             why = "a worker writes there all the time, and a disk may let it wait"
-            found["worker-tmp-dir"] = Default("/dev/shm", why)  # noqa: S108
+            found["worker-tmp-dir"] = Resolved("/dev/shm", why)  # noqa: S108
         return found
 
     def thread_options(self, threads: int) -> Mapping[str, object]:

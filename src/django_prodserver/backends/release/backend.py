@@ -1,4 +1,4 @@
-"""Management commands as a process: what a release runs before all the others."""
+"""A release: management commands that run before the other processes start."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from django_prodserver.process.retry import Backoff, describe_error, timeout
 from django_prodserver.text import did_you_mean, redact_words, safe_repr
 
 _FORM = 'Write COMMANDS as ["migrate --noinput", ["command", "argument"]].'
-#: The keys that only this has, and what each is.
+#: The keys that only this backend has, with their descriptions for the docs.
 OWN_KEYS = {
     "COMMANDS": "The management commands of a release, in order: each a text, or a "
     "list of words.",
@@ -39,17 +39,17 @@ class ManagementCommands(Backend):
     """
     Run the management commands of ``COMMANDS``, one after the other.
 
-    The first that fails ends it, with its own exit code. Meanwhile a lock of the
-    database is held (``"LOCK": False`` does without), so of several that are
-    started at once each waits for the one before it: the first migrates, and the
-    others find nothing to do.
+    A command that fails ends the process, with that command's exit code. The process
+    holds a lock in the database (unless ``"LOCK": False``), so that of several
+    releases started at once, each waits for the one before it: the first one
+    migrates, and the others find nothing to do.
     """
 
     kind = "release"
     keys = {**Backend.keys, **dict.fromkeys(OWN_KEYS, "")}
 
     def heartbeat_max_age(self, args: Sequence[str]) -> float:
-        # It has no loop that could tick: it is busy, which has no age.
+        # It has no loop. Its heartbeat says "busy", which counts at any age.
         return 1
 
     def commands(self) -> list[list[str]]:
@@ -57,18 +57,18 @@ class ManagementCommands(Backend):
         Return the commands, each as words.
 
         Raises:
-            ConfigurationError: They are not of that form.
+            ConfigurationError: ``COMMANDS`` is not a list of commands.
         """
         found = self.config.get("COMMANDS")
         if not isinstance(found, list | tuple) or not found:
-            said = "has no COMMANDS"
+            problem = "has no COMMANDS"
             if found is not None:
-                said = f"has the COMMANDS {safe_repr(found)}"
-            message = f"{type(self).__name__} {said}, and needs a list of them."
+                problem = f"has the COMMANDS {safe_repr(found)}"
+            message = f"{type(self).__name__} {problem}, and needs a list of them."
             raise ConfigurationError(Fault.BAD_VALUE, message, _FORM)
         return [_words(command) for command in found]
 
-    def native(self, args: Sequence[str]) -> list[list[str]]:
+    def native_commands(self, args: Sequence[str]) -> list[list[str]]:
         if args:
             message = f"{type(self).__name__} takes no options: {shlex.join(args)}."
             raise UsageError(message, "Write them in COMMANDS, each with its command.")
@@ -101,49 +101,53 @@ class ManagementCommands(Backend):
                 )
                 hint = did_you_mean(name, known) or "Is its app in INSTALLED_APPS?"
                 raise ConfigurationError(Fault.BAD_VALUE, message, hint)
-        if self.config.get("LOCK") is True and not database_lock.of(connection):
+        if self.config.get("LOCK") is True and not database_lock.for_connection(
+            connection
+        ):
             message = f"LOCK is True, and {connection.vendor} here keeps no such lock."
             hint = "Write LOCK as False, and start one release at a time."
             raise ConfigurationError(Fault.BAD_VALUE, message, hint)
 
     def start_server(self, *args: str) -> None:
-        """Run them, and exit."""
+        """Run the commands, and exit."""
         from django.db import connection
 
-        self.native(args)  # for its errors
+        self.native_commands(args)  # for its errors
         commands = self.commands()
-        stop = _Stop()
-        wanted = self.config.get("LOCK", True)
-        lock = database_lock.of(connection) if wanted else None
+        stop_handler = _StopHandler()
+        wants_lock = self.config.get("LOCK", True)
+        lock = database_lock.for_connection(connection) if wants_lock else None
         if lock:
-            _take(lock)
-        for number, words in enumerate(commands):
-            said = stop.during = shlex.join(redact_words(words))
-            heartbeat.beat("busy", f"running {said}")
-            log(f"running {said}")
+            _wait_for(lock)
+        texts = [shlex.join(redact_words(words)) for words in commands]
+        for number, (words, text) in enumerate(zip(commands, texts, strict=True)):
+            stop_handler.during = text
+            heartbeat.beat("busy", f"running {text}")
+            log(f"running {text}")
             code = _run(words)
-            left = "; ".join(
-                shlex.join(redact_words(w)) for w in commands[number + 1 :]
-            )
+            left = "; ".join(texts[number + 1 :])
             left = f", not running: {left}" if left else ""
             if code:
-                log(f"{said} has failed with {code}{left}", logging.ERROR)
+                log(f"{text} has failed with {code}{left}", logging.ERROR)
                 sys.exit(code)
             if lock and not lock.is_held():
-                message = f"The lock of the database was lost during {said}{left}."
+                message = f"The lock of the database was lost during {text}{left}."
                 hint = "Another release may have run at once; run this one again."
                 raise UnavailableError(message, hint)
         if lock:
-            lock.free()
+            lock.release()
         sys.exit(0)
 
 
-class _Stop:
+class _StopHandler:
     """
-    SIGTERM ends it at once, as it ends a management command.
+    Exit at once on SIGTERM, as a management command does.
 
-    A thread does: a handler in Python would wait for what runs in C to return, and
-    misses a sleep that begins at that moment.
+    A thread waits for the signal: a handler in Python would not run before a call
+    into C returns, and might run just before a long sleep begins.
+
+    Attributes:
+        during: What is in progress, for the log.
     """
 
     during = "the wait for the lock"
@@ -151,30 +155,31 @@ class _Stop:
     def __init__(self) -> None:
         self._reader, writer = os.pipe()
         os.set_blocking(writer, False)
-        signal.signal(signal.SIGTERM, _nothing)
+        signal.signal(signal.SIGTERM, _ignore)
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-        os.register_at_fork(after_in_child=_stop_as_others)
+        os.register_at_fork(after_in_child=_restore_default)
         threading.Thread(target=self._listen, name="stop", daemon=True).start()
 
     def _listen(self) -> None:
         while os.read(self._reader, 1) != bytes([signal.SIGTERM]):
-            pass  # SIGINT is Python's own affair
+            pass  # Python itself handles SIGINT
         log(f"SIGTERM during {self.during}", logging.WARNING)
         os._exit(ExitCode.RELEASE_STOPPED)
 
 
-def _nothing(signum: int, frame: FrameType | None) -> None:
-    """Be there, so that the signal is written to the pipe."""
+def _ignore(signum: int, frame: FrameType | None) -> None:
+    """Handle the signal, which makes Python write it to the pipe."""
 
 
-def _stop_as_others() -> None:
-    """Undo it in a child of a command's, whose signals are its own."""
+def _restore_default() -> None:
+    """Undo the handler in a child that a command has forked."""
     signal.set_wakeup_fd(-1)
-    if signal.getsignal(signal.SIGTERM) is _nothing:
+    if signal.getsignal(signal.SIGTERM) is _ignore:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def _take(lock: database_lock.Lock) -> None:
+def _wait_for(lock: database_lock.Lock) -> None:
+    """Take the lock, after the release that holds it."""
     from django.db import Error
 
     backoff = Backoff("the lock of the database")
@@ -190,7 +195,7 @@ def _take(lock: database_lock.Lock) -> None:
 
 
 def _run(words: list[str]) -> int:
-    """Run a command as ``django-admin`` does, and return what it would exit with."""
+    """Run a command as ``django-admin`` does, and return its exit code."""
     from django.core.management import execute_from_command_line
 
     sys.argv = ["django-admin", *words]
@@ -207,6 +212,7 @@ def _run(words: list[str]) -> int:
 
 
 def _words(command: object) -> list[str]:
+    """Return a command of ``COMMANDS`` as a list of words."""
     words = command
     if isinstance(command, str):
         try:

@@ -1,4 +1,4 @@
-"""A lock that the database keeps, and that ends with the process that holds it."""
+"""A lock in the database, released when the process that holds it ends."""
 
 from __future__ import annotations
 
@@ -12,27 +12,28 @@ from django.db import Error
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 _NAME = "django-prodserver release"
-# Seconds; for connections that say nothing of it.
+# Seconds, where the options of the connection do not set them.
 _CONNECT, _KEEP_ALIVE = 10, 30
 
 
 class Lock(ABC):
-    """A lock that one process in all replicas can hold."""
+    """A lock that one process among all replicas can hold."""
 
     @abstractmethod
     def take(self) -> bool:
-        """Try to take it, without waiting; return whether it is held now."""
+        """Try to take the lock, without waiting; return whether it is held now."""
 
     @abstractmethod
     def is_held(self) -> bool:
-        """Return whether it still is."""
+        """Return whether the lock is still held."""
 
     @abstractmethod
-    def free(self) -> None: ...
+    def release(self) -> None:
+        """Release the lock."""
 
 
-def of(connection: BaseDatabaseWrapper) -> Lock | None:
-    """Return the lock that a database keeps; None if it keeps none."""
+def for_connection(connection: BaseDatabaseWrapper) -> Lock | None:
+    """Return the lock of a database; None if that kind has no such lock."""
     kind: type[_FileLock | _ConnectionLock] | None = _KINDS.get(connection.vendor)
     if kind is _FileLock and connection.is_in_memory_db():  # type: ignore[attr-defined]
         return None
@@ -41,9 +42,9 @@ def of(connection: BaseDatabaseWrapper) -> Lock | None:
 
 class _ConnectionLock(Lock):
     """
-    A lock that belongs to a connection of its own.
+    A lock that belongs to its own connection.
 
-    The commands close theirs, and one that they use would be freed with it.
+    The commands close theirs, which would release the lock.
     """
 
     options: dict[str, object] = {}
@@ -61,7 +62,7 @@ class _ConnectionLock(Lock):
         except Error:
             return False
 
-    def free(self) -> None:
+    def release(self) -> None:
         self._connection.close()
 
     def _ask(self, sql: str, *parameters: str | int) -> Any:
@@ -74,22 +75,22 @@ class _ConnectionLock(Lock):
 
 class _PostgreSQLLock(_ConnectionLock):
     """
-    An advisory lock of a transaction, and not of a session.
+    An advisory lock of a transaction, not of a session.
 
-    A pooler such as PgBouncer gives each transaction a session, and the next one
-    another. Nobody waits in the database for it: a statement that waits has a
-    snapshot, and CREATE INDEX CONCURRENTLY waits for those.
+    A pooler such as PgBouncer may give each transaction another session. The lock is
+    polled: a statement that waits in the database has a snapshot, and CREATE INDEX
+    CONCURRENTLY waits for those.
     """
 
     options = {"connect_timeout": _CONNECT, "keepalives_idle": _KEEP_ALIVE}
     still = ("SELECT 1",)
-    # Of this database only; 63 bits of the name.
+    # The lock is of this database only; its key is 63 bits of the name.
     _key = int.from_bytes(hashlib.sha256(_NAME.encode()).digest()[:8]) >> 1
 
     def take(self) -> bool:
         self._connection.set_autocommit(False)
         with self._connection.cursor() as cursor:
-            # Without a snapshot between two statements.
+            # At this level there is no snapshot between two statements.
             cursor.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
             cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
             if self._connection.pg_version >= 170000:  # type: ignore[attr-defined]
@@ -101,9 +102,11 @@ class _PostgreSQLLock(_ConnectionLock):
 
 
 class _MySQLLock(_ConnectionLock):
+    """A named lock of a session."""
+
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
         super().__init__(connection)
-        # All of a server's databases share the names, of 64 characters at most.
+        # All databases of a server share the names, which have at most 64 characters.
         database = str(connection.settings_dict["NAME"])
         self._name = hashlib.sha256(f"{_NAME} {database}".encode()).hexdigest()[:40]
         self.still = ("SELECT IS_USED_LOCK(%s) = CONNECTION_ID()", self._name)
@@ -114,9 +117,9 @@ class _MySQLLock(_ConnectionLock):
 
 class _FileLock(Lock):
     """
-    For SQLite: a file beside the database's, whose own locks are the commands'.
+    For SQLite: a file beside that of the database, which the commands lock.
 
-    It stays: who removes it may remove the one that another has just locked.
+    The file is never removed: another process may just have locked it.
     """
 
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
@@ -125,10 +128,10 @@ class _FileLock(Lock):
 
     def take(self) -> bool:
         if self._file < 0:
-            # For every user who may write to the database's folder.
+            # Writable for every user who may write to the directory.
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
         try:
-            # The process's, and not its children's, who may outlive it.
+            # This lock is not inherited by children, which may outlive the process.
             fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
@@ -137,7 +140,7 @@ class _FileLock(Lock):
     def is_held(self) -> bool:
         return True
 
-    def free(self) -> None:
+    def release(self) -> None:
         os.close(self._file)
 
 

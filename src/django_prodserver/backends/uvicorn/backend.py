@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import multiprocessing
 import os
 import sys
@@ -12,16 +13,14 @@ from pathlib import Path
 from typing import ClassVar
 
 from django_prodserver.backends import addresses
-from django_prodserver.backends.layers import Default
 from django_prodserver.backends.web import Interface, WebBackend
 from django_prodserver.config.argv import value_of
-from django_prodserver.config.keys import Translation, Unsupported
+from django_prodserver.config.context import Context
+from django_prodserver.config.keys import Resolved, Translation, Unsupported
 from django_prodserver.process.fork_safety import restore_signals_in_children
 
 #: Uvicorn's exit code for an application that cannot be served.
 STARTUP_FAILURE = 3
-#: The variable that tells the adapter how many threads a process has.
-THREADS = "_PRODSERVER_THREADS"
 
 
 class UvicornServer(WebBackend):
@@ -53,8 +52,9 @@ class UvicornServer(WebBackend):
     }
     sockets = ("uds", "fd")
     access_logger = "uvicorn.access"
+    server_loggers = ("uvicorn",)
     defaults = {
-        "lifespan": Default("off", "Django speaks none: it fails at each start"),
+        "lifespan": Resolved("off", "Django speaks none: it fails at each start"),
     }
     env_prefix = "UVICORN_"
     variables = ("FORWARDED_ALLOW_IPS",)
@@ -125,12 +125,14 @@ class UvicornWSGIServer(UvicornServer):
     needs = ("a2wsgi",)
     keys = {**UvicornServer.keys, "THREADS": ""}
 
-    def environment(self) -> dict[str, str]:
-        return {THREADS: str(self.resolve("THREADS").value), **super().environment()}
+    def context(self, args: Sequence[str], process: str) -> Context | None:
+        context = super().context(args, process)
+        threads = int(self.resolve("THREADS").value)
+        return context and dataclasses.replace(context, threads=threads)
 
     def application(self, args: Sequence[str]) -> str:
         super().application(args)  # for its errors: the adapter finds it by itself
         return self.target or "django_prodserver.backends.uvicorn.wsgi:application"
 
-    def with_static_files(self, args: Sequence[str]) -> None:
+    def serve_static_files(self, args: Sequence[str]) -> None:
         self.target = "django_prodserver.backends.static_files:wsgi_as_asgi"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
-
 from a2wsgi import WSGIMiddleware
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-# THREADS, where the launcher says it; else a2wsgi's default.
-_THREADS = int(os.environ.get("_PRODSERVER_THREADS", "10"))
+from django_prodserver.config.context import Context
+
+_context = Context.from_environment()
+# Without a launcher: the default of a2wsgi.
+_THREADS = (_context and _context.threads) or 10
 
 application = WSGIMiddleware(import_string(settings.WSGI_APPLICATION), _THREADS)

@@ -25,6 +25,7 @@ class WaitressServer(WebBackend):
     extra = "waitress"
     table = "waitress"
     interface = "wsgi"
+    server_loggers = ("waitress",)
     # Lists that may not be repeated, of proxy headers, are split at spaces.
     join = " "
     sockets = ("listen", "unix-socket")

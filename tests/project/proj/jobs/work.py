@@ -2,6 +2,7 @@
 
 import logging
 import os
+import subprocess
 import time
 
 from django.conf import settings
@@ -17,6 +18,8 @@ def mark(name: str, seconds: float = 0) -> str:
     logger.info("working on %s", name)
     if name == "fail":
         raise ValueError("it fails")
+    if name == "parent":
+        subprocess.Popen(["sleep", "600"])  # a child that outlives the task
     if seconds < 0:
         _hold(stubborn=seconds < -1)
     else:

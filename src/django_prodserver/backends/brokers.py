@@ -1,0 +1,20 @@
+"""Message brokers that ``WAIT_FOR`` can name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+
+def celery_broker(app: str) -> Callable[[], object]:
+    """
+    Return what raises if the broker of a Celery app does not answer.
+
+    Args:
+        app: The app's path, in any form that ``celery -A`` takes.
+    """
+    from celery.app.utils import find_app
+
+    connection = find_app(app).connection_for_write(connect_timeout=5)
+    _ = connection.transport  # imports it
+    connect: Callable[[], object] = connection.connect
+    return connect

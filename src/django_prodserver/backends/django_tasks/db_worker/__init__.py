@@ -1,0 +1,1 @@
+"""django-tasks-db: a worker whose tasks are rows of the database."""

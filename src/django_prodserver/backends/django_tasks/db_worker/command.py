@@ -1,0 +1,42 @@
+"""The command ``db_worker`` of django-tasks-db."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django_prodserver.backends.django_tasks.worker_command import WorkerCommand
+from django_prodserver.config.argv import OptionTable, value_of
+from django_prodserver.config.keys import Resolved
+
+
+class DatabaseWorker(WorkerCommand):
+    """Run the tasks in the database."""
+
+    name = "db_worker"
+    package = "django_tasks_db"
+    keys = {"QUEUES": "queue-name", "MAX_TASKS": "max-tasks"}
+    defaults = {
+        "no-reload": Resolved(
+            True,
+            "natively it reloads while DEBUG is on, in a process that no stop waits "
+            'for; "devserver" is for that',
+        )
+    }
+
+    def heartbeat_max_age(self, args: Sequence[str], table: OptionTable) -> float:
+        # It polls once per --interval, each second by default; 30 s more because the
+        # database may hold it up.
+        try:
+            return 30 + float(value_of("interval", args, table) or 0)
+        except ValueError:
+            return 30  # the command itself rejects such a value
+
+    def install_heartbeat(self) -> None:
+        from django_prodserver.backends.django_tasks.db_worker import worker
+
+        worker.install_heartbeat()
+
+    def install_shutdown_deadline(self, seconds: float) -> None:
+        from django_prodserver.backends.django_tasks.db_worker import worker
+
+        worker.install_shutdown_deadline(seconds)

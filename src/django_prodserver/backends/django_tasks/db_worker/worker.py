@@ -1,0 +1,179 @@
+"""
+django-tasks-db's worker, with a heartbeat and a shutdown deadline.
+
+Its own stop waits for a task without a limit, and a second signal fails the task.
+With a deadline, a task that is not finished is ended by an exception, and is ready
+for another worker.
+
+Its own loop ends when the database goes away. With a heartbeat, it waits for a
+database that has worked before: it is then live, and not ready.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from django.db import InterfaceError, OperationalError, connections
+from django_tasks_db.compat import TaskResultStatus
+from django_tasks_db.management.commands import db_worker
+from django_tasks_db.management.commands.db_worker import Worker
+from django_tasks_db.models import DBTaskResult
+from django_tasks_db.utils import exclusive_transaction
+
+from django_prodserver.health.heartbeat import beat
+from django_prodserver.process.deadline import UNFINISHED, Deadline
+
+logger = logging.getLogger("django_tasks_db")
+# Seconds between two attempts to reach the database.
+_RETRY = 2
+# Seconds for the exception to come out of the task.
+_ENDING = 1.5
+
+
+def install_heartbeat() -> None:
+    """Have the worker's loop beat, and wait for a database that went away."""
+    _install()
+    ManagedWorker.has_heartbeat = True
+
+
+def install_shutdown_deadline(seconds: float) -> None:
+    """Give each stop at most so many seconds."""
+    _install()
+    ManagedWorker.graceful_timeout = seconds
+
+
+def _install() -> None:
+    module: Any = db_worker
+    # An AttributeError tells the caller that this release works in another way.
+    _ = Worker.run, Worker.run_task, Worker.shutdown, DBTaskResult.claim
+    _ = module.exclusive_transaction
+    module.Worker = ManagedWorker
+
+
+class TaskInterrupted(SystemExit):
+    """Ends the task in progress, and with it the worker."""
+
+
+class ManagedWorker(Worker):
+    """The worker that ``db_worker`` runs, once either part is installed."""
+
+    has_heartbeat = False
+    #: Seconds for a stop; None for the worker's own stop, which has no limit.
+    graceful_timeout: float | None = None
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        #: The task that this process works on, from its claim to its end.
+        self.claimed: Any = None
+        #: None before the first answer: without one, the database is misconfigured.
+        self.database_answers: bool | None = None
+        self.deadline: Deadline | None = None
+        if self.graceful_timeout is not None:
+            self.deadline = Deadline(self.graceful_timeout, self._end_task)
+
+    def run(self) -> None:
+        """Run the loop, again and again while the database is away."""
+        self._wrap_claims()
+        while True:
+            try:
+                super().run()
+                return
+            except (InterfaceError, OperationalError) as error:
+                can_wait = self.has_heartbeat and self.database_answers is not None
+                if not can_wait or not self.running:
+                    raise
+                beat("starting", "no connection to the database")
+                if self.database_answers:
+                    logger.error("The database is away, waiting for it: %s", error)
+                self.database_answers = False
+            # A connection that failed once may answer, and still not work: it may be
+            # to the server that another one has replaced.
+            connections.close_all()
+            time.sleep(_RETRY)
+
+    def run_task(self, db_task_result: Any) -> None:
+        """Run a task; put it back if it is interrupted."""
+        set_failed = db_task_result.set_failed
+
+        def set_failed_or_put_back(error: BaseException) -> None:
+            if not isinstance(error, TaskInterrupted):
+                set_failed(error)
+                return
+            _put_back(db_task_result)
+            # Past the signal task_finished, because the task is not finished.
+            raise error
+
+        db_task_result.set_failed = set_failed_or_put_back
+        self._beat("busy")
+        try:
+            super().run_task(db_task_result)
+        finally:
+            self.claimed = None
+        self._beat("ready")
+
+    def shutdown(self, signum: int, frame: FrameType | None) -> None:
+        """Handle a signal: finish the task at the first, interrupt it at the second."""
+        self._beat("draining")
+        if self.deadline is None:
+            super().shutdown(signum, frame)
+        elif self.running:
+            self.deadline.start()
+            # The worker's own stop exits if no task is running, which would leave a
+            # task that is only claimed to nobody.
+            self.running_task = self.running_task or self.claimed is not None
+            super().shutdown(signum, frame)
+        else:
+            self.reset_signals()
+            raise TaskInterrupted(UNFINISHED)
+
+    def _beat(self, condition: str) -> None:
+        if self.has_heartbeat:
+            beat(condition)
+
+    def _wrap_claims(self) -> None:
+        """Note what the loop claims, in a transaction each time around."""
+        claim = DBTaskResult.claim
+
+        @contextmanager
+        def transaction_and_beat(*args: Any, **kwargs: Any) -> Iterator[Any]:
+            with exclusive_transaction(*args, **kwargs) as found:
+                yield found
+            self.database_answers = True
+            self._beat("ready")
+
+        def claim_and_note(result: Any, *args: Any, **kwargs: Any) -> None:
+            self.claimed = result
+            try:
+                claim(result, *args, **kwargs)
+            except BaseException:
+                self.claimed = None
+                raise
+
+        module: Any = db_worker
+        module.exclusive_transaction = transaction_and_beat
+        model: Any = DBTaskResult
+        model.claim = claim_and_note
+
+    def _end_task(self) -> None:
+        """Interrupt the task, from the deadline's thread."""
+        claimed = self.claimed
+        os.kill(os.getpid(), signal.SIGTERM)
+        # A task may ignore the exception: it catches all of them, or is in a call
+        # that does not return. This thread has its own connection, which does not
+        # wait for the task's locks.
+        if claimed is not None:
+            time.sleep(_ENDING)
+            _put_back(claimed)
+
+
+def _put_back(result: Any) -> None:
+    running = DBTaskResult.objects.filter(pk=result.pk, status=TaskResultStatus.RUNNING)
+    if running.update(status=TaskResultStatus.READY, started_at=None):
+        logger.warning("Task id=%s is put back, and is ready again", result.pk)

@@ -1,0 +1,62 @@
+"""The command ``rqworker`` of django-rq, for the tasks of django-tasks-rq."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from django.conf import settings
+
+from django_prodserver.backends.django_tasks.worker_command import WorkerCommand
+from django_prodserver.config.argv import OptionTable
+
+
+class RQWorker(WorkerCommand):
+    """Run the tasks that are jobs of RQ."""
+
+    name = "rqworker"
+    package = "django_rq"
+    requirement = "django-tasks-rq"
+    # The queues are arguments of the command, not an option.
+    keys = {"QUEUES": "", "MAX_TASKS": "max-jobs"}
+    has_broker = True
+
+    def native_args(self, args: object) -> object:
+        # "backend" names the entry of TASKS; rqworker has no such option.
+        if not isinstance(args, Mapping):
+            return args
+        return {name: value for name, value in args.items() if name != "backend"}
+
+    def words(self, args: Sequence[str], queues: Sequence[str]) -> list[str]:
+        # Tasks are jobs of their own class, on the queues of the entry.
+        job = "--job-class=django_tasks_rq.backend.Job"
+        options = [word for word in args if not word.startswith("--backend=")]
+        return [job, *options, *self._queues(queues)]
+
+    def heartbeat_max_age(self, args: Sequence[str], table: OptionTable) -> float:
+        return 30  # its loop turns each 5 s
+
+    def install_heartbeat(self) -> None:
+        from django_prodserver.backends.django_tasks.rqworker import heartbeat
+
+        heartbeat.install_heartbeat()
+
+    def install_shutdown_deadline(self, seconds: float) -> None:
+        from django_prodserver.backends.django_tasks.rqworker import shutdown
+
+        shutdown.install_shutdown_deadline(seconds)
+
+    def broker(self, queues: Sequence[str]) -> Callable[[], object]:
+        from django_rq import get_connection
+
+        names = self._queues(queues) or ("default",)
+        connections = [get_connection(name) for name in names]
+        return lambda: [connection.ping() for connection in connections]
+
+    def _queues(self, queues: Sequence[str]) -> Sequence[str]:
+        """Return the queues' names, by default those of the entry of ``TASKS``."""
+        return tuple(
+            queues
+            or self.entry.get("QUEUES")
+            or getattr(settings, "RQ_QUEUES", None)
+            or ()
+        )

@@ -1,0 +1,59 @@
+"""Bound the stop of RQ's worker: an unfinished job is the next of its queue."""
+
+from __future__ import annotations
+
+import os
+import signal
+from datetime import timedelta
+from types import FrameType
+from typing import Any
+
+import rq.worker
+
+from django_prodserver.process.deadline import UNFINISHED, Deadline
+
+# RQ ignores a second signal within a second of the first.
+_DEBOUNCE = timedelta(seconds=2)
+
+
+def install_shutdown_deadline(seconds: float) -> None:
+    """Give each stop at most so many seconds."""
+    worker: Any = getattr(rq.worker, "BaseWorker", rq.worker.Worker)
+    request_stop, request_force_stop = worker.request_stop, worker.request_force_stop
+    deadline = Deadline(seconds, lambda: os.kill(os.getpid(), signal.SIGTERM))
+
+    def stop(self: Any, signum: int, frame: FrameType | None) -> None:
+        deadline.start()
+        request_stop(self, signum, frame)
+
+    def force_stop(self: Any, signum: int, frame: FrameType | None) -> None:
+        if deadline.over:
+            self._shutdown_requested_date -= _DEBOUNCE
+        job = self.get_current_job()
+        has_child = bool(self.horse_pid)
+        try:
+            request_force_stop(self, signum, frame)
+        except SystemExit:
+            if job:
+                _put_back(self, job)
+            if has_child or not job:
+                raise SystemExit(UNFINISHED if job else None) from None
+            # This is in the job itself, which would take the exception for its own
+            # failure.
+            os._exit(UNFINISHED)
+
+    worker.request_stop, worker.request_force_stop = stop, force_stop
+
+
+def _put_back(worker: Any, job: Any) -> None:
+    queue = worker.queue_class(
+        job.origin,
+        connection=worker.connection,
+        job_class=worker.job_class,
+        serializer=worker.serializer,
+    )
+    with worker.connection.pipeline() as pipeline:
+        worker.cleanup_execution(job, pipeline=pipeline)
+        pipeline.execute()
+    queue.enqueue_job(job, at_front=True)
+    worker.log.warning("Worker %s: job %s is put back", worker.name, job.id)

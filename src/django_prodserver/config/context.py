@@ -1,0 +1,118 @@
+"""
+What the launcher hands on to the processes that it starts.
+
+It travels in one private environment variable, because an ``exec`` keeps nothing
+else. The launcher sets it, and ``prodserver --dry-run`` prints it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+VARIABLE = "_PRODSERVER_CONTEXT"
+
+#: ``LOG_FORMAT``; the last one leaves the server's own logging as it is.
+NATIVE = "native"
+LOG_FORMATS = ("text", "json", NATIVE)
+LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
+#: ``Context.access_log``, where it is not the name of a logger.
+ON, OFF = "on", "off"
+
+
+@dataclass(frozen=True)
+class Context:
+    """
+    How a process was started.
+
+    Attributes:
+        process: Its name in ``PRODUCTION_PROCESSES``.
+        command: The native command with its subcommand, ``celery worker``.
+        log_format: One of ``LOG_FORMATS``; "" where the launcher has not decided.
+        log_level: One of ``LOG_LEVELS``.
+        access_log: "on", "off", or the name of the server's own access logger,
+            whose handlers in LOGGING replace our access log.
+        server_loggers: The server's own loggers.
+        root_path: ``ROOT_PATH``.
+        trusted_proxies: ``TRUSTED_PROXIES``.
+        threads: ``THREADS``, for a server that has no option for it; 0 for none.
+        state_file: The file that tells the probe about this process.
+        environment_set_by: The process ID whose ``ENV`` is set already.
+    """
+
+    process: str = ""
+    command: str = ""
+    log_format: str = ""
+    log_level: str = "info"
+    access_log: str = ON
+    server_loggers: tuple[str, ...] = ()
+    root_path: str = ""
+    trusted_proxies: tuple[str, ...] = ()
+    threads: int = 0
+    state_file: str = ""
+    environment_set_by: int = 0
+
+    @classmethod
+    def decode(cls, text: str) -> Context | None:
+        """Return the context in that text; None if this launcher did not write it."""
+        try:
+            values = json.loads(text)
+            context = cls(**values)
+        except (TypeError, ValueError):
+            return None
+        for field in dataclasses.fields(cls):
+            value = getattr(context, field.name)
+            if isinstance(value, list):
+                object.__setattr__(context, field.name, value := tuple(value))
+            if type(value) is not type(field.default):
+                return None
+        known = (*LOG_FORMATS, "")
+        if context.log_format not in known or context.log_level not in LOG_LEVELS:
+            return None
+        return context
+
+    @classmethod
+    def from_environment(cls) -> Context | None:
+        """Return this process's context; None if no launcher has set one."""
+        text = os.environ.get(VARIABLE)
+        return cls.decode(text) if text else None
+
+    def encode(self) -> str:
+        """Return it as JSON, without what has its default."""
+        values = {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if getattr(self, field.name) != field.default
+        }
+        return json.dumps(values, separators=(",", ":"))
+
+    def put_into_environment(self) -> None:
+        os.environ[VARIABLE] = self.encode()
+
+    @property
+    def logs_natively(self) -> bool:
+        """Whether logging is left to the server and the project."""
+        return self.log_format in ("", NATIVE)
+
+    def is_for(self, argv: Sequence[str]) -> bool:
+        """
+        Tell whether a command line is that of the process itself.
+
+        A command that a task or a hook runs inherits the variable too, and its
+        standard output may be data.
+        """
+        script, *words = self.command.split() or [""]
+        return bool(script and argv) and (
+            Path(argv[0]).name == script and all(word in argv for word in words)
+        )
+
+
+def of_this_process() -> Context | None:
+    """Return the context if this is the command that it describes, else None."""
+    context = Context.from_environment()
+    return context if context and context.is_for(sys.argv) else None

@@ -1,0 +1,65 @@
+"""The environment of a process: ``ENV``, the project's own, and the server's."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import sys
+
+from django_prodserver.config.context import Context
+from django_prodserver.config.processes import Process
+from django_prodserver.logs.config import log
+from django_prodserver.process import executable
+
+
+def of_command(process: Process) -> dict[str, str]:
+    """Return what a native command needs to find the project, and ``ENV``."""
+    from django.conf import settings
+
+    # Everything before the standard library on sys.path was put there: the
+    # directory of manage.py, the working directory, PYTHONPATH, --pythonpath.
+    standard = os.path.dirname(os.__file__)  # noqa: PTH120  # as sys.path has it
+    ahead = sys.path[: sys.path.index(standard)] if standard in sys.path else []
+    scripts = os.path.dirname(sys.executable)  # noqa: PTH120
+    directories = dict.fromkeys(
+        os.path.abspath(directory)  # noqa: PTH100
+        for directory in ahead
+        if not directory.endswith(".zip") and directory != scripts
+    )
+    found = {}
+    if directories:
+        found["PYTHONPATH"] = os.pathsep.join(directories)
+    if settings.SETTINGS_MODULE:
+        found["DJANGO_SETTINGS_MODULE"] = settings.SETTINGS_MODULE
+    return found | process.environment
+
+
+def restart_with(process: Process) -> None:
+    """
+    Start this very command again, if ``ENV`` is not in the environment yet.
+
+    Some variables are read while an interpreter or the C library starts, such as
+    ``MALLOC_ARENA_MAX``, ``LD_PRELOAD`` and ``PYTHONHASHSEED``.
+    """
+    context = Context.from_environment() or Context()
+    if context.environment_set_by == os.getpid():
+        return  # something changes a variable back: once is enough
+    wanted = process.environment
+    if any(os.environ.get(name) != value for name, value in wanted.items()):
+        os.environ.update(wanted)
+        marked = dataclasses.replace(context, environment_set_by=os.getpid())
+        marked.put_into_environment()
+        executable.replace_process([sys.executable, *sys.orig_argv[1:]])
+
+
+def drop_service_links(prefix: str) -> None:
+    """
+    Drop the variables that Kubernetes sets for a Service named like the server.
+
+    The server would read ``UVICORN_PORT=tcp://10.0.0.1:80`` as its option, and exit.
+    """
+    for name, value in list(os.environ.items()):
+        if name.startswith(prefix) and value.startswith("tcp://"):
+            del os.environ[name]
+            log(f"ignoring {name}={value}", logging.WARNING)

@@ -1,0 +1,111 @@
+"""Where each option, variable and key of a start comes from."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from django_prodserver.backends.base import Backend, CommandBackend
+from django_prodserver.config.argv import Layer, OptionTable, groups
+from django_prodserver.config.keys import KEYS, Unsupported
+
+_VARIABLES = {known.variable for known in KEYS.values() if known.variable}
+
+
+class Row(NamedTuple):
+    """
+    One option, variable or key.
+
+    Args:
+        option: Its name; "" for a word that belongs to no option.
+        value: Its value; "" for a flag.
+        origin: Where it comes from.
+        why: The reason for a default.
+    """
+
+    option: str
+    value: str
+    origin: str
+    why: str = ""
+
+
+def find_rows(
+    base_command: Sequence[str],
+    args: Sequence[str],
+    layers: Iterable[Layer],
+    backend: Backend,
+) -> list[Row]:
+    """Return what a native command consists of, in its order."""
+    rows = [Row("command", shlex.join(base_command), "BACKEND")]
+    rows += _options(args, layers, backend.option_table)
+    if native := backend.as_command():
+        rows += _keys_without_option(native)
+        known = {row.option for row in rows}
+        rows += [row for row in _server_variables(native) if row.option not in known]
+    return rows
+
+
+def variable_rows(
+    environment: Mapping[str, str], written: Mapping[str, str]
+) -> list[Row]:
+    """Return the variables of the environment; ``written`` are those of ``ENV``."""
+    return [
+        Row(name, value, "ENV" if name in written else "the project")
+        for name, value in environment.items()
+    ]
+
+
+def notes(rows: Iterable[Row]) -> list[str]:
+    """Return what "auto" became, and why, a line each."""
+    # Of what somebody has written, only "auto" has a reason.
+    return [
+        f"{row.origin} is {row.value}: {row.why}"
+        for row in rows
+        if row.why and (row.origin in KEYS or row.origin in _VARIABLES)
+    ]
+
+
+def _options(
+    args: Sequence[str], layers: Iterable[Layer], option_table: OptionTable
+) -> Iterator[Row]:
+    origins: dict[str | None, Layer] = {}
+    for layer in layers:
+        for name, _ in groups(layer.words, option_table):
+            origins[name] = layer
+    for name, group in groups(args, option_table):
+        layer = origins.get(name, Layer("ARGS", []))
+        if name is None:
+            yield Row("", shlex.join(group), layer.origin)
+            continue
+        option, equals, value = group[0].partition("=")
+        if option[:2] != "--" and len(option) > 2:  # -w4
+            option, value = option[:2], option[2:] + equals + value
+        yield Row(option, value or " ".join(group[1:]), layer.origin, layer.why)
+
+
+def _keys_without_option(backend: CommandBackend) -> Iterator[Row]:
+    """Yield the portable settings that become no option: the backend applies them."""
+    for key, translation in backend.keys.items():
+        resolved = backend.resolve(key)
+        if isinstance(translation, Unsupported) or resolved.value is None:
+            continue
+        if not backend.translate(key, resolved.value):
+            value = resolved.value
+            text = ", ".join(value) if isinstance(value, list | tuple) else str(value)
+            yield Row(key, text, resolved.origin, resolved.why)
+
+
+def _server_variables(backend: CommandBackend) -> Iterator[Row]:
+    """Yield the environment variables that the server reads."""
+    prefix = backend.env_prefix
+    for name in sorted(os.environ):
+        option = name.removeprefix(prefix).replace("_", "-").lower()
+        is_option = (
+            prefix and name.startswith(prefix) and backend.option_table.knows(option)
+        )
+        if is_option or name in backend.variables:
+            yield Row(
+                name, os.environ[name], "environment", "the server reads it itself"
+            )

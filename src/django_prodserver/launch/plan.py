@@ -1,0 +1,157 @@
+"""Plan a start: the command, its origins, and what keeps it from starting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.conf import settings
+
+from django_prodserver.backends import loader
+from django_prodserver.backends.base import Backend
+from django_prodserver.config.argv import Layer, render
+from django_prodserver.config.context import VARIABLE, Context
+from django_prodserver.config.processes import Process
+from django_prodserver.exceptions import ConfigurationError
+from django_prodserver.health import conf as health
+from django_prodserver.launch import environment, origins
+from django_prodserver.launch.origins import Row
+
+
+@dataclass(frozen=True)
+class Plan:
+    """
+    Everything about a start, before anything is started.
+
+    Attributes:
+        process: The process.
+        backend: Its backend.
+        args: The options, including those of the command line.
+        overrides: The options of the command line.
+        base_command: The native command without its options, ``PREFIX`` first; the
+            dotted path of the backend where there is no native command.
+        command: The native command, ``PREFIX`` first; empty for a backend that has
+            only ``start_server``.
+        commands: The native commands that do the same; several for a release.
+        environment: The environment variables that the command needs.
+        context: What the process will know about its start; None for a backend of
+            another package that we know nothing about.
+        rows: Each option, variable and key with its origin.
+        notes: What "auto" became, a line each.
+        faults: What keeps it from starting.
+    """
+
+    process: Process
+    backend: Backend
+    args: tuple[str, ...]
+    overrides: tuple[str, ...]
+    base_command: tuple[str, ...]
+    command: tuple[str, ...]
+    commands: tuple[tuple[str, ...], ...]
+    environment: dict[str, str]
+    context: Context | None
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...]
+    faults: tuple[ConfigurationError, ...]
+
+    @property
+    def prefix(self) -> tuple[str, ...]:
+        """The words of ``PREFIX``, with which the command begins."""
+        return tuple(self.process.config.get("PREFIX", ()))
+
+    def check(self) -> None:
+        """
+        Check that the process can be started.
+
+        Raises:
+            ConfigurationError: The first fault.
+        """
+        for fault in self.faults:
+            raise fault
+
+
+class _OptionWord(str):
+    """A word of a command that is an option, and not the command itself."""
+
+    __slots__ = ()
+
+
+def make_plan(
+    process: Process, overrides: Sequence[str] = (), *, development: bool = False
+) -> Plan:
+    """
+    Return the plan of a process; nothing is started or changed.
+
+    Args:
+        process: The process.
+        overrides: Options of the command line, which replace the configured ones.
+        development: Whether ``devserver`` starts it: with one worker, and with static
+            files where DEBUG is on.
+
+    Raises:
+        ConfigurationError: There is no backend to make a plan of. All other faults
+            are in the plan.
+        UsageError: The backend takes no options.
+    """
+    for _, fault in process.faults():
+        raise fault
+    backend = loader.load(process)
+    faults = list(loader.backend_faults(process, backend))
+    if backend.kind == "web" and health.is_installed():
+        faults += health.faults()
+
+    layers = _layers(backend, overrides, development)
+    args = backend.prep_server_args()
+    for layer in layers:
+        if layer.origin in ("devserver", "command line"):
+            args = backend.override(args, layer.words)
+    args = [_OptionWord(word) for word in args]
+
+    command: list[str] = []
+    commands: list[list[str]] = []
+    try:
+        with process.named_faults():
+            if development and settings.DEBUG:
+                backend.serve_static_files(args)
+            commands = backend.native_commands(args)
+    except ConfigurationError as error:
+        faults.append(error)
+    if commands and backend.as_command():
+        command = [*process.config.get("PREFIX", ()), *commands[0]]
+        commands = [command]
+    base_command = [word for word in command if not isinstance(word, _OptionWord)]
+    if not command:
+        base_command = [str(process.config["BACKEND"])]
+
+    context = backend.context(args, process.name)
+    variables = backend.environment() | environment.of_command(process)
+    rows = origins.find_rows(base_command, args, layers, backend)
+    rows += origins.variable_rows(variables, process.environment)
+    if context:
+        variables[VARIABLE] = context.encode()
+    return Plan(
+        process=process,
+        backend=backend,
+        args=tuple(args),
+        overrides=tuple(overrides),
+        base_command=tuple(base_command),
+        command=tuple(command),
+        commands=tuple(map(tuple, commands)),
+        environment=variables,
+        context=context,
+        rows=tuple(rows),
+        notes=tuple(origins.notes(rows)),
+        faults=tuple(faults),
+    )
+
+
+def _layers(
+    backend: Backend, overrides: Sequence[str], development: bool
+) -> list[Layer]:
+    """Return the options by origin, the weakest first."""
+    layers = list(backend.layers)
+    if development:
+        options = render(backend.development_options(), backend.option_table)
+        layers.append(Layer("devserver", options))
+    layers.append(Layer("command line", list(overrides)))
+    return layers

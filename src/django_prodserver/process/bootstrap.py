@@ -1,0 +1,36 @@
+"""Prepare a process in which Django is set up: logging and request handlers."""
+
+from __future__ import annotations
+
+import logging
+
+from django_prodserver.config.context import OFF, ON, Context
+from django_prodserver.logs import config
+from django_prodserver.middleware import access_log, proxy_headers
+
+
+def prepare(context: Context | None = None) -> None:
+    """
+    Configure logging, and wrap Django's request handlers.
+
+    Safe to call again: after something has configured LOGGING once more, ours comes
+    around it again.
+
+    Args:
+        context: How the process was started; by default what the launcher has set.
+    """
+    context = context or Context.from_environment()
+    if context is None:
+        return
+    config.configure(context)
+    if not context.logs_natively:
+        access_log.install(_is_access_log_ours(context.access_log))
+    if context.root_path or context.trusted_proxies:
+        proxy_headers.install(context.root_path, context.trusted_proxies)
+
+
+def _is_access_log_ours(access_log: str) -> bool:
+    if access_log in (ON, OFF):
+        return access_log == ON
+    # The server's own access log, if LOGGING has handlers for it.
+    return not logging.getLogger(access_log).handlers

@@ -1,0 +1,71 @@
+"""What Celery's backends set in the app of the process."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from proj.celery import app
+
+from django_prodserver.backends.celery import CeleryBeat, CeleryWorker
+from django_prodserver.backends.celery.backend import SCHEDULE
+from django_prodserver.health import state
+
+APP = "proj.celery.app"
+
+
+@pytest.fixture(autouse=True)
+def _restored_app():
+    names = ("worker_concurrency", "beat_schedule_filename")
+    before = {name: app.conf[name] for name in names}
+    yield
+    app.conf.update(before)
+
+
+def test_the_apps_own_concurrency_stands():
+    app.conf.worker_concurrency = 37
+    worker = CeleryWorker(APP=APP)
+    worker.prepare(worker.args)
+    assert app.conf.worker_concurrency == 37
+
+
+def test_without_one_the_concurrency_is_the_cpus():
+    worker = CeleryWorker(APP=APP)
+    worker.prepare(worker.args)
+    expected = worker.resolve("CONCURRENCY").value
+    assert expected >= 1
+    assert app.conf.worker_concurrency == expected
+
+
+@pytest.mark.parametrize("option", ["concurrency", "autoscale"])
+def test_an_option_leaves_the_app_as_it_is(option):
+    worker = CeleryWorker(APP=APP, ARGS={option: "5"})
+    worker.prepare(worker.args)
+    assert app.conf.worker_concurrency is None
+
+
+@pytest.fixture
+def directories(tmp_path, monkeypatch):
+    """A working directory, and one for what the process writes while it runs."""
+    working, runtime = tmp_path / "working", tmp_path / "runtime"
+    working.mkdir()
+    runtime.mkdir()
+    monkeypatch.chdir(working)
+    monkeypatch.setenv("PRODSERVER_RUNTIME_DIR", str(runtime))
+    return working, runtime
+
+
+def test_the_schedule_stays_in_a_writable_directory(directories):
+    assert state.runtime_directory() == str(directories[1])
+    beat = CeleryBeat(APP=APP)
+    beat.prepare(beat.args)
+    assert app.conf.beat_schedule_filename == SCHEDULE
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_the_schedule_moves_out_of_a_read_only_directory(directories):
+    working, runtime = directories
+    working.chmod(0o500)
+    beat = CeleryBeat(APP=APP)
+    beat.prepare(beat.args)
+    assert app.conf.beat_schedule_filename == str(runtime / SCHEDULE)

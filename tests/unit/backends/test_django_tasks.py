@@ -1,0 +1,93 @@
+"""The backend of Django Tasks: which worker it is, and how that one is installed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from itertools import permutations
+
+import pytest
+from django_tasks_db.management.commands import db_worker
+
+from django_prodserver.backends.django_tasks import DjangoTasksWorker
+from django_prodserver.backends.django_tasks.db_worker import worker as managed
+from django_prodserver.backends.django_tasks.db_worker.command import DatabaseWorker
+from django_prodserver.backends.django_tasks.rqworker.command import RQWorker
+
+TASKS = {
+    "default": {"BACKEND": "django_tasks_db.DatabaseBackend"},
+    "reports": {"BACKEND": "django_tasks_rq.RQBackend", "QUEUES": ["slow"]},
+}
+
+
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        ({}, DatabaseWorker),
+        ({"backend": "default"}, DatabaseWorker),
+        ({"backend": "reports"}, RQWorker),
+        ({"backend": "no-such"}, DatabaseWorker),
+    ],
+)
+def test_the_entry_of_tasks_chooses_the_worker(args, expected, settings):
+    settings.TASKS = TASKS
+    assert type(DjangoTasksWorker(ARGS=args).worker) is expected
+
+
+def test_the_command_of_the_database_worker(settings):
+    settings.TASKS = TASKS
+    backend = DjangoTasksWorker(ARGS={"interval": 5}, QUEUES=["a", "b"], MAX_TASKS=9)
+    assert backend.command(backend.args) == [
+        *("django-admin", "db_worker", "--no-reload"),
+        *("--queue-name=a,b", "--max-tasks=9", "--interval=5"),
+    ]
+
+
+def test_the_command_of_the_rq_worker(settings):
+    settings.TASKS = TASKS
+    backend = DjangoTasksWorker(ARGS={"backend": "reports", "burst": True}, MAX_TASKS=9)
+    assert backend.command(backend.args) == [
+        *("django-admin", "rqworker", "--job-class=django_tasks_rq.backend.Job"),
+        *("--max-jobs=9", "--burst", "slow"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("args", "seconds"), [({}, 30), ({"interval": 60}, 90), ({"interval": "x"}, 30)]
+)
+def test_a_database_worker_that_polls_rarely_may_beat_rarely(args, seconds, settings):
+    settings.TASKS = TASKS
+    backend = DjangoTasksWorker(ARGS=args)
+    assert backend.heartbeat_max_age(backend.args) == seconds
+
+
+PARTS: dict[str, Callable[[], None]] = {
+    "heartbeat": managed.install_heartbeat,
+    "deadline": partial(managed.install_shutdown_deadline, 5),
+}
+
+
+@pytest.mark.parametrize(
+    "parts", [*permutations(PARTS), ("heartbeat",), ("deadline",)], ids="-".join
+)
+def test_heartbeat_and_deadline_are_installed_in_any_order(parts, monkeypatch):
+    monkeypatch.setattr(db_worker, "Worker", db_worker.Worker)
+    monkeypatch.setattr(managed.ManagedWorker, "has_heartbeat", False)
+    monkeypatch.setattr(managed.ManagedWorker, "graceful_timeout", None)
+    for part in parts:
+        PARTS[part]()
+    worker = db_worker.Worker(
+        queue_names=["default"],
+        interval=1,
+        batch=False,
+        backend_name="default",
+        startup_delay=False,
+        max_tasks=None,
+        worker_id="test",
+        excluded_queue_names=[],
+    )
+    assert isinstance(worker, managed.ManagedWorker)
+    assert worker.has_heartbeat is ("heartbeat" in parts)
+    assert (worker.deadline is not None) is ("deadline" in parts)
+    if worker.deadline:
+        assert worker.deadline.seconds == 5

@@ -1,0 +1,62 @@
+"""What ``WAIT_FOR`` can name."""
+
+from __future__ import annotations
+
+import pytest
+
+from django_prodserver.config import wait_for
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "database",
+        ["database", "migrations", "broker", "cache"],
+        ("tcp://db:5432",),
+        ["tcp://[::1]:80"],
+        [],
+    ],
+)
+def test_what_can_be_waited_for(value):
+    assert wait_for.is_valid(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        5,
+        "databse",
+        [5],
+        {"database": True},
+        "tcp://db",
+        "tcp://:80",
+        "tcp://db:0",
+        "tcp://db:65536",
+        "tcp://db:http",
+        "tcp://user:password@db:80",
+        "tcp://db/path:80",
+        "http://db:80",
+        "",
+        {"database"},
+        ["database", "tcp://db"],
+    ],
+)
+def test_what_cannot(value):
+    assert not wait_for.is_valid(value)
+
+
+def test_an_address_may_be_of_ipv6():
+    assert wait_for.address("tcp://[::1]:80") == ("::1", 80)
+    assert wait_for.address("database") is None
+
+
+@pytest.mark.parametrize("port", [1, 65535])
+def test_every_port_can_be_waited_for(port):
+    assert wait_for.is_valid(f"tcp://db:{port}")
+
+
+def test_one_name_needs_no_list():
+    assert wait_for.listed("database") == ["database"]
+    assert wait_for.listed(("database", "cache")) == ["database", "cache"]
+    assert wait_for.listed(None) == []
