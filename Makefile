@@ -51,6 +51,9 @@ lint: venv ## Check style, types and the direction of imports.
 	$(BIN)/mypy
 	$(BIN)/python -m django_prodserver.backends.introspection --check
 
+mutants: venv ## Change the code in one place at a time; name what no test notices.
+	$(BIN)/python scripts/mutants $(ONLY)
+
 options: venv ## Write the option tables anew, from the installed servers.
 	$(BIN)/python -m django_prodserver.backends.introspection
 
@@ -87,4 +90,4 @@ bench-%: venv
 clean: ## Remove what the other targets made.
 	rm -rf $(VENV) docs/_build .nox .mypy_cache .pytest_cache .ruff_cache example/.data example/static-root
 
-.PHONY: help venv docs demo check test lint options constraints image bench clean
+.PHONY: help venv docs demo check test lint mutants options constraints image bench clean

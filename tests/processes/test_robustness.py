@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import random
 import re
 import shlex
 import shutil
@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,6 @@ WORKER = {"BACKEND": CELERY, "APP": "proj.celery.app", "CONCURRENCY": 1}
 # As in the image.
 PROBE = [sys.executable, "-IS", probe.__file__, "--timeout=60"]
 YES, NO, CANNOT_TELL = 0, 1, 2
-# About what a start takes; longer on a machine that is busy.
-LENGTH = 1.5
 #: Of each server, how often a start is killed. One gets most.
 KILLS = {"gunicorn-2": 12, "uvicorn-2": 2, "granian-asgi-2": 2, "waitress": 2}
 
@@ -47,6 +46,24 @@ def has_ended(server: Running) -> None:
     server.exits()
 
 
+def cpu_time(server: Running) -> float:
+    """Return the CPU time of a process: how far it has come, on any machine."""
+    used = psutil.Process(server.process.pid).cpu_times()
+    return float(used.user + used.system)
+
+
+def has_come_to(server: Running, moment: float, port: int) -> bool:
+    # A start may need less than the one that was measured.
+    return cpu_time(server) >= moment or listens(port)
+
+
+def listens(port: int) -> bool:
+    with contextlib.suppress(OSError):
+        socket.create_connection(("127.0.0.1", port), 1).close()
+        return True
+    return False
+
+
 @pytest.mark.process
 @pytest.mark.parametrize("name", KILLS)
 def test_a_start_that_is_killed_is_not_in_the_way(
@@ -55,10 +72,14 @@ def test_a_start_that_is_killed_is_not_in_the_way(
     """At moments spread over the whole of a start, with one folder for all of them."""
     entry = servers.config(name, port)
     environment = start.environment({"web": entry})
-    moments = random.Random(name)  # noqa: S311  # the same each time
+    server = start.web(entry, port=port)
+    whole = cpu_time(server)
+    has_ended(server)
     for part in range(KILLS[name]):
         server = start.process([*MANAGE, "web"], environment, kind=Web)
-        time.sleep((part + moments.random()) / KILLS[name] * LENGTH)
+        moment = (part + 0.5) / KILLS[name] * whole
+        reached = partial(has_come_to, server, moment, port)
+        server.until(reached, f"{moment:.2f} of {whole:.2f} s of its start")
         has_ended(server)
         assert "Traceback" not in server.output, server.output
         # It is not running, or it never came so far as to be known.
@@ -100,11 +121,20 @@ def test_a_start_that_is_killed_leaves_a_socket_that_is_taken_over(
 @pytest.mark.process
 def test_a_worker_whose_start_is_killed(start: Starter, redis_url: str) -> None:
     env = start.environment({"worker": WORKER}, TEST_REDIS_URL=redis_url)
-    for moment in (0.4, 0.8, 1.6):
+    state = start.data / "worker.state"
+    moments: list[Callable[[Running], bool]] = [
+        lambda worker: state.exists(),
+        lambda worker: "celery@" in worker.output,
+        lambda worker: start.probe("worker").returncode == YES,
+    ]
+    # Before it has written anything.
+    has_ended(start.process([*MANAGE, "worker"], env))
+    assert start.probe("worker").returncode == CANNOT_TELL
+    for number, reached in enumerate(moments):
         worker = start.process([*MANAGE, "worker"], env)
-        time.sleep(moment)
+        worker.until(partial(reached, worker), f"moment {number} of its start")
         has_ended(worker)
-        assert start.probe("worker").returncode in (NO, CANNOT_TELL)
+        assert start.probe("worker").returncode == NO
     worker = start.process([*MANAGE, "worker"], env)
     worker.until(lambda: start.probe("worker").returncode == YES, "ready")
     assert worker.stop() == 0

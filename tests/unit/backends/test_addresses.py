@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import socket
+from pathlib import Path
+
 import pytest
 
+from django_prodserver.backends import addresses
 from django_prodserver.backends.addresses import host_header
 from django_prodserver.backends.celery.backend import CeleryFlower
 from django_prodserver.backends.granian.backend import GranianWSGIServer
@@ -195,3 +199,68 @@ def test_flower_is_asked_where_it_is(args, addresses, path):
     assert (backend.kind, backend.path(words)) == ("web", path)
     assert not backend.speaks_tls(words)
     assert CeleryFlower(ARGS={"certfile": "a"}).speaks_tls(["--certfile=a"])
+
+
+class TestASocketFile:
+    """One that a killed server has left is removed; nothing else is."""
+
+    @pytest.fixture
+    def path(self, short_folder: Path) -> Path:
+        return short_folder / "web.sock"
+
+    def test_that_nobody_listens_on_is_removed(self, path: Path) -> None:
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(str(path))
+            server.listen()
+        addresses.remove_stale(f"unix://{path}")
+        assert not path.exists()
+
+    def test_that_a_server_listens_on_stays(self, path: Path) -> None:
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(str(path))
+            server.listen()
+            addresses.remove_stale(f"unix://{path}")
+            assert path.is_socket()
+
+    def test_that_takes_no_streams_stays(self, path: Path) -> None:
+        """Somebody else's: connecting fails in another way."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+            other.bind(str(path))
+            addresses.remove_stale(f"unix://{path}")
+            assert path.is_socket()
+
+    def test_that_is_no_socket_stays(self, path: Path) -> None:
+        path.write_text("a file")
+        addresses.remove_stale(f"unix://{path}")
+        assert path.read_text() == "a file"
+
+    def test_that_is_not_there(self, path: Path) -> None:
+        addresses.remove_stale(f"unix://{path}")
+        assert not path.exists()
+
+    def test_of_another_kind_of_address_stays(self, path: Path) -> None:
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(str(path))
+        addresses.remove_stale(f"tcp://{path}")
+        assert path.is_socket()
+
+
+@pytest.mark.parametrize(
+    ("address", "parts"),
+    [
+        ("a:1", ("a", "1")),
+        ("a", ("a", "8000")),
+        (":1", ("", "1")),
+        ("a:", ("a", "8000")),
+        ("[::1]:1", ("[::1]", "1")),
+        ("[::1]", ("[::1]", "8000")),
+    ],
+)
+def test_an_address_is_split(address, parts):
+    assert addresses.split(address, "8000") == parts
+
+
+def test_an_address_of_ipv6_has_brackets():
+    for host in ("::1", "[::1]"):
+        assert addresses.tcp(host, 80) == "tcp://[::1]:80"
+    assert addresses.tcp("a", 80) == "tcp://a:80"
