@@ -245,21 +245,6 @@ class TestASocketFile:
         assert path.is_socket()
 
 
-@pytest.mark.parametrize(
-    ("address", "parts"),
-    [
-        ("a:1", ("a", "1")),
-        ("a", ("a", "8000")),
-        (":1", ("", "1")),
-        ("a:", ("a", "8000")),
-        ("[::1]:1", ("[::1]", "1")),
-        ("[::1]", ("[::1]", "8000")),
-    ],
-)
-def test_an_address_is_split(address, parts):
-    assert addresses.split(address, "8000") == parts
-
-
 def test_an_address_of_ipv6_has_brackets():
     for host in ("::1", "[::1]"):
         assert addresses.tcp(host, 80) == "tcp://[::1]:80"

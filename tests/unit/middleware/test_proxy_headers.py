@@ -53,9 +53,10 @@ def ask_wsgi(
         **{f"HTTP_{n.upper().replace('-', '_')}": v for n, v in headers.items()},
     }
     setup_testing_defaults(environ)
-    said: list[Any] = []
-    response = WSGIHandler()(environ, lambda *given: said.append(given))
-    assert said[0][0] == "200 OK", said
+    started: list[Any] = []
+    handler: Any = WSGIHandler()
+    response = handler(environ, lambda *given: started.append(given))
+    assert started[0][0] == "200 OK", started
     return dict(json.loads(b"".join(response)))
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
+from typing import Any
 
 import pytest
 
 
-def run(code: str, **options: object) -> list[str]:
+def run(code: str, **options: Any) -> list[str]:
     """Run code in an interpreter of its own; return the lines that it prints."""
     setup = """
         import gc, os, signal, socket, sys, tempfile, threading
@@ -21,10 +22,11 @@ def run(code: str, **options: object) -> list[str]:
         text=True,
         timeout=60,
         check=False,
-        **options,  # type: ignore[call-overload]
+        **options,
     )
     assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
+    lines: list[str] = done.stdout.splitlines()
+    return lines
 
 
 def obstacle(code: str, **options: object) -> str:
