@@ -28,14 +28,12 @@ Ask = Callable[..., Any]
 
 
 @pytest.fixture
-def install(monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
+def install() -> Iterator[Install]:
     """Wrap Django's handlers, as a process with these keys does, for one test."""
     before = [(handler, dict(vars(handler))) for handler in (WSGIHandler, ASGIHandler)]
 
     def install(root: str = "", proxies: tuple[str, ...] = ()) -> None:
-        told = proxy_headers.encoded(root, proxies)
-        monkeypatch.setenv(proxy_headers.VARIABLE, told)
-        proxy_headers.install()
+        proxy_headers.install(root, proxies)
 
     yield install
     for handler, attributes in before:
@@ -107,7 +105,7 @@ def ask(request: pytest.FixtureRequest, settings: Any) -> Ask:
 
 
 def test_without_either_nothing_is_changed(install: Install, ask: Ask) -> None:
-    proxy_headers.install()
+    install()
     found = ask(headers=FORWARDED)
     assert found["client"] == STRANGER
     assert found["scheme"] == "http"
