@@ -26,6 +26,12 @@ def option(backend: CommandBackend, name: str) -> str | None:
     return value_of(name, backend.args, backend.option_table)
 
 
+def resolved(backend: CommandBackend, key: str) -> tuple[object, str]:
+    """Return a key's value, and what says it."""
+    found = backend.resolve(key)
+    return found.value, found.origin
+
+
 @pytest.mark.parametrize(
     ("backend", "variable", "text"),
     [
@@ -67,13 +73,13 @@ def test_a_variable_that_makes_no_sense_is_not_used(text, monkeypatch):
 
 def test_a_variable_that_is_empty_is_none(monkeypatch):
     monkeypatch.setenv("WEB_CONCURRENCY", "")
-    assert GunicornServer().resolve("WORKERS") == (None, "default", "")
+    assert resolved(GunicornServer(), "WORKERS") == (None, "default")
 
 
 def test_the_key_is_stronger_than_its_variable(monkeypatch):
     monkeypatch.setenv("WEB_CONCURRENCY", "5")
-    assert GunicornServer().resolve("WORKERS")[:2] == (5, "WEB_CONCURRENCY")
-    assert GunicornServer(WORKERS=3).resolve("WORKERS")[:2] == (3, "WORKERS")
+    assert resolved(GunicornServer(), "WORKERS") == (5, "WEB_CONCURRENCY")
+    assert resolved(GunicornServer(WORKERS=3), "WORKERS") == (3, "WORKERS")
 
 
 @pytest.mark.parametrize("written", [True, False])
@@ -83,12 +89,14 @@ def test_auto_is_a_number_with_its_reason_and_where_it_is_said(written, monkeypa
     monkeypatch.setenv("WEB_CONCURRENCY", "auto")
     config: dict[str, Any] = {"WORKERS": "auto"} if written else {}
     origin = "WORKERS" if written else "WEB_CONCURRENCY"
-    assert GunicornServer(**config).resolve("WORKERS") == (6, origin, "6 CPUs")
+    backend = GunicornServer(**config)
+    assert resolved(backend, "WORKERS") == (6, origin)
+    assert backend.resolve("WORKERS").why == "6 CPUs"
 
 
 def test_what_a_server_cannot_honour_is_nothing_for_it():
     """Whatever is written, or by default."""
-    assert WaitressServer(WORKERS=3).resolve("WORKERS") == (None, "default", "")
+    assert resolved(WaitressServer(WORKERS=3), "WORKERS") == (None, "default")
     assert WaitressServer(WORKERS=3).args == WaitressServer().args
 
 

@@ -1,0 +1,125 @@
+"""A plan: everything about a start, before anything is started."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from typing import Any
+
+import pytest
+
+from django_prodserver.config.processes import Process
+from django_prodserver.exceptions import ConfigurationError, Fault
+from django_prodserver.health import conf as health
+from django_prodserver.launch.plan import make_plan
+from tests.servers import BACKENDS
+
+GUNICORN = f"{BACKENDS}.gunicorn.GunicornServer"
+CELERY = f"{BACKENDS}.celery.CeleryWorker"
+
+
+@pytest.fixture(autouse=True)
+def _bare_environment(monkeypatch, tmp_path):
+    for name in ("PORT", "PRODSERVER_HOST", "WEB_CONCURRENCY", "GUNICORN_CMD_ARGS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def process(backend: str = GUNICORN, **config: Any) -> Process:
+    pytest.importorskip("gunicorn" if backend is GUNICORN else "celery")
+    return Process("web", {"BACKEND": backend, **config})
+
+
+def workers(words: tuple[str, ...]) -> list[str]:
+    return [word for word in words if word.startswith(("--workers", "-w"))]
+
+
+def test_the_command_line_is_the_strongest():
+    plan = make_plan(process(ARGS={"workers": 2}), ["-w3"])
+    assert workers(plan.args) == ["-w3"]
+    assert plan.overrides == ("-w3",)
+    assert plan.command[-len(plan.args) :] == plan.args
+
+
+def test_devserver_has_one_worker_unless_the_command_line_says_more():
+    plan = make_plan(process(ARGS={"workers": 2}), development=True)
+    assert workers(plan.args) == ["--workers=1"]
+    plan = make_plan(process(ARGS={"workers": 2}), ["--workers=3"], development=True)
+    assert workers(plan.args) == ["--workers=3"]
+    assert workers(make_plan(process(ARGS={"workers": 2})).args) == ["--workers=2"]
+
+
+@pytest.mark.parametrize(
+    ("development", "debug", "serves"),
+    [(True, True, True), (True, False, False), (False, True, False)],
+)
+def test_static_files_are_for_devserver_with_debug(
+    development, debug, serves, settings
+):
+    settings.DEBUG = debug
+    command = make_plan(process(), development=development).command
+    assert ("static_files" in " ".join(command)) is serves
+    assert ("proj.wsgi:application" in command) is not serves
+
+
+def test_a_wrapper_comes_first_and_is_no_option():
+    plan = make_plan(process(PREFIX=["env", "-u"], ARGS={"workers": 2}))
+    assert plan.prefix == ("env", "-u")
+    assert plan.base_command == ("env", "-u", "gunicorn", "proj.wsgi:application")
+    assert plan.command[:4] == plan.base_command
+    assert plan.commands == (plan.command,)
+
+
+def test_it_changes_nothing():
+    before = dict(os.environ)
+    plan = make_plan(process(ENV={"A": 1}, ROOT_PATH="/shop"))
+    assert os.environ == before
+    assert plan.environment["A"] == "1"
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        plan.args = ()  # type: ignore[misc]
+
+
+def test_what_is_wrong_is_in_it_and_the_first_is_raised(monkeypatch):
+    monkeypatch.setenv("PORT", "http")
+    monkeypatch.setenv("WEB_CONCURRENCY", "many")
+    plan = make_plan(process(WRONG=1))
+    assert {fault.fault for fault in plan.faults} == {
+        Fault.UNKNOWN_KEY,
+        Fault.BAD_VALUE,
+    }
+    assert len(plan.faults) == 3
+    with pytest.raises(ConfigurationError) as caught:
+        plan.check()
+    assert caught.value is plan.faults[0]
+
+
+def test_what_is_right_passes():
+    plan = make_plan(process())
+    assert plan.faults == ()
+    plan.check()
+
+
+def test_a_command_that_cannot_be_made_is_a_fault_of_the_process(settings):
+    settings.WSGI_APPLICATION = None
+    plan = make_plan(process())
+    assert plan.command == ()
+    assert plan.base_command == (GUNICORN,)
+    found = [fault for fault in plan.faults if fault.fault is Fault.NO_APPLICATION]
+    assert found
+    assert all("PRODUCTION_PROCESSES['web']" in each.message for each in found)
+
+
+@pytest.mark.parametrize("installed", [True, False])
+@pytest.mark.parametrize("backend", [GUNICORN, CELERY])
+def test_the_health_setting_is_for_who_answers_it(installed, backend, settings):
+    settings.MIDDLEWARE = [health.MIDDLEWARE] if installed else []
+    settings.PRODSERVER_HEALTH = {"TIMEOUT": "long"}
+    plan = make_plan(process(backend, APP="proj.celery.app"))
+    ids = {fault.fault for fault in plan.faults}
+    assert (Fault.BAD_HEALTH in ids) is (installed and backend is GUNICORN)
+
+
+def test_a_key_that_is_wrong_makes_no_plan():
+    with pytest.raises(ConfigurationError) as caught:
+        make_plan(process(ENV=5))
+    assert caught.value.fault is Fault.BAD_VALUE
