@@ -126,9 +126,10 @@ def test_a_release_holds_all_that_the_package_needs(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     ours = ROOT / "src"
-    for path in (ours / "django_prodserver").rglob("*"):
-        if path.is_file() and "__pycache__" not in path.parts:
-            assert path.relative_to(ours).as_posix() in names
+    for package in ("django_prodserver", "prodserver_conformance"):
+        for path in (ours / package).rglob("*"):
+            if path.is_file() and "__pycache__" not in path.parts:
+                assert path.relative_to(ours).as_posix() in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     with tarfile.open(source) as tar:
         inside = {name.partition("/")[2] for name in tar.getnames()}
