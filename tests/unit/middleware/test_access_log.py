@@ -32,7 +32,7 @@ def install() -> Iterator[Callable[[bool], None]]:
     for handler, attributes in before:
         for name in set(vars(handler)) - set(attributes):
             delattr(handler, name)
-        handler.__call__ = attributes["__call__"]  # type: ignore[attr-defined]
+        handler.__call__ = attributes["__call__"]  # type: ignore[method-assign]
 
 
 Answer = tuple[int, list[str], bytes]
@@ -48,7 +48,8 @@ def ask_wsgi(path: str, method: str, given: str) -> Answer:
     }
     setup_testing_defaults(environ)
     said: list[Any] = []
-    response = WSGIHandler()(environ, lambda *start: said.append(start))
+    handler: Any = WSGIHandler()
+    response = handler(environ, lambda *start: said.append(start))
     body = b"".join(response)
     response.close()
     status, headers = said[0]
@@ -203,7 +204,8 @@ def test_a_stream_that_the_client_leaves_is_told(install, settings, lines):
     install(True)
     environ: dict[str, Any] = {"PATH_INFO": "/stream", "HTTP_HOST": "localhost"}
     setup_testing_defaults(environ)
-    response = WSGIHandler()(environ, lambda *start: None)
+    handler: Any = WSGIHandler()
+    response = handler(environ, lambda *start: None)
     assert len(next(iter(response))) == 100
     assert lines() == []
     response.close()
