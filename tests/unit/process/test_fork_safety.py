@@ -16,7 +16,7 @@ def run(code: str, **options: Any) -> list[str]:
         import gc, os, signal, socket, sys, tempfile, threading
         from django_prodserver.process import fork_safety
     """
-    done = subprocess.run(
+    done: subprocess.CompletedProcess[str] = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(setup) + textwrap.dedent(code)],
         capture_output=True,
         text=True,
