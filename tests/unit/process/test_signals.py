@@ -21,17 +21,17 @@ def clock(monkeypatch):
 
 def test_nothing_is_asked_for_before_a_signal():
     stop = StopSignal()
-    assert (stop.asked, stop.urged) == (False, False)
+    assert (stop.received, stop.force) == (False, False)
 
 
 def test_a_second_one_right_behind_is_the_same(clock):
     """As timeout(1) sends them: to its child, and to the group it is in."""
     stop = StopSignal()
     stop.note()
-    assert (stop.asked, stop.urged) == (True, False)
+    assert (stop.received, stop.force) == (True, False)
     clock.now += 0.1
     stop.note()
-    assert (stop.asked, stop.urged) == (True, False)
+    assert (stop.received, stop.force) == (True, False)
 
 
 def test_a_later_one_is_in_a_hurry(clock):
@@ -41,12 +41,12 @@ def test_a_later_one_is_in_a_hurry(clock):
     stop.note()
     clock.now += 0.06
     stop.note()
-    assert (stop.asked, stop.urged) == (True, True)
+    assert (stop.received, stop.force) == (True, True)
 
 
 def test_each_is_of_its_own(clock):
     StopSignal().note()
-    assert not StopSignal().asked
+    assert not StopSignal().received
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
@@ -56,7 +56,7 @@ def test_it_listens_to_both(signum):
     try:
         stop.listen()
         os.kill(os.getpid(), signum)
-        assert stop.asked
+        assert stop.received
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
