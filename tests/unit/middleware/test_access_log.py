@@ -24,10 +24,8 @@ GIVEN = "a-request-of-the-proxy"
 def install() -> Iterator[Callable[[bool], None]]:
     """Wrap Django's handlers for one test."""
     before = [(handler, dict(vars(handler))) for handler in (WSGIHandler, ASGIHandler)]
-    quiet, disabled = set(access_log.quiet), access_log.logger.disabled
+    disabled = access_log.logger.disabled
     yield access_log.install
-    access_log.quiet.clear()
-    access_log.quiet.update(quiet)
     access_log.logger.disabled = disabled
     for handler, attributes in before:
         for name in set(vars(handler)) - set(attributes):
