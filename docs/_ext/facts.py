@@ -1,4 +1,4 @@
-"""What the pages' tables say, out of the code: nothing here is kept by hand."""
+"""The tables of the pages, made from the code: nothing here is kept by hand."""
 
 from __future__ import annotations
 
@@ -29,21 +29,6 @@ from docs._ext.tables import Table, code, codes, of_named
 
 ROOT = Path(__file__).parent.parent.parent
 BACKENDS = "django_prodserver.backends"
-#: The columns, and the backends that share one: the second is for WSGI.
-COLUMNS = {
-    "web": {
-        "Gunicorn": ["gunicorn.GunicornServer"],
-        "Uvicorn": ["uvicorn.UvicornServer", "uvicorn.UvicornWSGIServer"],
-        "Granian": ["granian.GranianASGIServer", "granian.GranianWSGIServer"],
-        "Waitress": ["waitress.WaitressServer"],
-    },
-    "worker": {
-        "Celery": ["celery.CeleryWorker"],
-        "Django Tasks": ["django_tasks.DjangoTasksWorker"],
-        "Django-Q2": ["django_q2.DjangoQ2Worker"],
-    },
-}
-COLUMNS["shared"] = {**COLUMNS["web"], **COLUMNS["worker"]}
 KEYS = {
     "web": portable.WEB,
     "worker": portable.WORKER,
@@ -87,6 +72,23 @@ def known() -> dict[str, Backend]:
     return {path: backend(path) for path in (*paths, "management.ManagementCommands")}
 
 
+def columns(kind: str) -> dict[str, list[CommandBackend]]:
+    """Return the backends that take the keys of a kind, by the title they share."""
+    if kind == "shared":
+        return {**columns("web"), **columns("worker")}
+    own = KEYS[kind]
+    extras = list(_project()["optional-dependencies"])
+    chosen = [
+        found
+        for found in known().values()
+        if isinstance(found, CommandBackend) and any(key in found.keys for key in own)
+    ]
+    by_title: dict[str, list[CommandBackend]] = {}
+    for found in sorted(chosen, key=lambda found: extras.index(found.extra)):
+        by_title.setdefault(found.title, []).append(found)
+    return by_title
+
+
 def neutral_keys(kind: str, *, short: bool = False) -> Table:
     """
     Return the table of the keys of a kind: "web", "worker" or "shared".
@@ -95,18 +97,25 @@ def neutral_keys(kind: str, *, short: bool = False) -> Table:
         short: Without the column of the form.
     """
     shared = kind == "shared"
-    head = ["Key", "Meaning", *([] if short else ["Form"]), *COLUMNS[kind]]
+    by_title = columns(kind)
+    head = ["Key", "Meaning", *([] if short else ["Form"]), *by_title]
     chosen = KEYS[kind] if shared or not short else {**KEYS[kind], **portable.SHARED}
-    columns = [[backend(path) for path in paths] for paths in COLUMNS[kind].values()]
     rows = [
-        (key, [_meaning(key), *_form(key, short), *(_cell(key, c) for c in columns)])
+        (
+            key,
+            [
+                _meaning(key),
+                *_form(key, short),
+                *(_cell(key, column) for column in by_title.values()),
+            ],
+        )
         for key in chosen
     ]
     return of_named("key", head, rows)
 
 
 def key_translation(paths: Sequence[str]) -> Table:
-    """Return what each neutral key becomes for some backends, a column each."""
+    """Return what each portable setting becomes for some backends, a column each."""
     found = [backend(path) for path in paths]
     rows = [
         [code(f'"{key}": {_literal(EXAMPLES[key])}'), *(_words(f, key) for f in found)]
@@ -118,7 +127,7 @@ def key_translation(paths: Sequence[str]) -> Table:
 
 
 def settings_keys() -> Table:
-    """Return the keys of a process that are not neutral ones."""
+    """Return the keys of a process that are not portable settings."""
     return of_named(
         "key",
         ("Key", "Meaning"),
@@ -133,7 +142,7 @@ def environment() -> Table:
     return of_named(
         "envvar",
         ("Variable", "Meaning", "Default"),
-        [(name, list(said)) for name, said in variables.VARIABLES.items()],
+        [(name, list(texts)) for name, texts in variables.VARIABLES.items()],
     )
 
 
@@ -162,9 +171,8 @@ def checks() -> Table:
 
 def extras() -> Table:
     """Return the extras, each with what it installs."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     rows = []
-    for name, needs in project["optional-dependencies"].items():
+    for name, needs in _project()["optional-dependencies"].items():
         what = codes(needs) if name != "all" else "All but `conformance`."
         rows.append((code(f'pip install "django-prodserver[{name}]"'), what))
     return Table(("Command", "Installs"), rows)
@@ -189,10 +197,10 @@ def log_fields() -> Table:
         (
             code(name),
             "every line" if name in required else "",
-            said.get("type", "string"),
-            _described(said),
+            field.get("type", "string"),
+            _described(field),
         )
-        for name, said in schema["properties"].items()
+        for name, field in schema["properties"].items()
     ]
     return Table(("Field", "In", "Type", "What it is"), rows)
 
@@ -217,11 +225,15 @@ def version_of(package: str) -> str:
     return _pins()[package][-1]
 
 
+def _project() -> dict[str, Any]:
+    found = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    return dict(found["project"])
+
+
 def _extras() -> dict[str, list[str]]:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     return {
         name: [re.split(r"[\[>=<]", need)[0] for need in needs]
-        for name, needs in project["optional-dependencies"].items()
+        for name, needs in _project()["optional-dependencies"].items()
         if name != "all"
     }
 
@@ -282,13 +294,18 @@ def _form(key: str, short: bool) -> Iterator[str]:
         yield portable.KEYS[key].form
 
 
-def _cell(key: str, column: list[Backend]) -> str:
-    said = [_becomes(found, key) for found in column]
-    if len(set(said)) == 1:
-        return said[0]
+def _cell(key: str, column: list[CommandBackend]) -> str:
+    texts = [_becomes(found, key) for found in column]
+    if len(set(texts)) == 1:
+        return texts[0]
     return ", ".join(
-        f"{word} ({kind})" for word, kind in zip(said, ("ASGI", "WSGI"), strict=True)
+        f"{text} ({_interface(found)})"
+        for text, found in zip(texts, column, strict=True)
     )
+
+
+def _interface(found: CommandBackend) -> str:
+    return found.interface.upper() if isinstance(found, WebBackend) else found.title
 
 
 def _becomes(found: Backend, key: str) -> str:
@@ -326,6 +343,6 @@ def _maybe_code(text: str) -> str:
     return code(text) if text.isdecimal() else text
 
 
-def _described(said: Mapping[str, Any]) -> str:
-    text = str(said["description"])
-    return f"{text} One of {codes(said['enum'])}." if "enum" in said else text
+def _described(field: Mapping[str, Any]) -> str:
+    text = str(field["description"])
+    return f"{text} One of {codes(field['enum'])}." if "enum" in field else text

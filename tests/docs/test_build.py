@@ -16,7 +16,12 @@ pytest.importorskip("sphinx", reason="the documentation's tools are not installe
 ROOT = PROJECT.parent.parent
 #: A line of a page, and what the build says of it.
 WRONG = {
-    "```{server-options} gunicorn\naccesslog\n```": "has no option --accesslog",
+    "```{server-options} gunicorn/options.json\naccesslog\n```": (
+        "has no option --accesslog"
+    ),
+    "```{server-options} unicorn/options.json\nbind\n```": (
+        "no backend has the table unicorn/options.json"
+    ),
     "```{neutral-keys} wbe\n```": "'wbe'",
     "{key}`WROKERS`": "'key' reference target not found: WROKERS",
     "{check}`prodserver.W999`": "'check' reference target not found: prodserver.W999",

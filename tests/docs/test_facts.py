@@ -10,6 +10,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from django_prodserver.backends import loader
+from django_prodserver.backends.base import CommandBackend
 from django_prodserver.checks.ids import WarningId
 from django_prodserver.config import environment
 from django_prodserver.exceptions import Fault
@@ -84,6 +85,29 @@ def test_each_backend_has_a_page_and_a_row():
     assert sorted(told) == sorted([*known, "management.ManagementCommands"])
     assert sorted(facts.known()) == sorted(told)
     assert "{backend-comparison}" in PAGES["backends/index.md"]
+
+
+def test_each_backend_has_a_title_and_a_column_for_its_keys():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    order = list(project["optional-dependencies"])
+    columns = {kind: facts.columns(kind) for kind in ("web", "worker", "shared")}
+    for path, backend in facts.known().items():
+        if not isinstance(backend, CommandBackend):
+            continue
+        assert backend.title, path
+        for kind, key in (("web", "WORKERS"), ("worker", "CONCURRENCY")):
+            assert (backend.title in columns[kind]) is (key in backend.keys), path
+    for kind in ("web", "worker"):
+        extras = [backends[0].extra for backends in columns[kind].values()]
+        assert extras == sorted(extras, key=order.index)
+    assert list(columns["shared"]) == [*columns["web"], *columns["worker"]]
+
+
+def test_two_backends_of_one_title_share_a_column():
+    assert len(facts.columns("web")["Uvicorn"]) == 2
+    table = facts.neutral_keys("web")
+    rows = dict(zip(table.names, table.rows, strict=True))
+    assert "no (ASGI), yes (WSGI)" in rows["THREADS"]
 
 
 def test_each_extra_is_told_of():

@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from django_prodserver.backends import loader
-from django_prodserver.backends.introspection import option_table
+from django_prodserver.backends.introspection import OptionFile, option_table
 from django_prodserver.checks import processes as process_checks
 from django_prodserver.checks.ids import WarningId
 from django_prodserver.commands import listing
@@ -38,7 +38,17 @@ settings.register_profile("tests", derandomize=True, deadline=None, max_examples
 settings.register_profile("search", deadline=None, max_examples=5000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "tests"))
 
-SERVERS = ("gunicorn", "uvicorn", "granian", "waitress", "celery_worker", "qcluster")
+TABLES = [
+    OptionFile(f"django_prodserver.backends.{package}", name)
+    for package, name in (
+        ("gunicorn", "options.json"),
+        ("uvicorn", "options.json"),
+        ("granian", "options.json"),
+        ("waitress", "options.json"),
+        ("celery", "worker_options.json"),
+        ("django_q2", "options.json"),
+    )
+]
 # Nothing that a shell, a terminal or a file name could take for more than text.
 nasty = st.one_of(
     st.text(max_size=20),
@@ -74,7 +84,7 @@ def told_before(error: ConfigurationError, found: list[CheckMessage]) -> None:
 @st.composite
 def known_args(draw: st.DrawFn) -> tuple[OptionTable, dict[str, Any]]:
     """Options that a server knows, under any spelling, with any value."""
-    table = option_table(draw(st.sampled_from(SERVERS)))
+    table = option_table(draw(st.sampled_from(TABLES)))
     spellings = [
         spelling
         for option in table.options

@@ -6,16 +6,23 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django_prodserver.backends import brokers, introspection
+from django_prodserver.backends.introspection import OptionFile
 from django_prodserver.config import keys
 from django_prodserver.config.argv import Layer, OptionTable, merge, render, value_of
 from django_prodserver.config.context import NATIVE, OFF, Context
 from django_prodserver.config.keys import KEYS, Resolved, Translation, Unsupported
 from django_prodserver.exceptions import ConfigurationError, Fault
 from django_prodserver.process import executable
+from django_prodserver.process.deadline import UNFINISHED
 from django_prodserver.text import safe_repr
+
+if TYPE_CHECKING:
+    from django.core.checks import CheckMessage
+
+    from django_prodserver.backends.introspection.installed import InstalledOptions
 
 
 class BaseServerBackend(ABC):
@@ -232,8 +239,8 @@ class CommandBackend(Backend):
     needs: ClassVar[tuple[str, ...]] = ()
     #: ``pip install "django-prodserver[extra]"``.
     extra: ClassVar[str]
-    #: The table of the command's options; "" where they are not known.
-    table: ClassVar[str] = ""
+    #: The generated table of the command's options; None where they are not known.
+    option_file: ClassVar[OptionFile | None] = None
     #: What joins the items of a list, for an option that may not be repeated.
     join: ClassVar[str] = ","
     #: Options that apply where nothing else sets them, beside those of the keys.
@@ -260,7 +267,7 @@ class CommandBackend(Backend):
 
     @property
     def option_table(self) -> OptionTable:  # type: ignore[override]
-        return introspection.option_table(self.table, self.join)
+        return introspection.option_table(self.option_file, self.join)
 
     @property
     def native_name(self) -> str:
@@ -390,3 +397,47 @@ class CommandBackend(Backend):
             if is_written or not self.given_elsewhere(option)
         }
         return Layer(resolved.origin, render(kept, self.option_table), resolved.why)
+
+    # What is known of the server: for the documentation, the log, the checks and
+    # the tests.
+
+    #: What the documentation calls it.
+    title: ClassVar[str] = ""
+    #: Loggers that give themselves a console handler when they are imported.
+    eager_loggers: ClassVar[tuple[str, ...]] = ()
+    #: Options for development, of which ``check --deploy`` warns.
+    debug_options: ClassVar[tuple[str, ...]] = ("reload",)
+
+    def installed_options(self) -> InstalledOptions | None:
+        """Return what asks the installed server for its options, if anything can."""
+        from django_prodserver.backends.introspection import installed
+
+        return installed.installed_options(self.option_file)
+
+    def deployment_warnings(self) -> Iterator[CheckMessage]:
+        """
+        Yield what ``manage.py check --deploy`` is to report of this process.
+
+        A message begins with what follows the process's name: " has ..." or ": ...".
+        """
+        yield from ()
+
+    def finishes_on(self, signum: int, args: Sequence[str]) -> bool:
+        """
+        Tell whether SIGTERM or SIGINT lets the work in progress finish.
+
+        Where it does not, the request or task is cut.
+        """
+        return True
+
+    def clean_exit_code(self, signum: int, args: Sequence[str]) -> int:
+        """
+        Return the exit code after a stop within ``GRACEFUL_TIMEOUT``.
+
+        As ``subprocess`` has it: negative for a process ended by that signal.
+        """
+        return 0
+
+    def cut_exit_code(self, args: Sequence[str]) -> int:
+        """Return the exit code after ``GRACEFUL_TIMEOUT`` has cut the work short."""
+        return UNFINISHED

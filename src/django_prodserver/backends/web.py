@@ -6,7 +6,7 @@ import dataclasses
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from django.conf import settings
 
@@ -20,6 +20,9 @@ from django_prodserver.exceptions import ConfigurationError, Fault
 from django_prodserver.health import conf as health
 from django_prodserver.process import bootstrap, preload
 from django_prodserver.text import is_dotted_path, safe_repr
+
+if TYPE_CHECKING:
+    from django.core.checks import CheckMessage
 
 Interface = Literal["wsgi", "asgi"]
 
@@ -47,6 +50,9 @@ class WebBackend(CommandBackend):
     }
     #: The logger of the server's own access log; none if it has none.
     access_logger: ClassVar[str] = ""
+    #: The option, and the variable, by which the server itself trusts proxies.
+    proxies_option: ClassVar[str] = ""
+    proxies_variable: ClassVar[str] = ""
 
     def default_options(self) -> Mapping[str, Resolved]:
         return {**super().default_options(), **self._default_address()}
@@ -224,3 +230,23 @@ class WebBackend(CommandBackend):
             self.application(self.args)
         except ConfigurationError as error:
             yield error
+
+    def trusted_proxies(self) -> set[str]:
+        """Return the proxies that the settings or the server's options name."""
+        trusted = set(self.config.get("TRUSTED_PROXIES", ()))
+        if self.proxies_option:
+            given = self.option(self.proxies_option, self.args)
+            trusted.update(given.replace(",", " ").split())
+        if self.proxies_variable:
+            trusted.update(os.environ.get(self.proxies_variable, "").split(","))
+        return trusted
+
+    def deployment_warnings(self) -> Iterator[CheckMessage]:
+        from django_prodserver.backends import web_warnings
+
+        yield from web_warnings.unreachable_address(self.addresses(self.args))
+        yield from web_warnings.one_request_at_a_time(self)
+        yield from web_warnings.trusts_anyone(self.trusted_proxies())
+
+    def cut_exit_code(self, args: Sequence[str]) -> int:
+        return 0

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from django_prodserver.exceptions import CheckId
 
 
@@ -60,18 +58,3 @@ class WarningId(CheckId):
         "prodserver.W021",
         "The health middleware is not the first of MIDDLEWARE.",
     )
-
-
-class Finding(NamedTuple):
-    """
-    One warning.
-
-    Args:
-        id: Which warning.
-        message: What is wrong, to follow the process's name; one line.
-        hint: What to do about it; one line.
-    """
-
-    id: WarningId
-    message: str
-    hint: str = ""

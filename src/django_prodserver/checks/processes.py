@@ -1,16 +1,16 @@
-"""Every fault of the settings as a Django system check."""
+"""Django's system checks of the processes and of the health middleware."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Info, Warning
+from django.core.checks import CheckMessage, Error, Warning
 
 from django_prodserver.backends import loader
 from django_prodserver.backends.base import CommandBackend
 from django_prodserver.checks import deployment, server_options
-from django_prodserver.checks.ids import Finding, WarningId
+from django_prodserver.checks.ids import WarningId
 from django_prodserver.config import processes
 from django_prodserver.config.processes import Process
 from django_prodserver.exceptions import ConfigurationError, ProdserverError
@@ -21,26 +21,35 @@ def check_processes() -> list[CheckMessage]:
     """Return all faults at once; a start stops at the first."""
     found: list[CheckMessage] = [_error(fault) for fault in loader.all_faults()]
     for process, backend in _backends():
-        for key, cannot in backend.unsupported_keys().items():
-            message = f": {key} does nothing here: {cannot}."
-            found.append(_warning(Finding(WarningId.USELESS_KEY, message), process))
-        given = backend.native_args()
-        for finding in server_options.findings(backend.table, given, backend.join):
-            found.append(_warning(finding, process))
+        found += _of_process(process, _unsupported_keys(backend))
+        found += _of_process(process, server_options.warnings(backend))
     return found
 
 
 def check_deployment() -> list[CheckMessage]:
     """Return what is not fit for production, with ``check --deploy``."""
+    found: list[CheckMessage] = []
     backends = list(_backends())
-    found = (
-        [_warning(finding) for finding in deployment.of_project()] if backends else []
-    )
+    if backends:
+        found += deployment.project_warnings()
     for process, backend in backends:
-        found += (
-            _warning(finding, process) for finding in deployment.of_process(backend)
-        )
+        found += _of_process(process, deployment.process_warnings(backend))
     return found
+
+
+def _unsupported_keys(backend: CommandBackend) -> Iterator[Warning]:
+    for key, why in backend.unsupported_keys().items():
+        message = f": {key} does nothing here: {why}."
+        yield Warning(message, id=WarningId.USELESS_KEY)
+
+
+def _of_process(
+    process: Process, messages: Iterable[CheckMessage]
+) -> Iterator[CheckMessage]:
+    """Put the name of the process before each message."""
+    for message in messages:
+        message.msg = f"{process.where}{message.msg}"
+        yield message
 
 
 def _backends() -> Iterator[tuple[Process, CommandBackend]]:
@@ -56,7 +65,7 @@ def _backends() -> Iterator[tuple[Process, CommandBackend]]:
                 raise fault
             backend = loader.load(process)
         except ProdserverError:
-            continue  # a fault, which is told of
+            continue  # another check reports it
         if isinstance(backend, CommandBackend):
             yield process, backend
 
@@ -94,9 +103,3 @@ def _place() -> Iterator[Warning]:
 
 def _error(fault: ConfigurationError) -> Error:
     return Error(fault.message, hint=fault.hint or None, id=fault.fault)
-
-
-def _warning(finding: Finding, process: Process | None = None) -> CheckMessage:
-    kind = Info if finding.id is WarningId.SQLITE else Warning
-    where = process.where if process else ""
-    return kind(where + finding.message, hint=finding.hint or None, id=finding.id.value)

@@ -1,83 +1,95 @@
-"""``ARGS`` against what the installed server says of its own options."""
+"""Check ``ARGS`` against the options that the installed server says it has."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Mapping
-from importlib.metadata import version
 
-from django_prodserver.backends.introspection import option_table, readers, values
-from django_prodserver.checks.ids import Finding, WarningId
+from django.core.checks import Warning
+
+from django_prodserver.backends.base import CommandBackend
+from django_prodserver.backends.introspection.installed import InstalledOptions
+from django_prodserver.checks.ids import WarningId
 from django_prodserver.config.argv import ArgumentError, OptionTable, groups, render
 from django_prodserver.text import did_you_mean, safe_repr
 
 
-def findings(server: str, args: object, join: str = ",") -> Iterator[Finding]:
-    """Yield the options of ``ARGS`` that the installed server does not know or take."""
-    known = option_table(server, join)
+def warnings(backend: CommandBackend) -> Iterator[Warning]:
+    """Yield a warning for each option of ``ARGS`` that the server does not take."""
+    installed = backend.installed_options()
+    if installed is None:
+        return
     try:
-        installed, release = _installed(server)
+        options, release = _read(installed)
     except Exception:  # a new release, whose options are kept in another way
         return
-    if isinstance(args, Mapping):
-        given = [
-            (str(key), words)
-            for key, value in args.items()
-            for words in _words(key, value, known)
-        ]
-    else:
-        words = render(args, known)
-        given = [(group[0], group) for name, group in groups(words, known) if name]
-    told = set()
-    for key, words in given:
-        spelled = key.partition("=")[0]
-        if known.knows(spelled) or installed.knows(spelled):
-            yield from _values(server, spelled, words, known, release)
-        elif spelled not in told:
-            told.add(spelled)
-            name = spelled.lstrip("-")
+    known = backend.option_table
+    unknown = set()
+    for key, words in _given(backend.native_args(), known):
+        spelling = key.partition("=")[0]
+        if known.knows(spelling) or options.knows(spelling):
+            yield from _wrong_values(installed, spelling, words, known, release)
+        elif spelling not in unknown:
+            unknown.add(spelling)
+            name = spelling.lstrip("-")
             message = f"['ARGS']: {safe_repr(name)} is not an option of {release}."
-            hint = _near(name, installed) or "Look at its --help."
-            yield Finding(WarningId.UNKNOWN_OPTION, message, hint)
+            hint = _near(name, options) or "Look at its --help."
+            yield Warning(message, hint=hint, id=WarningId.UNKNOWN_OPTION)
 
 
-def _values(
-    server: str, key: str, words: list[str], known: OptionTable, release: str
-) -> Iterator[Finding]:
+def _given(args: object, known: OptionTable) -> Iterator[tuple[str, list[str]]]:
+    """Yield each option of ``ARGS`` as it is spelled, with its words."""
+    if isinstance(args, Mapping):
+        for key, value in args.items():
+            for word in _words(key, value, known):
+                yield str(key), [word]
+        return
+    for name, group in groups(render(args, known), known):
+        if name:
+            yield group[0], group
+
+
+def _words(key: object, value: object, known: OptionTable) -> list[str]:
+    try:
+        return render({key: value}, known)
+    except ArgumentError:
+        return []  # an error, which another check reports
+
+
+def _wrong_values(
+    installed: InstalledOptions,
+    key: str,
+    words: list[str],
+    known: OptionTable,
+    release: str,
+) -> Iterator[Warning]:
     option, _ = known.find(key)
     if option.kind not in ("value", "list"):
         return
     _, _, inline = words[0].partition("=")
     text = inline or " ".join(words[1:])
     try:
-        hint = values.refusal(server, option.on, text) if text else ""
-    except Exception:  # as above
+        hint = installed.refusal(option.on, text) if text else ""
+    except Exception:  # a new release, as above
         return
     if hint:
         name = key.lstrip("-")
         what = f"['ARGS'][{name!r}] is {safe_repr(text, name)}"
         message = f"{what}, which {release} does not take."
-        yield Finding(WarningId.WRONG_VALUE, message, hint)
-
-
-def _words(key: object, value: object, known: OptionTable) -> Iterator[list[str]]:
-    try:
-        for word in render({key: value}, known):
-            yield [word]
-    except ArgumentError:
-        return  # a fault, of which the user is told
+        yield Warning(message, hint=hint, id=WarningId.WRONG_VALUE)
 
 
 @functools.cache
-def _installed(server: str) -> tuple[OptionTable, str]:
-    package = readers.PACKAGES.get(server, server)
-    return OptionTable(readers.READERS[server]()), f"{package} {version(package)}"
+def _read(installed: InstalledOptions) -> tuple[OptionTable, str]:
+    """Return the options of a server and its release; once for many processes."""
+    release = f"{installed.distribution} {installed.version}"
+    return OptionTable(installed.read_options()), release
 
 
-def _near(name: str, installed: OptionTable) -> str:
+def _near(name: str, options: OptionTable) -> str:
     spellings = {
         spelling.replace("_", "-"): option.name
-        for option in installed.options
+        for option in options.options
         for spelling in (option.name, *option.spellings)
         if len(spelling) > 1
     }

@@ -6,12 +6,15 @@ import sys
 from typing import Any, NamedTuple
 
 import pytest
-from django.core.checks import registry
+from django.core.checks import Info, Warning, registry
 
-from django_prodserver.backends.introspection import readers
-from django_prodserver.checks import deployment, server_options
+from django_prodserver.backends import loader, web_warnings
+from django_prodserver.backends.django_command import ManagementBackend
+from django_prodserver.backends.introspection.installed import all_tables
 from django_prodserver.checks import processes as process_checks
+from django_prodserver.checks import server_options
 from django_prodserver.checks.ids import WarningId
+from django_prodserver.config.processes import Process
 from tests.installed import skip_without_servers
 from tests.servers import BACKENDS
 
@@ -35,7 +38,7 @@ def pool(**sizes: int) -> dict[str, Any]:
 def _bare_environment(monkeypatch):
     for name in ("PORT", "PRODSERVER_HOST", "WEB_CONCURRENCY", "FORWARDED_ALLOW_IPS"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(deployment, "in_container", lambda: False)
+    monkeypatch.setattr(web_warnings, "in_container", lambda: False)
 
 
 class Case(NamedTuple):
@@ -106,6 +109,19 @@ DEPLOY = {
     "reload": Case(
         {"ARGS": {"reload": True}}, WarningId.DEVELOPMENT_OPTION, f"{WEB} has"
     ),
+    "spew": Case(
+        {"ARGS": {"spew": True}}, WarningId.DEVELOPMENT_OPTION, f"{WEB} has --spew"
+    ),
+    "check-config": Case(
+        {"ARGS": {"check_config": True}},
+        WarningId.DEVELOPMENT_OPTION,
+        f"{WEB} has --check-config",
+    ),
+    "reload-uvicorn": Case(
+        {"BACKEND": UVICORN, "ARGS": {"reload": True}},
+        WarningId.DEVELOPMENT_OPTION,
+        f"{WEB} has --reload",
+    ),
     "tracebacks": Case(
         {"BACKEND": WAITRESS, "ARGS": {"expose_tracebacks": True}},
         WarningId.DEVELOPMENT_OPTION,
@@ -145,6 +161,11 @@ DEPLOY = {
     ),
     "anyone": Case(
         {"ARGS": {"forwarded-allow-ips": "*"}},
+        WarningId.TRUSTS_ANYONE,
+        f"{WEB} believes",
+    ),
+    "anyone-by-key": Case(
+        {"BACKEND": GRANIAN, "TRUSTED_PROXIES": ["*"]},
         WarningId.TRUSTS_ANYONE,
         f"{WEB} believes",
     ),
@@ -289,8 +310,59 @@ def test_the_entry_of_tasks_is_no_option_of_rqs_worker(configured):
     assert process_checks.check_processes() == []
 
 
+@pytest.mark.parametrize(
+    ("backend", "reads_it"), [(GUNICORN, True), (UVICORN, True), (GRANIAN, False)]
+)
+def test_a_servers_own_variable_trusts_anyone(
+    backend, reads_it, configured, monkeypatch
+):
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "10.0.0.1,*")
+    configured({"BACKEND": backend, "BIND": "0.0.0.0:8000"})
+    found = [message.id for message in process_checks.check_deployment()]
+    assert (WarningId.TRUSTS_ANYONE in found) is reads_it
+
+
+class OwnWorker(ManagementBackend):
+    """A backend of a project, which has something to say of its deployment."""
+
+    package = "proj.jobs"
+    management_command = "step"
+    debug_options = ("verbose",)
+
+    def deployment_warnings(self):
+        yield from super().deployment_warnings()
+        yield Warning(" has one queue.", hint="Add another.", id="jobs.W001")
+        yield Info(": nothing else.", id="jobs.I001")
+
+
+def test_a_backend_of_the_project_adds_its_own_warnings(settings):
+    backend = f"{__name__}.OwnWorker"
+    entry = {"BACKEND": backend, "ARGS": {"verbose": True}}
+    settings.PRODUCTION_PROCESSES = {"web": entry, "other": entry}
+    found = process_checks.check_deployment()
+    other = "PRODUCTION_PROCESSES['other']"
+    assert [
+        (type(message), message.msg, message.hint, message.id)
+        for message in found
+        if message.id != WarningId.SQLITE
+    ] == [
+        row
+        for where in (WEB, other)
+        for row in (
+            (
+                Warning,
+                f"{where} has --verbose, which is for development.",
+                "Leave it out.",
+                WarningId.DEVELOPMENT_OPTION,
+            ),
+            (Warning, f"{where} has one queue.", "Add another.", "jobs.W001"),
+            (Info, f"{where}: nothing else.", None, "jobs.I001"),
+        )
+    ]
+
+
 def test_a_loopback_address_in_a_container(configured, monkeypatch):
-    monkeypatch.setattr(deployment, "in_container", lambda: True)
+    monkeypatch.setattr(web_warnings, "in_container", lambda: True)
     configured({})
     found = [m for m in process_checks.check_deployment() if m.id != WarningId.SQLITE]
     hint = 'Write "BIND": "0.0.0.0:8000"'
@@ -304,10 +376,10 @@ def test_a_loopback_address_in_a_container(configured, monkeypatch):
 def test_a_container_is_known_by_its_file(file, tmp_path, monkeypatch):
     monkeypatch.undo()
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
-    assert not deployment.in_container(tmp_path)
+    assert not web_warnings.in_container(tmp_path)
     (tmp_path / file).parent.mkdir(exist_ok=True)
     (tmp_path / file).touch()
-    assert deployment.in_container(tmp_path)
+    assert web_warnings.in_container(tmp_path)
 
 
 def test_every_caution_has_a_case():
@@ -333,22 +405,34 @@ def test_the_checks_are_registered():
     assert name not in {check.__name__ for check in always}
 
 
-@pytest.mark.parametrize("server", readers.READERS)
-def test_a_reader_that_fails_says_nothing(server, configured, monkeypatch):
-    """A new release may keep its options in another way."""
-
+@pytest.mark.parametrize("table", all_tables(), ids=str)
+def test_a_release_that_keeps_its_options_otherwise_causes_no_warning(
+    table, monkeypatch, settings
+):
     def fail():
         raise AttributeError("no such thing any more")
 
-    server_options._installed.cache_clear()
-    monkeypatch.setitem(readers.READERS, server, fail)
-    assert list(server_options.findings(server, {"nosuchoption": 1})) == []
+    if table.name.startswith("rqworker"):
+        settings.TASKS = {"default": {"BACKEND": "django_tasks_rq.RQBackend"}}
+    backend = next(
+        backend for backend in _backends_of_all() if backend.option_file == table
+    )
+    monkeypatch.setattr(backend.installed_options(), "read_options", fail)
+    server_options._read.cache_clear()
+    assert list(server_options.warnings(backend)) == []
+
+
+def _backends_of_all():
+    args = {"nosuchoption": 1}
+    for path in loader.known_backends():
+        config = {"BACKEND": path, "APP": "proj.celery.app", "ARGS": args}
+        yield loader.load(Process("web", config))
 
 
 def test_a_server_that_is_not_installed_is_a_fault_and_no_caution(
     configured, monkeypatch
 ):
-    server_options._installed.cache_clear()
+    server_options._read.cache_clear()
     configured({"ARGS": {"nosuch": 1}})
     for name in [name for name in sys.modules if name.partition(".")[0] == "gunicorn"]:
         monkeypatch.delitem(sys.modules, name)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from django_prodserver.backends import addresses
 from django_prodserver.backends.base import CommandBackend
+from django_prodserver.backends.introspection import OptionFile
 from django_prodserver.config.keys import Translation
 from django_prodserver.exceptions import ConfigurationError, Fault
 from django_prodserver.health import state
@@ -119,7 +121,8 @@ class CeleryWorker(_CeleryBackend):
     their queue.
     """
 
-    table = "celery_worker"
+    title = "Celery"
+    option_file = OptionFile(__package__, "worker_options.json")
     subcommand = "worker"
     keys = {
         **_CeleryBackend.keys,
@@ -129,6 +132,9 @@ class CeleryWorker(_CeleryBackend):
         "MAX_TASKS": "max-tasks-per-child",
     }
     env_prefix = "CELERY_WORKER_"
+
+    def clean_exit_code(self, signum: int, args: Sequence[str]) -> int:
+        return 1 if signum == signal.SIGINT else 0
 
     def concurrency_options(self, number: int) -> Mapping[str, object]:
         """Return the option if CONCURRENCY is set, else leave it to the app."""
@@ -179,7 +185,8 @@ class CeleryWorker(_CeleryBackend):
 class CeleryBeat(_CeleryBackend):
     """Run Celery's scheduler for the app at ``APP``."""
 
-    table = "celery_beat"
+    title = "Celery beat"
+    option_file = OptionFile(__package__, "beat_options.json")
     subcommand = "beat"
     keys = {**_CeleryBackend.keys, "GRACEFUL_TIMEOUT": ""}
     env_prefix = "CELERY_BEAT_"
@@ -214,9 +221,10 @@ class CeleryBeat(_CeleryBackend):
 class CeleryFlower(_CeleryBackend):
     """Run Flower, Celery's monitor, for the app at ``APP``."""
 
+    title = "Flower"
     package = "flower"
     extra = "flower"
-    table = "celery_flower"
+    option_file = OptionFile(__package__, "flower_options.json")
     keys: ClassVar[Mapping[str, Translation]] = CommandBackend.keys
     subcommand = "flower"
     env_prefix = "FLOWER_"

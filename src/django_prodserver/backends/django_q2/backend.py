@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.conf import settings
 
 from django_prodserver.backends.django_command import ManagementBackend
+from django_prodserver.backends.introspection import OptionFile
 from django_prodserver.config.keys import Translation, Unsupported
+
+if TYPE_CHECKING:
+    from django.core.checks import CheckMessage
 
 
 class DjangoQ2Worker(ManagementBackend):
@@ -18,9 +22,11 @@ class DjangoQ2Worker(ManagementBackend):
     ``CONCURRENCY`` and ``MAX_TASKS`` override its "workers" and "recycle".
     """
 
+    title = "Django-Q2"
     package = "django_q"
     extra = "django-q2"
-    table = "qcluster"
+    option_file = OptionFile(__package__)
+    eager_loggers = ("django-q",)
     management_command = "qcluster"
     keys: ClassVar[Mapping[str, Translation]] = {
         **ManagementBackend.keys,
@@ -32,6 +38,12 @@ class DjangoQ2Worker(ManagementBackend):
         "MAX_TASKS": "",
         "GRACEFUL_TIMEOUT": "",
     }
+
+    def deployment_warnings(self) -> Iterator[CheckMessage]:
+        from django_prodserver.backends.django_q2 import deployment
+
+        yield from super().deployment_warnings()
+        yield from deployment.cluster_warnings(self.workers())
 
     def install_shutdown_deadline(self, seconds: float) -> None:
         from django_prodserver.backends.django_q2 import shutdown

@@ -11,6 +11,7 @@ from django_prodserver.backends.django_command import ManagementBackend
 from django_prodserver.backends.django_tasks.db_worker.command import DatabaseWorker
 from django_prodserver.backends.django_tasks.rqworker.command import RQWorker
 from django_prodserver.backends.django_tasks.worker_command import WorkerCommand
+from django_prodserver.backends.introspection import OptionFile
 from django_prodserver.config.keys import Resolved, Translation, Unsupported
 
 
@@ -22,15 +23,17 @@ class DjangoTasksWorker(ManagementBackend):
     django-tasks-db's own command. Without it, the entry is ``default``.
     """
 
+    title = "Django Tasks"
     extra = "django-tasks"
+    eager_loggers = ("django_tasks_db",)
 
     def __init__(self, **config: Any) -> None:
         self.worker = _worker_command(config.get("ARGS"))
         super().__init__(**config)
 
     @property
-    def table(self) -> str:  # type: ignore[override]
-        return self.worker.name
+    def option_file(self) -> OptionFile:  # type: ignore[override]
+        return OptionFile(__package__, f"{self.worker.name}_options.json")
 
     @property
     def package(self) -> str:  # type: ignore[override]

@@ -18,7 +18,7 @@ class WorkerCommand(ABC):
     everything in which the two differ.
     """
 
-    #: The management command, and the name of the table of its options.
+    #: The management command, and the beginning of the name of its table of options.
     name: ClassVar[str]
     #: The module whose absence means that it is not installed.
     package: ClassVar[str]

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import ClassVar
 
 from django_prodserver.backends import addresses
+from django_prodserver.backends.introspection import OptionFile
 from django_prodserver.backends.web import WebBackend
 from django_prodserver.config.argv import value_of
 from django_prodserver.config.context import ON
@@ -20,10 +21,11 @@ from django_prodserver.process.fork_safety import restore_signals_in_children
 
 
 class _GranianServer(WebBackend):
+    title = "Granian"
     script = "granian"
     package = "granian"
     extra = "granian"
-    table = "granian"
+    option_file = OptionFile(__package__)
     sockets: ClassVar = ("uds",)
     keys: ClassVar[Mapping[str, Translation]] = {
         **WebBackend.keys,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from django_prodserver.backends import addresses
+from django_prodserver.backends.introspection import OptionFile
 from django_prodserver.backends.web import Interface, WebBackend
 from django_prodserver.config import bind
 from django_prodserver.config.argv import render, value_of, values_of
@@ -25,14 +27,19 @@ class GunicornServer(WebBackend):
     worker class ``WSGI_APPLICATION``.
     """
 
+    title = "Gunicorn"
     script = "gunicorn"
     package = "gunicorn"
     extra = "gunicorn"
-    table = "gunicorn"
+    option_file = OptionFile(__package__)
     interface = "wsgi"
     sockets = ("bind",)
     access_logger = "gunicorn.access"
-    server_loggers = ("gunicorn",)
+    # The second is of uvicorn_worker.UvicornWorker.
+    server_loggers = ("gunicorn", "uvicorn")
+    proxies_option = "forwarded-allow-ips"
+    proxies_variable = "FORWARDED_ALLOW_IPS"
+    debug_options = ("reload", "spew", "check-config")
     variables = ("GUNICORN_CMD_ARGS", "FORWARDED_ALLOW_IPS")
     keys = {
         **WebBackend.keys,
@@ -143,6 +150,14 @@ class GunicornServer(WebBackend):
 
     def development_options(self) -> dict[str, object]:
         return {"workers": 1}
+
+    def finishes_on(self, signum: int, args: Sequence[str]) -> bool:
+        # SIGINT is a quick stop, which few workers finish their requests on. Several
+        # threads make a gthread worker of the sync one.
+        worker = self._value("worker-class", args) or "sync"
+        threads = self._value("threads", args) or "1"
+        is_threaded = worker == "gthread" or (worker == "sync" and threads != "1")
+        return signum != signal.SIGINT or is_threaded or "uvicorn" in worker
 
     def given_elsewhere(self, option: str) -> bool:
         setting = option.removeprefix("no-").replace("-", "_")

@@ -1,114 +1,88 @@
 """
-Write down what the installed servers say of their options.
+Write the option table of every backend, from the servers that are installed.
 
     make options    write every table
 
-    python -m django_prodserver.backends.introspection [--check] [NAME ...]
+    python -m django_prodserver.backends.introspection [--check] [TABLE ...]
 
-A server that is not installed keeps the table it has.
+The table of a server that is not installed stays as it is.
 """
 
 from __future__ import annotations
 
 import argparse
 import difflib
-import json
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError
 from importlib.util import find_spec
-from pathlib import Path
 
 import django
 from django.conf import settings
 
-from django_prodserver.backends.introspection.readers import PACKAGES, READERS
-from django_prodserver.config.argv import Option
-
-WIDTH = 88
+from django_prodserver.backends.introspection import OptionFile, to_json
+from django_prodserver.backends.introspection.installed import (
+    InstalledOptions,
+    all_tables,
+)
 
 
 def main() -> int:
+    tables = {str(file): (file, installed) for file, installed in all_tables().items()}
     parser = argparse.ArgumentParser(
         prog="python -m django_prodserver.backends.introspection"
     )
-    parser.add_argument("server", nargs="*", help="one of " + ", ".join(READERS))
+    parser.add_argument("table", nargs="*", help="one of " + ", ".join(tables))
     parser.add_argument("--check", action="store_true", help="write nothing")
     given = parser.parse_args()
-    if unknown := set(given.server) - set(READERS):
-        parser.error(f"no server named {', '.join(sorted(unknown))}")
-    set_up_django()
-    differs = False
-    for server in given.server or READERS:
-        package = PACKAGES.get(server, server)
-        try:
-            release = f"{package} {version(package)}"
-        except PackageNotFoundError:
-            print(f"{server}: {package} is not installed, left as it is")
-            continue
-        path = Path(__file__).with_name(f"{server}.py")
-        old = path.read_text() if path.exists() else ""
-        options = READERS[server]()
-        new = source(release, options)
-        if not given.check:
-            path.write_text(new)
-            print(f"{server}: {len(options)} options of {release}")
-        elif old == new:
-            print(f"{server}: as in {release}")
-        else:
-            differs = True
-            print(f'{server}: differs from {release}; run "make options"')
-            lines = difflib.unified_diff(old.split("\n"), new.split("\n"), n=0)
-            print(*lines, sep="\n")
-    return int(differs)
+    if unknown := set(given.table) - set(tables):
+        parser.error(f"no table named {', '.join(sorted(unknown))}")
+    set_up_django(installed for _, installed in tables.values())
+    are_current = [
+        process_table(*tables[name], write=not given.check)
+        for name in given.table or tables
+    ]
+    return 0 if all(are_current) else 1
 
 
-def set_up_django() -> None:
-    """Configure as much of Django as it takes to load the workers' commands."""
-    apps = ["django.contrib.contenttypes", "django_tasks_db", "django_q", "django_rq"]
+def process_table(
+    file: OptionFile, installed: InstalledOptions, *, write: bool
+) -> bool:
+    """Write a table, or only compare it; return whether it is current afterwards."""
+    package = installed.distribution
+    try:
+        version = installed.version
+    except PackageNotFoundError:
+        print(f"{file}: {package} is not installed, left as it is")
+        return True
+    old = file.path.read_text() if file.path.exists() else ""
+    options = installed.read_options()
+    new = to_json(package, version, options)
+    if write:
+        file.path.write_text(new)
+        print(f"{file}: {len(options)} options of {package} {version}")
+        return True
+    if old == new:
+        print(f"{file}: as in {package} {version}")
+        return True
+    print(f'{file}: differs from {package} {version}; run "make options"')
+    print(*difflib.unified_diff(old.split("\n"), new.split("\n"), n=0), sep="\n")
+    return False
+
+
+def set_up_django(tables: Iterable[InstalledOptions]) -> None:
+    """Configure as much of Django as it takes to load the management commands."""
+    apps = ["django.contrib.contenttypes"]
+    more: dict[str, object] = {}
+    for installed in tables:
+        if installed.app and find_spec(installed.app):
+            apps.append(installed.app)
+            more |= installed.settings
     settings.configure(
-        INSTALLED_APPS=[app for app in apps if find_spec(app.partition(".")[0])],
+        INSTALLED_APPS=apps,
         DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3"}},
-        TASKS={"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}},
-        Q_CLUSTER={"orm": "default", "timeout": 60, "retry": 90},
-        RQ_QUEUES={"default": {"URL": "redis://localhost"}},
+        **more,
     )
     django.setup()
-
-
-def source(release: str, options: list[Option]) -> str:
-    """Return the text of the module that holds these options."""
-    return "\n".join(
-        (
-            '"""',
-            f"The options of {release}.",
-            "",
-            'Generated by "make options"; do not edit.',
-            '"""',
-            "",
-            "from django_prodserver.config.argv import Option",
-            "",
-            "OPTIONS = (",
-            *(line(option) for option in options),
-            ")",
-            "",
-        )
-    )
-
-
-def line(option: Option) -> str:
-    """Return the option as code, on as few lines as ``ruff format`` puts it."""
-    words = [json.dumps(word) for word in option[:3]]
-    if option.off:
-        words.append(f"off={json.dumps(option.off)}")
-    if option.spellings:
-        quoted = ", ".join(map(json.dumps, option.spellings))
-        comma = "," if len(option.spellings) == 1 else ""
-        words.append(f"spellings=({quoted}{comma})")
-    text = ", ".join(words)
-    if len(f"    Option({text}),") <= WIDTH:
-        return f"    Option({text}),"
-    if len(f"        {text}") <= WIDTH:
-        return f"    Option(\n        {text}\n    ),"
-    return "\n".join(("    Option(", *(f"        {word}," for word in words), "    ),"))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Options out of what servers parse their command lines with: click, argparse."""
+"""Read options from the parsers that servers use: click and argparse."""
 
 from __future__ import annotations
 
@@ -17,45 +17,48 @@ Kind = Literal["value", "list", "bool", "flag"]
 def option_of(
     kind: Kind, flags: Sequence[str], off: str = "", names: Iterable[str] = ()
 ) -> Option:
-    """Return the option of these flags, under the first long one's name."""
+    """Return the option with these flags, named after the first long one."""
     on = next((flag for flag in flags if flag.startswith("--")), "")
     name = _bare(on) or _bare(off).removeprefix("no-")
     return also_named(Option(name, kind, on, off), [*flags, *names])
 
 
 def also_named(option: Option, names: Iterable[str]) -> Option:
+    """Return the option with more spellings."""
     known = {*option.spellings, *map(_bare, names)} - {option.name}
     return option._replace(spellings=tuple(sorted(known)))
 
 
 def from_click(command: click.Command) -> list[Option]:
+    """Return the options of a click command, sorted."""
     options = []
     for parameter in command.params:
         # Public, unlike the attributes, some of which hold click's sentinels.
-        said = parameter.to_info_dict()
-        if said["param_type_name"] != "option" or said["name"] in ("help", "version"):
+        info = parameter.to_info_dict()
+        if info["param_type_name"] != "option" or info["name"] in ("help", "version"):
             continue
         kind: Kind = "value"
-        if said["is_flag"]:
+        if info["is_flag"]:
             kind = "flag"
-        elif said["multiple"]:
+        elif info["multiple"]:
             kind = "list"
-        elif said["type"]["param_type"] == "Bool":
+        elif info["type"]["param_type"] == "Bool":
             kind = "bool"
-        off = "".join(said["secondary_opts"][:1])
-        options.append(option_of(kind, said["opts"], off, [said["name"]]))
+        off = "".join(info["secondary_opts"][:1])
+        options.append(option_of(kind, info["opts"], off, [info["name"]]))
     return sorted(options)
 
 
 def from_command(app: str, name: str) -> list[Option]:
+    """Return the options of a management command, sorted, without Django's own."""
     from django.core.management import load_command_class
     from django.core.management.base import BaseCommand
 
     common = BaseCommand().create_parser("manage.py", name)._actions
-    theirs = {flag for action in common for flag in action.option_strings}
+    djangos = {flag for action in common for flag in action.option_strings}
     options: dict[str, Option] = {}
     for action in load_command_class(app, name).create_parser("", name)._actions:
-        if not set(action.option_strings) - theirs:  # Django's, or a positional
+        if not set(action.option_strings) - djangos:  # Django's, or a positional
             continue
         option = _from_action(action)
         if other := options.get(option.name):  # --x and --no-x, one action each

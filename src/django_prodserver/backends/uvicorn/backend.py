@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import multiprocessing
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from django_prodserver.backends import addresses
+from django_prodserver.backends.introspection import OptionFile
 from django_prodserver.backends.web import Interface, WebBackend
 from django_prodserver.config.argv import value_of
 from django_prodserver.config.context import Context
@@ -26,10 +28,11 @@ STARTUP_FAILURE = 3
 class UvicornServer(WebBackend):
     """Serve ``ASGI_APPLICATION`` with Uvicorn."""
 
+    title = "Uvicorn"
     script = "uvicorn"
     package = "uvicorn"
     extra = "uvicorn"
-    table = "uvicorn"
+    option_file = OptionFile(__package__)
     interface: ClassVar[Interface] = "asgi"
     keys: ClassVar[Mapping[str, Translation]] = {
         **WebBackend.keys,
@@ -52,6 +55,8 @@ class UvicornServer(WebBackend):
     }
     sockets = ("uds", "fd")
     access_logger = "uvicorn.access"
+    proxies_option = "forwarded-allow-ips"
+    proxies_variable = "FORWARDED_ALLOW_IPS"
     server_loggers = ("uvicorn",)
     defaults = {
         "lifespan": Resolved("off", "Django speaks none: it fails at each start"),
@@ -110,6 +115,15 @@ class UvicornServer(WebBackend):
 
     def development_options(self) -> dict[str, object]:
         return {"workers": 1}
+
+    def clean_exit_code(self, signum: int, args: Sequence[str]) -> int:
+        # A single process raises SIGTERM again once it is done.
+        if signum == signal.SIGTERM and not self.forks(args):
+            return -signal.SIGTERM
+        return 0
+
+    def cut_exit_code(self, args: Sequence[str]) -> int:
+        return self.clean_exit_code(signal.SIGTERM, args)
 
 
 class UvicornWSGIServer(UvicornServer):

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from django_prodserver.backends import addresses
+from django_prodserver.backends.introspection import OptionFile
 from django_prodserver.backends.web import WebBackend
 from django_prodserver.config.argv import values_of
 from django_prodserver.config.bind import Bind, split_host_port
 from django_prodserver.config.keys import Unsupported
+from django_prodserver.process.deadline import UNFINISHED
+
+if TYPE_CHECKING:
+    from django.core.checks import CheckMessage
 
 
 class WaitressServer(WebBackend):
@@ -20,15 +26,18 @@ class WaitressServer(WebBackend):
     (Pylons/waitress#198), and stops when they are answered.
     """
 
+    title = "Waitress"
     script = "prodserver-waitress"
     package = "waitress"
     extra = "waitress"
-    table = "waitress"
+    option_file = OptionFile(__package__)
     interface = "wsgi"
-    server_loggers = ("waitress",)
     # Lists that may not be repeated, of proxy headers, are split at spaces.
     join = " "
     sockets = ("listen", "unix-socket")
+    proxies_option = "trusted-proxy"
+    debug_options = ("expose-tracebacks",)
+    server_loggers = ("waitress",)
     keys = {
         **WebBackend.keys,
         "LOG_LEVEL": "",
@@ -76,3 +85,12 @@ class WaitressServer(WebBackend):
     def command(self, args: Sequence[str]) -> list[str]:
         # getopt stops at the first word that is no option.
         return [self.script, *args, self.application(args)]
+
+    def deployment_warnings(self) -> Iterator[CheckMessage]:
+        from django_prodserver.backends.waitress import deployment
+
+        yield from super().deployment_warnings()
+        yield from deployment.deleted_header(self)
+
+    def cut_exit_code(self, args: Sequence[str]) -> int:
+        return UNFINISHED

@@ -1,0 +1,26 @@
+"""What causes trouble in production with Django-Q2."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import Warning
+
+from django_prodserver.checks.ids import WarningId
+
+
+def cluster_warnings(workers: int) -> Iterator[Warning]:
+    """Yield what is dangerous in ``Q_CLUSTER``, for so many workers."""
+    cluster: Mapping[str, Any] = getattr(settings, "Q_CLUSTER", {})
+    timeout, retry = cluster.get("timeout"), cluster.get("retry", 60)
+    if not timeout or timeout >= retry:
+        message = f": Q_CLUSTER has the timeout {timeout} and retry {retry}."
+        hint = "A task that runs as retry passes is run twice: write timeout < retry."
+        yield Warning(message, hint=hint, id=WarningId.Q2_RETRY)
+    limit = cluster.get("queue_limit", workers)
+    if limit > workers:
+        message = f": Q_CLUSTER has the queue_limit {limit}, for {workers} workers."
+        hint = "A stop first does all that is queued: leave queue_limit out."
+        yield Warning(message, hint=hint, id=WarningId.Q2_QUEUE_LIMIT)

@@ -1,0 +1,21 @@
+"""The options of the installed workers of Django Tasks."""
+
+from django_prodserver.backends.introspection.installed import ManagementOptions
+
+TABLES = {
+    "db_worker_options.json": ManagementOptions(
+        "django-tasks-db",
+        "django_tasks_db",
+        "db_worker",
+        settings={
+            "TASKS": {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}},
+        },
+        defaults={"reload": "DEBUG", "worker-id": "random letters"},
+    ),
+    "rqworker_options.json": ManagementOptions(
+        "django-rq",
+        "django_rq",
+        "rqworker",
+        settings={"RQ_QUEUES": {"default": {"URL": "redis://localhost"}}},
+    ),
+}
