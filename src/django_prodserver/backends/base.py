@@ -231,6 +231,8 @@ class CommandBackend(Backend):
     No server is imported to create, list, check or print one.
     """
 
+    #: Its name in the documentation.
+    title: ClassVar[str] = ""
     #: The console script; ``django-admin`` for a management command.
     script: ClassVar[str]
     #: The module that is missing when the server is not installed.
@@ -247,6 +249,8 @@ class CommandBackend(Backend):
     defaults: ClassVar[Mapping[str, Resolved]] = {}
     #: Environment variables that the server reads beside those of ``env_prefix``.
     variables: ClassVar[tuple[str, ...]] = ()
+    #: Options for development, which ``check --deploy`` warns about.
+    debug_options: ClassVar[tuple[str, ...]] = ("reload",)
 
     def __init__(self, **config: Any) -> None:
         super().__init__(**config)
@@ -398,27 +402,17 @@ class CommandBackend(Backend):
         }
         return Layer(resolved.origin, render(kept, self.option_table), resolved.why)
 
-    # What is known of the server: for the documentation, the log, the checks and
-    # the tests.
-
-    #: What the documentation calls it.
-    title: ClassVar[str] = ""
-    #: Loggers that give themselves a console handler when they are imported.
-    eager_loggers: ClassVar[tuple[str, ...]] = ()
-    #: Options for development, of which ``check --deploy`` warns.
-    debug_options: ClassVar[tuple[str, ...]] = ("reload",)
-
     def installed_options(self) -> InstalledOptions | None:
-        """Return what asks the installed server for its options, if anything can."""
+        """Return a reader of the installed server's options; None if there is none."""
         from django_prodserver.backends.introspection import installed
 
         return installed.installed_options(self.option_file)
 
     def deployment_warnings(self) -> Iterator[CheckMessage]:
         """
-        Yield what ``manage.py check --deploy`` is to report of this process.
+        Yield what ``manage.py check --deploy`` should report about this process.
 
-        A message begins with what follows the process's name: " has ..." or ": ...".
+        The process's name is put in front, so messages begin with " has ..." or ": ...".
         """
         yield from ()
 
@@ -434,7 +428,7 @@ class CommandBackend(Backend):
         """
         Return the exit code after a stop within ``GRACEFUL_TIMEOUT``.
 
-        As ``subprocess`` has it: negative for a process ended by that signal.
+        Negative, as in ``subprocess``, for a process that the signal has ended.
         """
         return 0
 

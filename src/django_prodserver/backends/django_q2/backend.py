@@ -26,7 +26,6 @@ class DjangoQ2Worker(ManagementBackend):
     package = "django_q"
     extra = "django-q2"
     option_file = OptionFile(__package__)
-    eager_loggers = ("django-q",)
     management_command = "qcluster"
     keys: ClassVar[Mapping[str, Translation]] = {
         **ManagementBackend.keys,

@@ -25,7 +25,6 @@ class DjangoTasksWorker(ManagementBackend):
 
     title = "Django Tasks"
     extra = "django-tasks"
-    eager_loggers = ("django_tasks_db",)
 
     def __init__(self, **config: Any) -> None:
         self.worker = _worker_command(config.get("ARGS"))
