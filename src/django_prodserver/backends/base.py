@@ -412,7 +412,7 @@ class CommandBackend(Backend):
         """
         Yield what ``manage.py check --deploy`` should report about this process.
 
-        The process's name is put in front, so messages begin with " has ..." or ": ...".
+        The process is put in front: messages begin with " has ..." or ": ...".
         """
         yield from ()
 
