@@ -576,11 +576,17 @@ class DeadlineContract(Contract):
         assert again.stop(self.urgent_signal, 60) == 1
         assert site.marks("long") == [(2, 0)]
 
-        last = site.worker(GRACEFUL_TIMEOUT=60)
+        # Not preloaded: the Django app alone can connect to the worker's signals.
+        last = site.worker(GRACEFUL_TIMEOUT=60, PRELOAD=False, LOG_FORMAT="json")
         site.go()
         site.done(last, "long")
         assert last.stop(seconds=60) == 0
         assert site.marks("long") == [(3, 1)]
+        found = lines(last)
+        (began,) = of(found, message="working on long")
+        assert began["state"] == "started"
+        (success,) = of(found, task_id=began["task_id"], state="success")
+        assert 0 <= success["runtime"] < 30
 
 
 class WorkerContract(DeadlineContract):
