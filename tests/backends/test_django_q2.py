@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
 from typing import Any
 
 import psutil
@@ -82,6 +84,36 @@ class TestItsOwn:
         site.go()
         assert worker.exits(60) == 0
         assert site.marks("a", "b") == [(1, 1)] * 2
+
+    def test_a_task_that_is_put_back_is_in_the_database_once(
+        self, start: Starter, redis_url: str
+    ) -> None:
+        """Else it would run twice: at once, and again after Django-Q2's ``retry``."""
+        site = WorkerSite(start, redis_url, entry(WORKER), ON_DATABASE, "q2")
+        worker = site.worker(GRACEFUL_TIMEOUT=GRACE)
+        site.hold(worker, "long")
+        assert worker.stop(seconds=60) == 1
+        with closing(sqlite3.connect(start.data / "db.sqlite3")) as database:
+            [count] = database.execute("SELECT count(*) FROM django_q_ormq").fetchone()
+        assert count == 1
+
+    def test_a_signal_to_the_new_sentinel_does_not_stop_it(
+        self, start: Starter, redis_url: str
+    ) -> None:
+        """Between the fork and its own handlers, it has those of its parent."""
+        deadline = 1
+        site = WorkerSite(start, redis_url, entry(WORKER), {}, "q2")
+        env: dict[str, Any] = {
+            "settings": {"INTERRUPT": "fork"},
+            "TEST_APPS": '["proj.interrupted.InterruptedConfig"]',
+        }
+        worker = site.worker(env=env, GRACEFUL_TIMEOUT=deadline)
+        worker.says("running.")
+        # Longer than the deadline, should one have been started by that signal.
+        site.enqueue("long", seconds=3 * deadline)
+        site.done(worker, "long")
+        assert "GRACEFUL_TIMEOUT" not in worker.output
+        assert worker.stop(seconds=60) == 0
 
     def test_a_sentinel_that_hangs_is_dead(
         self, start: Starter, broker: Broker
