@@ -435,7 +435,7 @@ LONGEST_ID = "a" * 128
 WRONG_IDS = ("a b", 'a"}', "a" * 129, "<script>", "a\x85b", "ä")
 #: The bytes of a stream of 5 s.
 ENDLESS = 5_000
-AGENT = "Mozilla\x85'\"\\{}%s%(x)s" + "A" * 3000
+AGENT = "Mozilla'\"\\{}%s%(x)s" + "A" * 3000
 
 
 def keeps_ids_apart(web: Client) -> None:
@@ -462,7 +462,8 @@ def answers_for_its_log(web: Client) -> None:
     assert web.ask("/fail?key=SECRET", **{"X-Request-ID": "fail-1"}).status == 500
     for path in ("/printed", "/stream", "/hostile"):
         assert web.ask(path, **{"X-Request-ID": path.strip("/")}).status == 200
-    assert web.ask("/hostile", **{"User-Agent": AGENT}).status == 200
+    for agent in (AGENT, f"{AGENT}\x85"):
+        assert web.ask("/hostile", **{"User-Agent": agent}).status == 200
     web.leave_in_mid_stream("/endless")
     web.says("GET /endless ")
 
@@ -510,8 +511,10 @@ def has_logged(site: WebSite, web: Client, streams_to_nobody: bool) -> None:
     assert left["status"] == 200
     if not streams_to_nobody:
         assert left["bytes"] < ENDLESS
-    (agent,) = (one for one in found if one["message"].startswith("agent: Mozilla"))
-    assert "'\"\\{}%s%(x)s" in agent["message"]
+    # Granian leaves out a header that is not ASCII.
+    agents = [one for one in found if one["message"].startswith("agent: Mozilla")]
+    assert agents
+    assert all("'\"\\{}%s%(x)s" in one["message"] for one in agents)
     # Health is told of only where it is bad.
     health = [one for one in of(found, logger=ACCESS) if one["path"].startswith("/-/")]
     assert {one["status"] for one in health} == {405, 503}
