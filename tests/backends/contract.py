@@ -110,6 +110,8 @@ class WebContract(Contract):
 
     #: The exit code for an application that cannot be imported.
     failure_code: ClassVar[int] = 1
+    #: The exit code for an option that the server does not know.
+    usage_code: ClassVar[int] = 2
     #: The exit code where another process listens at its address.
     address_in_use_code: ClassVar[int] = 1
     #: Variants that close a connection, at a stop, of which no byte has come yet.
@@ -138,6 +140,7 @@ class WebContract(Contract):
         web = site.serve(LOG_FORMAT="json", settings=LOGGED, env=recorded())
         is_the_process_that_was_started(site, web)
         assert site.loaded_by() == [web.process.pid], "loaded once, before a fork"
+        assert "not preloading" not in web.output
         is_known_to_the_probe(site, web)
         keeps_ids_apart(web)
         answers_for_its_log(web)
@@ -254,6 +257,23 @@ class WebContract(Contract):
         assert web.process.returncode == self.failure_code
         assert "Traceback" in web.output
         assert "a bug of the user's" in web.output
+
+    def test_an_app_that_cannot_be_set_up_ends_it(self, plain: WebSite) -> None:
+        """In the launcher, whatever the server."""
+        env = plain.start.environment(
+            {"web": plain.entry()}, TEST_APPS='["proj.broken"]'
+        )
+        # Not by manage.py, which fails on it before it asks us.
+        web: Running = plain.start.process([*MODULE, "web"], env)
+        assert web.exits(20) == 1
+        assert "a bug of the user's" in web.output
+
+    def test_an_unknown_option_ends_it(self, plain: WebSite) -> None:
+        """The server says so itself; "manage.py check" does before."""
+        web = plain.fails(ARGS={"no-such-option": 1})
+        assert web.process.returncode == self.usage_code
+        assert "no-such-option" in web.output
+        assert "Traceback" not in web.output
 
     def test_an_address_in_use_ends_it(self, site: WebSite) -> None:
         with socket.create_server(("127.0.0.1", site.port)):
@@ -386,6 +406,8 @@ def is_the_process_that_was_started(site: WebSite, web: Client) -> None:
         assert web.workers(site.count) <= children(web.process.pid)
         assert len(web.workers(site.count)) == site.count
     about = web.about()
+    # Else the garbage collector would write to the memory that workers share.
+    assert about["frozen"] > 1000 or about["pid"] == web.process.pid
     assert web.process.pid in (about["pid"], about["ppid"])
     assert about["asgi"] is (site.interface == "asgi")
     # What the application sees of the command line is what it would see natively.

@@ -330,13 +330,13 @@ def _speak_once_it_refuses(quiet: socket.socket, port: int) -> str:
     """Send a request as soon as nobody listens any more, and return the status."""
     # A worker that is busy listens for as long, so it does not refuse.
     with contextlib.suppress(AssertionError):
-        wait_for(lambda: _is_refused(port), "no listener", 1)
+        wait_for(lambda: is_refused(port), "no listener", 1)
     client = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     client.sock = quiet
     return _answer(client)
 
 
-def _is_refused(port: int) -> bool:
+def is_refused(port: int) -> bool:
     try:
         socket.create_connection(("127.0.0.1", port), 1).close()
     except OSError:

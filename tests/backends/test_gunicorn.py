@@ -47,13 +47,18 @@ class TestMaxRequests:
         site = WebSite(start, port, GUNICORN, {"WORKERS": 2})
         web = site.serve(via=SCRIPT, MAX_REQUESTS=20)
         first = web.workers(2)
-        seen: set[str] = set()
+        answers: list[int] = []
 
         def ask() -> bool:
-            seen.add(web.get("/who?s=0", timeout=30))
-            return len(seen) >= 4
+            answers.append(int(web.get("/who?s=0", timeout=30)))
+            return len({*answers} - first) >= 2
 
-        web.until(ask, f"others than {first}", 60)
+        web.until(ask, f"two others than {first}", 60)
+        # Eight at the least were answered before, by both.
+        assert max(map(answers.count, first)) <= 20
+        replaced = web.output.count("Autorestarting worker after current request")
+        assert replaced >= 2
+        assert web.stop() == 0
 
     @pytest.mark.parametrize("worker_class", ["gthread", "sync"])
     def test_it_leaves_its_queue_to_the_next(

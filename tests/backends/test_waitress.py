@@ -15,6 +15,7 @@ WAITRESS = "waitress.WaitressServer"
 class TestWaitress(WebContract):
     backend = WAITRESS
     variants = {"1": {}}
+    usage_code = 1
 
 
 @pytest.mark.process
