@@ -33,7 +33,7 @@ def test_what_another_process_was_told_is_not_for_this_one(
     start: Starter, port: int
 ) -> None:
     """One that a process with these keys starts has them in its environment."""
-    keys = {"ROOT_PATH": "/shop", "TRUSTED_PROXIES": ["*"]}
+    keys: dict[str, Any] = {"ROOT_PATH": "/shop", "TRUSTED_PROXIES": ["*"]}
     web = start.web(config("waitress", port, **keys), port=port, settings=SETTINGS)
     assert ask(web, "/seen")["client"] == "9.9.9.9"
     inherited = web.about()["environ"]
