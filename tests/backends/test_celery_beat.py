@@ -30,7 +30,7 @@ def test_it_sends_logs_and_stops(start: Starter, redis_url: str) -> None:
     beat = start.worker(
         config(
             LOG_FORMAT="json",
-            GRACEFUL_TIMEOUT=2,
+            GRACEFUL_TIMEOUT=20,
             ARGS={"schedule": str(start.data / "schedule")},
         ),
         via=SCRIPT,

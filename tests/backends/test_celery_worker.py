@@ -25,7 +25,7 @@ class TestCeleryWorker(WorkerContract):
     }
     queue = "celery"
     late_queue = "celery-late"
-    urgent_signal = signal.SIGQUIT
+    hurries_on_a_second_signal = False
     ready = " ready."
     task = "proj.jobs.celery_tasks.mark"
     logged_queue = "celery"
@@ -35,7 +35,7 @@ class TestWithoutPreload(DeadlineContract):
     backend = WORKER
     variants = {"prefork": {"CONCURRENCY": 1, "PRELOAD": False}}
     queue = "celery-late"
-    urgent_signal = signal.SIGQUIT
+    hurries_on_a_second_signal = False
 
 
 @pytest.mark.process
