@@ -9,7 +9,8 @@ nox.options.default_venv_backend = "uv"
 nox.options.reuse_existing_virtualenvs = True
 
 EXTRAS = (
-    ".[gunicorn,uvicorn,granian,waitress,celery,flower,django-tasks,django-q2,honcho]"
+    ".[gunicorn,uvicorn,granian,waitress,hypercorn,celery,flower,django-tasks,"
+    "django-q2,honcho]"
 )
 # Django 6 needs Python 3.12. Before Django 6 its tasks are a backport, which
 # django-tasks-db brings as "compat".

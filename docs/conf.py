@@ -79,6 +79,8 @@ extlinks = {
         f"v{facts.version_of('granian')}",
         "gunicorn": "https://github.com/benoitc/gunicorn/blob/"
         f"{facts.version_of('gunicorn')}/docs/content",
+        "hypercorn": "https://github.com/pgjones/hypercorn/blob/"
+        f"{facts.version_of('hypercorn')}/docs",
         "uvicorn": "https://github.com/Kludex/uvicorn/blob/"
         f"{facts.version_of('uvicorn')}/docs",
         "waitress": "https://github.com/Pylons/waitress/blob/"

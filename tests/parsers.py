@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentParser
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any
@@ -72,11 +73,19 @@ def _management(argv: list[str]) -> dict[str, Any]:
     return vars(command.create_parser("", name).parse_args(args))
 
 
+def _hypercorn(argv: list[str]) -> dict[str, Any]:
+    from django_prodserver.backends.hypercorn.introspect import parser
+
+    # Not its own parse_args(), which only hands the parser out.
+    return dict(vars(ArgumentParser.parse_args(parser(), argv)))
+
+
 _PARSERS: dict[str, Callable[[list[str]], dict[str, Any]]] = {
     "celery": _celery,
     "django-admin": _management,
     "granian": _click("granian.cli", "cli"),
     "gunicorn": _gunicorn,
+    "prodserver-hypercorn": _hypercorn,
     "prodserver-waitress": _waitress,
     "uvicorn": _click("uvicorn.main", "main"),
 }

@@ -12,6 +12,7 @@ _BACKENDS = {
     "granian-wsgi": "granian.GranianWSGIServer",
     "uvicorn": "uvicorn.UvicornServer",
     "uvicorn-wsgi": "uvicorn.UvicornWSGIServer",
+    "hypercorn": "hypercorn.HypercornServer",
     "waitress": "waitress.WaitressServer",
 }
 
@@ -31,7 +32,9 @@ def config(
     name, _, workers = server.rpartition("-")
     if not workers.isdecimal():
         name, workers = server, ""
-    option = {"gunicorn": "bind", "waitress": "listen"}.get(name, "port")
+    option = {"gunicorn": "bind", "hypercorn": "bind", "waitress": "listen"}.get(
+        name, "port"
+    )
     where = port if option == "port" else f"127.0.0.1:{port}"
     options = {option: where, **({"workers": int(workers)} if workers else {})}
     return {

@@ -17,6 +17,7 @@ SERVERS = {
     "Uvicorn, several": "uvicorn-2",
     "Granian": "granian-wsgi-2",
     "Waitress": "waitress",
+    "Hypercorn": "hypercorn",
 }
 
 

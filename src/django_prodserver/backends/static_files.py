@@ -14,17 +14,22 @@ def __getattr__(name: str) -> Any:  # a module's own hook, PEP 562
     if name == "wsgi_as_asgi":
         from a2wsgi import WSGIMiddleware
 
-        return WSGIMiddleware(__getattr__("wsgi"))
+        return WSGIMiddleware(application("wsgi"))
     if name not in ("wsgi", "asgi"):
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)
-    application = import_string(getattr(settings, f"{name.upper()}_APPLICATION"))
+    return application(name)
+
+
+def application(interface: str) -> Any:
+    """Return the application of that interface, with its static files."""
+    served = import_string(getattr(settings, f"{interface.upper()}_APPLICATION"))
     if not settings.DEBUG or not apps.is_installed("django.contrib.staticfiles"):
-        return application
+        return served
     from django.contrib.staticfiles import handlers
 
     handler = {
         "wsgi": handlers.StaticFilesHandler,
         "asgi": handlers.ASGIStaticFilesHandler,
-    }[name]
-    return handler(application)
+    }[interface]
+    return handler(served)

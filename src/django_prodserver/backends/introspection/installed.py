@@ -158,7 +158,7 @@ class ManagementOptions(InstalledOptions):
     def refusal(self, flag: str, text: str) -> str:
         for action in self._actions():
             if flag in action.option_strings:
-                return _refused_by_action(action, text)
+                return refused_by_action(action, text)
         return ""
 
     def describe(self) -> Iterator[tuple[str, OptionHelp]]:
@@ -185,6 +185,21 @@ def refused_number(kind: object, text: str) -> str:
         kind(text)
     except ValueError:
         return WHOLE if kind is int else NUMBER
+    return ""
+
+
+def refused_by_action(action: argparse.Action, text: str) -> str:
+    """Return how to write a value for an argparse action, if it does not take this."""
+    value: Any = text
+    if callable(action.type):
+        if refused := refused_number(action.type, text):
+            return refused
+        try:
+            value = action.type(text)
+        except (argparse.ArgumentTypeError, TypeError, ValueError) as error:
+            return f"It says: {str(error).rstrip('.')}."
+    if action.choices is not None and value not in action.choices:
+        return f"Write one of {', '.join(repr(c) for c in action.choices)}."
     return ""
 
 
@@ -215,17 +230,3 @@ def _introspect(package: str) -> dict[str, InstalledOptions]:
     tables: dict[str, InstalledOptions]
     tables = import_module(f"{package}.introspect").TABLES
     return tables
-
-
-def _refused_by_action(action: argparse.Action, text: str) -> str:
-    value: Any = text
-    if callable(action.type):
-        if refused := refused_number(action.type, text):
-            return refused
-        try:
-            value = action.type(text)
-        except (argparse.ArgumentTypeError, TypeError, ValueError) as error:
-            return f"It says: {str(error).rstrip('.')}."
-    if action.choices is not None and value not in action.choices:
-        return f"Write one of {', '.join(repr(c) for c in action.choices)}."
-    return ""

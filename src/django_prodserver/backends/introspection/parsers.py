@@ -49,6 +49,15 @@ def from_click(command: click.Command) -> list[Option]:
     return sorted(options)
 
 
+def from_argparse(parser: argparse.ArgumentParser) -> list[Option]:
+    """Return the options of a parser, without its --help and its positionals."""
+    return sorted(
+        _from_action(action)
+        for action in parser._actions
+        if action.option_strings and action.dest != "help"
+    )
+
+
 def from_command(app: str, name: str) -> list[Option]:
     """Return the options of a management command, sorted, without Django's own."""
     from django.core.management import load_command_class

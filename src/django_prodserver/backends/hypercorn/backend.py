@@ -1,0 +1,158 @@
+"""Hypercorn."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from django_prodserver.backends import addresses
+from django_prodserver.backends.introspection import OptionFile
+from django_prodserver.backends.web import Interface, WebBackend
+from django_prodserver.config.argv import render, value_of, values_of
+from django_prodserver.config.bind import Bind, join_host_port, split_host_port
+from django_prodserver.config.context import Context
+from django_prodserver.config.keys import Translation, Unsupported
+from django_prodserver.process import bootstrap, preload
+from django_prodserver.process.deadline import UNFINISHED
+
+# What a configuration file calls an option, where that is not its own name.
+_ATTRIBUTES = {
+    "access-logfile": "accesslog",
+    "error-logfile": "errorlog",
+    "keep-alive": "keep_alive_timeout",
+    "log-config": "logconfig",
+    "log-level": "loglevel",
+    "pid": "pid_path",
+}
+
+
+class HypercornServer(WebBackend):
+    """
+    Serve ``ASGI_APPLICATION`` with Hypercorn.
+
+    The command is ours, ``prodserver-hypercorn``. It takes the options of
+    ``hypercorn``, which drops requests when it stops several workers and exits
+    with 0 when the application cannot be imported (hypercorn 0.18).
+    """
+
+    title = "Hypercorn"
+    script = "prodserver-hypercorn"
+    package = "hypercorn"
+    extra = "hypercorn"
+    option_file = OptionFile(__package__)
+    interface: ClassVar[Interface] = "asgi"
+    sockets = ("bind",)
+    access_logger = "hypercorn.access"
+    server_loggers = ("hypercorn",)
+    keys: ClassVar[Mapping[str, Translation]] = {
+        **WebBackend.keys,
+        "WORKERS": "workers",
+        "THREADS": Unsupported(
+            "an event loop takes requests as they come, and each view that is not "
+            "async has a thread of its own"
+        ),
+        "TIMEOUT": Unsupported("hypercorn does not watch its workers; a probe does"),
+        "KEEP_ALIVE": "keep-alive",
+        "MAX_REQUESTS": "max-requests",
+        "CERTFILE": "certfile",
+        "KEYFILE": "keyfile",
+    }
+
+    def bind_options(self, binds: Sequence[Bind]) -> Mapping[str, object]:
+        return {"bind": [bind.text for bind in binds]}
+
+    def address_options(self, host: str, port: str) -> Mapping[str, object]:
+        return {"bind": join_host_port(host, port)}
+
+    def command(self, args: Sequence[str]) -> list[str]:
+        # With the interface: hypercorn takes an ASGI application for a WSGI one
+        # where a wrapper hides that it is a coroutine function.
+        return [self.script, f"{self.interface}:{self.application(args)}", *args]
+
+    def serve_static_files(self, args: Sequence[str]) -> None:
+        # Hypercorn evaluates it in the module's namespace, without __getattr__.
+        module = "django_prodserver.backends.static_files"
+        self.target = f"{module}:application('{self.interface}')"
+
+    def must_exec(self, args: Sequence[str]) -> bool:
+        return value_of("reload", args, self.option_table) is not None
+
+    def forks(self, args: Sequence[str]) -> bool:
+        # With 0, it is one process that serves by itself.
+        return self.option("workers", args) != "0"
+
+    def load(self, args: Sequence[str]) -> None:
+        # Hypercorn sets up its own logging after the application's, so nothing of
+        # the application's is to be deferred.
+        self.import_application(self.application(args))
+        bootstrap.prepare()
+        preload.load_urls()
+
+    def addresses(self, args: Sequence[str]) -> tuple[str, ...]:
+        binds = [word or "" for word in values_of("bind", args, self.option_table)]
+        if not binds and self._is_in_file("bind", args):
+            return ()
+        return tuple(
+            addresses.unix(bind.removeprefix("unix:"))
+            if bind.startswith("unix:")
+            else addresses.tcp(*split_host_port(bind, "8000"))
+            for bind in binds or ["127.0.0.1:8000"]
+            if not bind.startswith("fd://")
+        )
+
+    def speaks_tls(self, args: Sequence[str]) -> bool:
+        return all(
+            self.option(name, args) or self._is_in_file(name, args)
+            for name in ("certfile", "keyfile")
+        )
+
+    def development_options(self) -> dict[str, object]:
+        return {"workers": 1}
+
+    def cut_exit_code(self, args: Sequence[str]) -> int:
+        return UNFINISHED
+
+    def given_elsewhere(self, option: str) -> bool:
+        configured = render(self.config.get("ARGS", {}), self.option_table)
+        return self._is_in_file(option, configured)
+
+    def _is_in_file(self, option: str, args: Sequence[str]) -> bool:
+        """Tell whether Hypercorn's configuration file mentions an option."""
+        # Read as text, and not run: it is Hypercorn's to run.
+        path = _config_file(value_of("config", args, self.option_table) or "")
+        if path is None:
+            return False
+        text = path.read_text(errors="replace")
+        return re.search(rf"\b{attribute_of(option)}\b", text) is not None
+
+
+class HypercornWSGIServer(HypercornServer):
+    """Serve ``WSGI_APPLICATION`` with Hypercorn, each request in a thread."""
+
+    interface = "wsgi"
+    # Hypercorn has no option for it: natively the number depends on the CPUs.
+    keys = {**HypercornServer.keys, "THREADS": ""}
+
+    def context(self, args: Sequence[str], process: str) -> Context | None:
+        context = super().context(args, process)
+        threads = int(self.resolve("THREADS").value)
+        return context and dataclasses.replace(context, threads=threads)
+
+
+def attribute_of(option: str) -> str:
+    """Return what a configuration file calls an option."""
+    return _ATTRIBUTES.get(option, option.replace("-", "_"))
+
+
+def _config_file(given: str) -> Path | None:
+    """Return the file of ``--config``: a path, ``file:PATH`` or ``python:MODULE``."""
+    if given.startswith("python:"):
+        name = given.removeprefix("python:").replace(".", "/") + ".py"
+        found = [Path(folder, name) for folder in sys.path]
+    else:
+        found = [Path(given.removeprefix("file:"))]
+    return next((path for path in found if path.is_file()), None)

@@ -1,0 +1,142 @@
+"""How a worker of Hypercorn serves and stops, where the native way falls short."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+from types import SimpleNamespace
+from typing import Any
+
+from hypercorn.app_wrappers import WSGIWrapper
+from hypercorn.config import Config
+from hypercorn.utils import ShutdownError
+
+from django_prodserver.backends.hypercorn.wsgi import WSGIApplication
+from django_prodserver.process.deadline import UNFINISHED
+
+native: Any = import_module("hypercorn.asyncio.run")
+# Seconds that a client may take, from its connection to its request's first bytes,
+# as the stop begins.
+_QUIET = 0.1
+# Seconds for a request that is cut to clean up.
+_CLEANUP = 1.0
+
+
+def install(threads: int) -> None:
+    """
+    Have Hypercorn's workers serve as ``Worker`` describes.
+
+    Natively a worker closes connections of which no byte has come yet, as it stops,
+    and on Python 3.12 and later waits for requests without end: graceful_timeout
+    counts from when they have ended (pgjones/hypercorn#308).
+
+    Args:
+        threads: The threads of a worker, for a WSGI application; 0 for Hypercorn's
+            own number.
+    """
+    serve = native.worker_serve
+
+    async def worker_serve(
+        app: Any,
+        config: Config,
+        *,
+        sockets: Any = None,
+        shutdown_trigger: Callable[..., Awaitable[Any]] | None = None,
+    ) -> None:
+        if threads:
+            executor = ThreadPoolExecutor(threads)
+            asyncio.get_running_loop().set_default_executor(executor)
+        if isinstance(app, WSGIWrapper):
+            app = WSGIApplication(app)
+        worker = Worker(config)
+        worker.end_with_parent()
+        start_server = {"start_server": worker.start_server}
+        native.asyncio = SimpleNamespace(**{**vars(asyncio), **start_server})
+        native.raise_shutdown = worker.raise_shutdown
+        await serve(app, config, sockets=sockets, shutdown_trigger=shutdown_trigger)
+        if worker.has_cut:
+            sys.exit(UNFINISHED)
+
+    native.worker_serve = worker_serve
+
+
+class Worker:
+    """The listeners and connections of a worker, and how they end."""
+
+    def __init__(self, config: Config) -> None:
+        self.has_cut = False
+        self._config = config
+        self._servers: list[asyncio.Server] = []
+        self._connections: dict[asyncio.Task[Any], asyncio.StreamWriter] = {}
+        self._deadline = 0.0
+
+    def end_with_parent(self) -> None:
+        """Stop when the parent is gone: natively its workers serve on."""
+        parent = multiprocessing.parent_process()
+        if parent is None:
+            return
+        loop = asyncio.get_running_loop()
+        sentinel = parent.sentinel
+
+        def stop() -> None:
+            loop.remove_reader(sentinel)
+            signal.raise_signal(signal.SIGTERM)
+
+        loop.add_reader(sentinel, stop)
+
+    async def start_server(
+        self,
+        serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+        **options: Any,
+    ) -> SimpleNamespace:
+        """Listen; called in place of ``asyncio.start_server``."""
+
+        async def serve_connection(
+            reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        ) -> None:
+            if task := asyncio.current_task():
+                self._connections[task] = writer
+                task.add_done_callback(self._connections.pop)
+            await serve(reader, writer)
+
+        server = await asyncio.start_server(serve_connection, **options)
+        self._servers.append(server)
+        # What Hypercorn calls of a server.
+        return SimpleNamespace(close=server.close, wait_closed=self.drain)
+
+    async def raise_shutdown(self, asked: Callable[[], Awaitable[Any]]) -> None:
+        """Stop listening, and let clients that have just connected send a request."""
+        await asked()
+        loop = asyncio.get_running_loop()
+        self._deadline = loop.time() + self._config.graceful_timeout
+        for server in self._servers:
+            server.close()
+        await asyncio.sleep(_QUIET)
+        # From here on a connection is closed once its request is answered.
+        raise ShutdownError
+
+    async def drain(self) -> None:
+        """Wait for the connections to end, and cut those that do not in time."""
+        if not self._connections:
+            return
+        left = self._deadline - asyncio.get_running_loop().time()
+        _, late = await asyncio.wait(self._connections, timeout=max(left, 0))
+        if not late:
+            return
+        self.has_cut = True
+        for task in late:
+            # Or Hypercorn answers with 500 for a WSGI application that is cancelled.
+            self._connections[task].transport.abort()
+            task.cancel()
+        seconds = self._config.graceful_timeout
+        await self._config.log.error(
+            "%d connection(s) cut: not finished within %g s (graceful_timeout)",
+            len(late),
+            seconds,
+        )
+        await asyncio.wait(late, timeout=_CLEANUP)

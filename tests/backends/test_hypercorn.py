@@ -1,0 +1,281 @@
+"""Hypercorn, with an ASGI application and with a WSGI one."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypercorn.config import Config
+from hypercorn.utils import load_application
+
+from django_prodserver.backends.hypercorn import HypercornServer, HypercornWSGIServer
+from django_prodserver.backends.hypercorn.logger import Logger
+from tests.backends.contract import WebContract
+from tests.backends.sites import ACCESS, Client, WebSite, children, load
+from tests.conftest import Starter
+from tests.harness import SCRIPT, free_port, wait_for
+
+ASGI = "hypercorn.HypercornServer"
+WSGI = "hypercorn.HypercornWSGIServer"
+BOTH = pytest.mark.parametrize("backend", [ASGI, WSGI])
+
+
+class TestHypercorn(WebContract):
+    backend = ASGI
+    variants = {"1": {}, "2": {"WORKERS": 2}}
+
+
+class TestHypercornWSGI(WebContract):
+    backend = WSGI
+    variants = {"1": {}, "2": {"WORKERS": 2}}
+
+
+@pytest.mark.process
+class TestSupervisor:
+    """What the parent of the workers does, which natively drops requests."""
+
+    @pytest.fixture
+    def site(self, start: Starter, port: int) -> WebSite:
+        return WebSite(start, port, ASGI, {"WORKERS": 2})
+
+    def test_a_killed_worker_ends_all_once_the_others_have_finished(
+        self, site: WebSite
+    ) -> None:
+        web = site.serve()
+        request = web.in_flight("/slow?s=2")
+        (busy,) = re.findall(r"web\[(\d+)\].*slow began", web.output)
+        (idle,) = children(web.process.pid) - {int(busy)}
+        os.kill(idle, signal.SIGKILL)
+        assert web.exits() == 1
+        assert request.result() == "slow done"
+        assert f"worker {idle} was killed by SIGKILL, stopping" in web.output
+
+    def test_a_signal_to_all_of_its_processes_is_one_stop(self, site: WebSite) -> None:
+        """As a terminal's Ctrl-C is; natively the workers end at once."""
+        web = site.serve()
+        request = web.in_flight("/slow?s=2")
+        web.signal_all(signal.SIGTERM)
+        assert web.exits() == 0
+        assert request.result() == "slow done"
+
+    def test_a_second_signal_does_not_wait(self, site: WebSite) -> None:
+        web = site.serve()
+        web.in_flight("/slow?s=60")
+        web.process.send_signal(signal.SIGTERM)
+        # The stop has begun: nobody listens any more.
+        wait_for(lambda: not _listens(site.port), "the stop")
+        time.sleep(0.2)  # two within 0.1 s are one stop
+        signalled = time.monotonic()
+        assert web.stop(signal.SIGINT) == 1
+        assert time.monotonic() - signalled < 10
+
+    def test_sighup_replaces_the_workers(self, site: WebSite) -> None:
+        """They finish their requests first, and clients that come are not refused."""
+        web = site.serve()
+        old = web.workers(2)
+        request = web.in_flight("/slow?s=2")
+        web.process.send_signal(signal.SIGHUP)
+        web.until(lambda: not old & children(web.process.pid), "other workers")
+        assert request.result() == "slow done"
+        assert not web.workers(2) & old
+        assert web.stop() == 0
+
+    def test_workers_end_with_their_parent(self, site: WebSite) -> None:
+        """Natively they serve on, and keep the port."""
+        web = site.serve()
+        request = web.in_flight("/slow?s=1")
+        web.process.kill()
+        assert web.exits() == -signal.SIGKILL
+        assert request.result() == "slow done"
+
+    @BOTH
+    def test_max_requests_drops_none(
+        self, start: Starter, port: int, backend: str
+    ) -> None:
+        """Each is answered, by more workers than the two at first."""
+        site = WebSite(start, port, backend, {"WORKERS": 2})
+        web = site.serve(MAX_REQUESTS=10)
+        seen: set[str] = set()
+
+        def ask() -> bool:
+            asked = [web._threads.submit(web.get, "/who?s=0", 30) for _ in range(4)]
+            seen.update(request.result() for request in asked)
+            return len(seen) >= 5
+
+        web.until(ask, "more workers", 60)
+        assert web.stop() == 0
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.process
+class TestAddresses:
+    def test_several_addresses_of_each_kind(
+        self, start: Starter, port: int, short_folder: Path
+    ) -> None:
+        other, path = free_port(), short_folder / "web.sock"
+        bind = [f"127.0.0.1:{port}", f"[::1]:{other}", f"unix:{path}"]
+        web = WebSite(start, port, ASGI, {"BIND": bind}).serve()
+        with socket.create_connection(("::1", other), 10) as client:
+            client.sendall(b"GET /who HTTP/1.0\r\nHost: localhost\r\n\r\n")
+            assert client.recv(4096).startswith(b"HTTP/1.1 200")
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(path))
+            client.sendall(b"GET /who HTTP/1.0\r\nHost: localhost\r\n\r\n")
+            assert client.recv(4096).startswith(b"HTTP/1.1 200")
+        assert web.stop() == 0
+
+    def test_a_socket_that_is_open_already(self, start: Starter, port: int) -> None:
+        """As systemd hands one down."""
+        site = WebSite(start, port, ASGI, {"BIND": "fd://9"})
+        env = start.environment({"web": site.entry()})
+        argv = [sys.executable, "-c", LISTEN, str(port), *SCRIPT, "web"]
+        web: Client = start.process(argv, env, kind=Client)
+        web.port = port
+        web.wait_until_ready()
+        assert web.stop() == 0
+
+
+#: Listen as file descriptor 9, and become the command.
+LISTEN = """
+import os, socket, sys
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+os.dup2(listener.fileno(), 9)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+def test_devserver_finds_the_application_with_static_files(settings: Any) -> None:
+    """Hypercorn evaluates its name in the module, past the module's __getattr__."""
+    settings.DEBUG = True
+    for backend in (HypercornServer(), HypercornWSGIServer()):
+        backend.serve_static_files(backend.args)
+        path = backend.command(backend.args)[1]
+        served = vars(load_application(path, 0))["app"]
+        assert "StaticFilesHandler" in type(served).__name__
+
+
+class TestConfigurationFile:
+    """What Hypercorn's own file has, our defaults do not replace."""
+
+    FILE = 'bind = ["127.0.0.1:7000"]\nworkers = 3\nloglevel = "debug"\n'
+
+    @pytest.mark.parametrize(
+        ("name", "prefix"),
+        [("hypercorn.toml", ""), ("own.py", "file:"), ("own_config.py", "python:")],
+    )
+    def test_defaults_yield_to_it(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, prefix: str
+    ) -> None:
+        (tmp_path / name).write_text(self.FILE)
+        monkeypatch.syspath_prepend(tmp_path)
+        path = "own_config" if prefix == "python:" else str(tmp_path / name)
+        backend = load_entry(ARGS={"config": f"{prefix}{path}"})
+        words = " ".join(backend.args)
+        assert "--bind" not in words
+        assert "--log-level" not in words
+        assert "--keep-alive=65" in words
+        assert backend.addresses(backend.args) == ()
+
+    def test_settings_are_stronger(self, tmp_path: Path) -> None:
+        file = tmp_path / "hypercorn.toml"
+        file.write_text(self.FILE)
+        args = {"config": str(file)}
+        backend = load_entry(BIND="127.0.0.1:9000", LOG_LEVEL="error", ARGS=args)
+        assert "--log-level=error" in backend.args
+        assert backend.addresses(backend.args) == ("tcp://127.0.0.1:9000",)
+
+
+def load_entry(**keys: Any) -> HypercornServer:
+    backend = load(
+        {"BACKEND": f"django_prodserver.backends.{ASGI}", **keys},
+    )
+    assert isinstance(backend, HypercornServer)
+    return backend
+
+
+@pytest.mark.parametrize(
+    ("binds", "found"),
+    [
+        ([], ("tcp://127.0.0.1:8000",)),
+        (["0.0.0.0"], ("tcp://0.0.0.0:8000",)),
+        (
+            ["[::1]:80", "unix:/run/web.sock"],
+            ("tcp://[::1]:80", "unix:///run/web.sock"),
+        ),
+        (["fd://3"], ()),
+    ],
+)
+def test_addresses_of_the_probe(binds: list[str], found: tuple[str, ...]) -> None:
+    assert HypercornServer().addresses([f"--bind={bind}" for bind in binds]) == found
+
+
+def test_tls_takes_a_certificate_and_its_key() -> None:
+    both = ["--certfile=a", "--keyfile=b"]
+    assert HypercornServer().speaks_tls(both)
+    assert not HypercornServer().speaks_tls(both[:1])
+
+
+class TestLogger:
+    """Hypercorn's loggers, which its own Logger gives handlers of their own."""
+
+    @pytest.fixture
+    def config(self) -> Any:
+        names = ("hypercorn.error", "hypercorn.access")
+        yield Config()
+        for name in names:
+            logging.getLogger(name).handlers = []
+            logging.getLogger(name).propagate = True
+
+    def test_lines_reach_the_root(self, config: Config) -> None:
+        config.accesslog = "-"
+        logger = Logger(config)
+        assert logging.getLogger("hypercorn.error").handlers == []
+        assert logging.getLogger("hypercorn.error").propagate
+        assert logger.access_logger is None, "the access log is ours"
+
+    def test_handlers_of_logging_stay(self, config: Config) -> None:
+        own = logging.NullHandler()
+        for name in ("error", "access"):
+            logging.getLogger(f"hypercorn.{name}").handlers = [own]
+        logger = Logger(config)
+        assert logging.getLogger("hypercorn.error").handlers == [own]
+        assert logger.access_logger is logging.getLogger("hypercorn.access")
+        assert logger.access_logger.handlers == [own]
+
+    def test_files_are_written(self, config: Config, tmp_path: Path) -> None:
+        config.accesslog = str(tmp_path / "access.log")
+        config.errorlog = str(tmp_path / "error.log")
+        logger = Logger(config)
+        assert logger.access_logger is not None
+        for name in ("access", "error"):
+            (handler,) = logging.getLogger(f"hypercorn.{name}").handlers
+            assert isinstance(handler, logging.FileHandler)
+            assert handler.baseFilename == str(tmp_path / f"{name}.log")
+            handler.close()
+
+
+@pytest.mark.process
+def test_a_log_file_of_hypercorns_own_is_beside_ours(
+    start: Starter, port: int, tmp_path: Path
+) -> None:
+    file = tmp_path / "access.log"
+    args = {"access-logfile": str(file)}
+    web = WebSite(start, port, ASGI, {}).serve(LOG_FORMAT="json", ARGS=args)
+    assert web.stop() == 0
+    assert '"GET /about 1.1" 200' in file.read_text()
+    assert re.search(f'"{ACCESS}".*GET /about 200', web.output)
