@@ -10,18 +10,11 @@ from typing import Any
 
 import pytest
 
+from tests.backends.contract import MAX_AGE
+from tests.backends.sites import NO, YES, entry
 from tests.conftest import Row
 from tests.containers.harness import Container, Containers, Databases, Site
 from tests.harness import wait_for
-from tests.processes.test_probe_truth_table import (
-    BEAT,
-    CELERY,
-    KINDS,
-    LONG,
-    MAX_AGE,
-    NO,
-    YES,
-)
 
 pytestmark = pytest.mark.container
 
@@ -29,6 +22,16 @@ TABLE = "What prodserver-probe says, in the image"
 #: The image's own check, and oftener.
 OFTEN = {"interval": 1_000_000_000, "retries": 2}
 QUEUES = {"celery": "celery", "db_worker": "tasks", "qcluster": "q2"}
+APP = {"APP": "proj.celery.app"}
+CELERY = entry("celery.CeleryWorker", APP)
+BEAT = entry("celery.CeleryBeat", APP)
+WORKERS = {
+    "celery": CELERY | {"CONCURRENCY": 1},
+    "db_worker": entry("django_tasks.DjangoTasksWorker"),
+    "qcluster": entry("django_q2.DjangoQ2Worker"),
+}
+#: Seconds of a task by which it is longer than the age that counts.
+LONG = MAX_AGE + 16
 
 
 class Seen:
@@ -134,7 +137,7 @@ def test_a_worker(
     redis, database = Broker(containers), Database(databases())
     broker = database if name == "db_worker" else redis
     site = Site(containers, redis.container, {**redis.env, **database.env})
-    config = {**KINDS[name].config, "HEALTH": {"MAX_AGE": MAX_AGE}}
+    config = {**WORKERS[name], "HEALTH": {"MAX_AGE": MAX_AGE}}
     settings = json.dumps({"PRODUCTION_PROCESSES": {name: config}})
     worker = site.start(name, env={"TEST_SETTINGS": settings}, healthcheck=OFTEN)
     see = Seen(row, name, worker)

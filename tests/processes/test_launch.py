@@ -7,7 +7,7 @@ import re
 import socket
 import sys
 import urllib.error
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -58,42 +58,6 @@ def failed(start: Starter, entry: Mapping[str, Any], **env: Any) -> tuple[int, s
         [*MANAGE, "web"], start.environment({"web": entry}, **env), kind=Web
     )
     return server.exits(20), server.output
-
-
-class TestTheApplicationIsLoadedOnce:
-    """Where workers are forked, they share what the launcher has loaded."""
-
-    @pytest.mark.parametrize(
-        ("server", "count"),
-        [
-            ("gunicorn-4", 4),
-            ("granian-wsgi-2", 2),
-            ("granian-asgi-2", 2),
-            ("uvicorn-2", 2),
-            ("uvicorn-wsgi-2", 2),
-        ],
-    )
-    def test_by_the_process_that_was_started(
-        self, start: Starter, port: int, server: str, count: int
-    ) -> None:
-        web = start.web(config(server, port), port=port, **RECORDED)
-        found = workers(web, count)
-        assert len(found) == count
-        # Or the garbage collector would write to the memory that they share.
-        assert all(about["frozen"] > 1000 for about in found)
-        assert lines(start.data / "ready") == [str(web.process.pid)]
-        assert COLD not in web.output
-
-    @pytest.mark.parametrize("server", ["gunicorn-2", "granian-wsgi-2", "uvicorn-2"])
-    def test_by_each_worker_without_preload(
-        self, start: Starter, port: int, server: str
-    ) -> None:
-        """As natively; the launcher has loaded nothing."""
-        entry = config(server, port, PRELOAD=False)
-        web = start.web(entry, port=port, via=MODULE, **RECORDED)
-        pids = {str(about["pid"]) for about in workers(web, 2)}
-        assert sorted(pids) == sorted(lines(start.data / "ready"))
-        assert COLD not in web.output
 
 
 class TestAThread:
@@ -498,40 +462,6 @@ class TestElsewhere:
 class TestABrokenApplication:
     """It is told as the server tells it, and nothing hangs."""
 
-    #: Each server's own code for it.
-    CODES = {
-        "gunicorn": 3,
-        "gunicorn-2": 3,
-        "uvicorn": 3,
-        "uvicorn-2": 3,
-        "uvicorn-wsgi-2": 3,
-        "granian-wsgi-2": 1,
-        "granian-asgi": 1,
-        "waitress": 1,
-    }
-
-    @pytest.mark.parametrize(("server", "expected"), CODES.items())
-    def test_one_that_cannot_be_imported_ends_it(
-        self, start: Starter, port: int, server: str, expected: int
-    ) -> None:
-        path = "proj.broken.application"
-        settings = {"WSGI_APPLICATION": path, "ASGI_APPLICATION": path}
-        code, said = failed(start, config(server, port), settings=settings)
-        assert code == expected
-        assert "Traceback" in said
-        assert "a bug of the user's" in said
-
-    @pytest.mark.parametrize("server", ["gunicorn", "uvicorn-2", "granian-wsgi"])
-    def test_an_app_that_cannot_be_set_up_ends_it(
-        self, start: Starter, port: int, server: str
-    ) -> None:
-        entry = config(server, port)
-        env = start.environment({"web": entry}, TEST_APPS='["proj.broken"]')
-        # Not by manage.py, which fails on it before it asks us.
-        web = start.process([*MODULE, "web"], env, kind=Web)
-        assert web.exits(20) in (1, 3)
-        assert "a bug of the user's" in web.output
-
     @pytest.mark.parametrize(
         "server", ["gunicorn", "uvicorn", "uvicorn-2", "granian-wsgi", "waitress"]
     )
@@ -554,22 +484,6 @@ class TestABrokenApplication:
 
         assert web.until(status, "an answer") == 500
         assert f"{COLD} the application fails: RuntimeError" in web.output
-
-
-@pytest.fixture
-def taken() -> Iterator[int]:
-    """A port that another server listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        yield int(listener.getsockname()[1])
-
-
-@pytest.mark.parametrize(
-    "server", ["gunicorn", "uvicorn", "uvicorn-2", "granian-wsgi", "waitress"]
-)
-def test_an_address_in_use_ends_it(start: Starter, taken: int, server: str) -> None:
-    code, said = failed(start, config(server, taken))
-    assert code in (1, 3)
-    assert re.search("address.*in use", said, re.IGNORECASE)
 
 
 def test_call_command_serves(start: Starter, port: int, tmp_path: Path) -> None:

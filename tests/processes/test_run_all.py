@@ -199,8 +199,8 @@ def test_a_fault_in_one_starts_none(start: Starter) -> None:
 
 
 @pytest.mark.parametrize("group", [False, True], ids=["alone", "group"])
-@pytest.mark.parametrize("delay", [0, 0.02, 0.3])
-def test_ctrl_c_while_they_start(start: Starter, delay: float, group: bool) -> None:
+@pytest.mark.parametrize("moment", ["no child", "a child", "all children", "all run"])
+def test_ctrl_c_while_they_start(start: Starter, moment: str, group: bool) -> None:
     """From the moment on when honcho is about to fork the first of them."""
     processes = {str(number): script(WAITS) for number in range(3)}
     running = together(start, processes)
@@ -210,9 +210,17 @@ def test_ctrl_c_while_they_start(start: Starter, delay: float, group: bool) -> N
         caught = int(re.search(r"SigCgt:\s*(\w+)", status.read_text())[1], 16)  # type: ignore[index]
         return caught & 1 << signal.SIGTERM - 1
 
+    def children() -> int:
+        return len(psutil.Process(running.process.pid).children())
+
+    reached = {
+        "no child": listens,
+        "a child": children,
+        "all children": lambda: children() >= len(processes),
+        "all run": lambda: running.output.count("waiting") == len(processes),
+    }
     running.until(listens, "handlers for signals")
-    # A waiting time is what is tested here.
-    time.sleep(delay)
+    running.until(reached[moment], moment)
     send = running.signal_group if group else running.process.send_signal
     send(signal.SIGINT)
     code = running.exits(10)

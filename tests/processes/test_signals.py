@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import http.client
 import os
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
+from tests.backends.sites import Hammer, children, is_refused
 from tests.conftest import Starter
 from tests.harness import MODULE, PROJECT, Web, wait_for
 from tests.servers import BACKENDS, config
@@ -23,54 +21,6 @@ pytestmark = pytest.mark.process
 
 #: Stopped before the server has its handlers, or uvicorn, which raises it again.
 STOPPED = {0, -signal.SIGTERM}
-
-
-class Hammer:
-    """A client that asks without a pause, one connection each, until it is told."""
-
-    def __init__(self, web: Web) -> None:
-        self.answers: list[Any] = []
-        self.errors: list[Exception] = []
-        self._web = web
-        self._enough = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-
-    def __enter__(self) -> Hammer:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._enough.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._enough.is_set():
-            try:
-                self.answers.append(self._web.about()["pid"])
-            except Exception as error:  # whatever it is, the test is to say so
-                self.errors.append(error)
-
-
-def children(pid: int) -> set[int]:
-    return {child.pid for child in psutil.Process(pid).children()}
-
-
-@pytest.mark.parametrize(
-    "server", ["gunicorn-2", "uvicorn-2", "granian-wsgi-2", "granian-asgi-2"]
-)
-def test_sighup_replaces_the_workers(start: Starter, port: int, server: str) -> None:
-    web = start.web(config(server, port), port=port)
-    web.until(lambda: len(children(web.process.pid)) == 2, "two workers")
-    old = children(web.process.pid)
-    with Hammer(web) as client:
-        web.process.send_signal(signal.SIGHUP)
-        web.until(lambda: not old & children(web.process.pid), "the old workers gone")
-        served = len(client.answers)
-        web.until(lambda: len(client.answers) > served + 10, "answers after it")
-    # Each of granian's workers has a queue of its own, which it resets natively.
-    assert server.startswith("granian") or not client.errors
-    assert not old & set(client.answers[served + 1 :])
-    assert web.stop() == 0
 
 
 def test_sigusr2_upgrades_gunicorn(start: Starter, port: int, tmp_path: Path) -> None:
@@ -108,15 +58,16 @@ class Candidate(Web):
 
     port = 0
 
-    def begins(self) -> None:
-        """It has been started, and that is all."""
-
     def has_a_word(self) -> None:
         # Waitress has none, but serves.
         self.until(lambda: self.output or self._serves(), "its first word")
 
     def listens(self) -> None:
         self.says("Listening at")
+
+    def accepts(self) -> None:
+        """Return when its socket is there, whoever is behind it."""
+        self.until(lambda: not is_refused(self.port), "a connection")
 
     def _serves(self) -> bool:
         try:
@@ -129,14 +80,12 @@ def stopped(
     start: Starter,
     env: dict[str, str],
     when: Callable[[Candidate], None],
-    seconds: float = 0,
     port: int = 0,
 ) -> str:
     """Start it, stop it at some moment; return what was wrong with that, or nothing."""
     process: Candidate = start.process([*MODULE, "web"], env, kind=Candidate)
     process.port = port
     when(process)
-    time.sleep(seconds)
     signalled = time.monotonic()
     code = process.stop(signal.SIGTERM, 20)
     took = time.monotonic() - signalled
@@ -147,39 +96,30 @@ def stopped(
 class TestWhileItStarts:
     """Whatever the moment of SIGTERM, it ends soon, and nothing is left."""
 
-    # Waiting times are what is tested here: seconds after the start, where there
-    # is only the launcher, and after the first word of the server.
-    MOMENTS = (
-        (Candidate.begins, 0.05),
-        (Candidate.begins, 0.3),
-        (Candidate.has_a_word, 0),
-        (Candidate.has_a_word, 0.05),
-        (Candidate.has_a_word, 0.2),
+    #: In the launcher, as it loads the project: the project itself sends the signal.
+    LOADING = ("settings", "ready", "urls")
+    SERVERS = (
+        *("gunicorn-2", "uvicorn", "uvicorn-2", "uvicorn-wsgi"),
+        *("granian-wsgi-2", "granian-asgi-2", "waitress"),
     )
 
-    @pytest.mark.parametrize(
-        "server",
-        [
-            "gunicorn-2",
-            "uvicorn",
-            "uvicorn-2",
-            "uvicorn-wsgi",
-            "granian-wsgi-2",
-            "granian-asgi-2",
-            "waitress",
-        ],
-    )
+    @pytest.mark.parametrize("server", SERVERS)
     def test_a_server(self, start: Starter, port: int, server: str) -> None:
-        env = start.environment({"web": config(server, port)})
-        for when, seconds in self.MOMENTS:
-            assert not stopped(start, env, when, seconds, port)
+        entry = {"web": config(server, port)}
+        for moment in self.LOADING:
+            assert stops_itself(start, entry, moment) == -signal.SIGTERM
+        env = start.environment(entry)
+        for when in (
+            *(Candidate.has_a_word, Candidate.accepts, Candidate.wait_until_ready),
+        ):
+            assert not stopped(start, env, when, port)
 
     def test_a_worker(self, start: Starter) -> None:
         start.migrate()
-        backend = f"{BACKENDS}.django_tasks.DjangoTasksWorker"
-        env = start.environment({"web": {"BACKEND": backend}})
-        for when, seconds in self.MOMENTS:
-            assert not stopped(start, env, when, seconds)
+        entry = {"web": {"BACKEND": f"{BACKENDS}.django_tasks.DjangoTasksWorker"}}
+        for moment in ("settings", "ready"):
+            assert stops_itself(start, entry, moment) == -signal.SIGTERM
+        assert not stopped(start, start.environment(entry), Candidate.has_a_word)
 
     @pytest.mark.parametrize("server", ["granian-wsgi-4", "granian-asgi-4"])
     def test_granian_as_its_workers_begin(
@@ -189,32 +129,15 @@ class TestWhileItStarts:
         env = start.environment({"web": config(server, port)})
 
         for _ in range(12):
-            assert not stopped(start, env, Candidate.wait_until_ready, 0, port)
+            assert not stopped(start, env, Candidate.wait_until_ready, port)
         for _ in range(4):
             assert not stopped(start, env, Candidate.listens)
 
 
-@pytest.mark.parametrize(
-    ("server", "args"),
-    [
-        ("gunicorn", {"threads": 8}),
-        ("uvicorn", {}),
-        ("uvicorn-2", {}),
-        ("granian-wsgi", {"blocking-threads": 8}),
-        ("granian-asgi", {}),
-        ("waitress", {}),
-    ],
-)
-def test_idle_connections_do_not_hold_up_the_stop(
-    start: Starter, port: int, server: str, args: dict[str, Any]
-) -> None:
-    web = start.web(config(server, port, args), port=port)
-    clients = [http.client.HTTPConnection("127.0.0.1", port) for _ in range(4)]
-    for client in clients:
-        client.request("GET", "/about")
-        client.getresponse().read()
-    signalled = time.monotonic()
-    assert web.stop() in STOPPED
-    assert time.monotonic() - signalled < 4
-    for client in clients:
-        client.close()
+def stops_itself(start: Starter, entry: dict[str, Any], moment: str) -> int:
+    """Start what sends itself SIGTERM at a moment, and return its exit code."""
+    env = start.environment(
+        entry, TEST_STOP_AT=moment, TEST_APPS='["proj.moments.MomentsConfig"]'
+    )
+    process: Candidate = start.process([*MODULE, "web"], env, kind=Candidate)
+    return process.exits(20)

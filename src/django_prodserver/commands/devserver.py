@@ -1,4 +1,4 @@
-"""The production process on a developer's machine: one worker, reloaded on changes."""
+"""``devserver``: the production process with one worker, restarted on changes."""
 
 from __future__ import annotations
 
@@ -23,34 +23,34 @@ from django_prodserver.process.signals import StopSignal
 
 
 def plan(name: str | None, native: Sequence[str]) -> Plan:
-    """Return the plan of a process for development: one worker, static files."""
+    """Plan a process for development: one worker, and static files under DEBUG."""
     planned = make_plan(processes.process(name), native, development=True)
     planned.check()
     return planned
 
 
-def run(planned: Plan, say: Callable[[str], object]) -> int:
+def run(planned: Plan, write: Callable[[str], object]) -> int:
     """
-    Run a process, and start it again whenever a file of the project changes.
+    Run a process, and restart it whenever a file of the project changes.
 
     Returns:
         0 after SIGINT or SIGTERM.
     """
-    return _Watcher(planned, say).run_until_signal()
+    return _Watcher(planned, write).run_until_signal()
 
 
 class _Watcher(StatReloader):
     """
-    Django's own watcher of files, with the process as a child to restart.
+    Django's file watcher, with the process as a child that it restarts.
 
-    runserver's way, the server in a thread of the watcher, leaves servers
-    without the signals that they set handlers for.
+    Not a thread of the watcher, as in ``runserver``: only a main thread can have
+    signal handlers.
     """
 
-    def __init__(self, planned: Plan, say: Callable[[str], object]) -> None:
+    def __init__(self, planned: Plan, write: Callable[[str], object]) -> None:
         super().__init__()
         self._plan = planned
-        self._say = say
+        self._write = write
         self._changed: str | os.PathLike[str] | None = None
         self._signal = StopSignal()
         self._child: subprocess.Popen[bytes] | None = None
@@ -65,10 +65,12 @@ class _Watcher(StatReloader):
             next(ticker)
             code = self._child.poll() if self._child is not None else None
             if code is not None:
-                self._say(f"It ended with {code}. Waiting for a change to start again.")
+                self._write(
+                    f"It ended with {code}. Waiting for a change to start again."
+                )
                 self._child = None
             if self._changed:
-                self._say(f"{self._changed} changed, restarting.")
+                self._write(f"{self._changed} changed, restarting.")
                 self._changed = None
                 self._stop()
                 if not self._signal.received:
@@ -80,22 +82,22 @@ class _Watcher(StatReloader):
         self._changed = path
 
     def _watch_project(self) -> None:
-        folders = [config.path for config in apps.get_app_configs()]
+        directories = [config.path for config in apps.get_app_configs()]
         for setting in ("ROOT_URLCONF", "WSGI_APPLICATION", "ASGI_APPLICATION"):
             package = str(getattr(settings, setting, None)).partition(".")[0]
             found = find_spec(package) if package else None
-            folders += (found and found.submodule_search_locations) or ()
-        for folder in folders:
-            # Ours, and not what is installed.
-            if not folder.startswith((sys.prefix, sys.base_prefix)):
-                self.watch_dir(folder, "**/*.py")
-        # The watcher knows the modules that are imported; as it begins, the
-        # views may be broken.
+            directories += (found and found.submodule_search_locations) or ()
+        for directory in directories:
+            # The project, and not installed packages.
+            if not directory.startswith((sys.prefix, sys.base_prefix)):
+                self.watch_dir(directory, "**/*.py")
+        # The watcher watches imported modules. The views may be broken now, and
+        # mended later.
         with contextlib.suppress(Exception):
             _ = get_resolver().urlconf_module
 
     def _start(self) -> subprocess.Popen[bytes]:
-        self._say(listing.command_line(self._plan))
+        self._write(listing.command_line(self._plan))
         if self._plan.command:
             words = listing.with_path(self._plan)
         else:
@@ -116,7 +118,7 @@ class _Watcher(StatReloader):
 
 
 def _kill(child: subprocess.Popen[bytes]) -> None:
-    # With its workers: some serve on for ever when their parent is gone.
+    # With its workers: some keep serving when their parent is gone.
     file = Path(f"/proc/{child.pid}/task/{child.pid}/children")
     workers = file.read_text().split() if file.exists() else []
     child.kill()

@@ -1,4 +1,4 @@
-"""Several processes in one terminal, on honcho's Manager."""
+"""``--all``: run several processes in one terminal, with honcho."""
 
 from __future__ import annotations
 
@@ -15,24 +15,23 @@ from django_prodserver.exceptions import ConfigurationError, Fault
 from django_prodserver.launch.plan import make_plan
 from django_prodserver.process.signals import STOP_SIGNALS, StopSignal
 
-# How a stop that we asked for may end: uvicorn raises the signal once more, and
-# a terminal's Ctrl-C reaches a process that has no session of its own yet.
+# Exit codes after a stop that we asked for: uvicorn raises the signal once more, and
+# a terminal's Ctrl-C reaches a process before it has its own session.
 _CLEAN = {0, -signal.SIGTERM, 128 + signal.SIGTERM, -signal.SIGINT}
 
 
 def run(names: Sequence[str]) -> int:
     """
-    Run processes until the first of them ends, or a signal; then stop the rest.
+    Run processes until one of them exits or a signal arrives; then stop the rest.
 
-    A stop is SIGTERM to each, once, and waits for them. A second signal kills
-    what is left.
+    To stop, send SIGTERM once to each and wait. A second signal kills what is left.
 
     Args:
-        names: Which ones; all that are configured if there are none.
+        names: The processes; all configured ones if empty.
 
     Returns:
-        What the first to end by itself ended with; after a signal, 0, or the
-        code of one that did not end cleanly.
+        The exit code of the first process to exit; after a signal 0, or the code of
+        a process that did not exit cleanly.
 
     Raises:
         ProdserverError: One of them cannot be started; then none is.
@@ -48,10 +47,10 @@ def run(names: Sequence[str]) -> int:
             Fault.NOT_INSTALLED, "honcho, which --all runs on, is not installed.", hint
         ) from None
 
-    class Together(_Stopping, Manager):  # type: ignore[misc]  # honcho has no types
+    class ProdserverManager(_StopMixin, Manager):  # type: ignore[misc]  # honcho has no types
         pass
 
-    manager = Together()
+    manager = ProdserverManager()
     for plan in plans:
         name = plan.process.name
         command = [sys.executable, "-m", "django_prodserver", name]
@@ -69,11 +68,11 @@ def _all_names() -> list[str]:
     return [processes.entry(name).name for name in processes.table()]
 
 
-class _OneProcess:
+class _ProcessSignals:
     """
-    Signals for a process, where honcho's are for its whole group.
+    Signal a single process, where honcho signals its whole process group.
 
-    SIGTERM for a group loses what celery's workers hold, and hangs Django-Q2.
+    SIGTERM to the group makes Celery lose running tasks, and hangs Django-Q2.
     """
 
     def terminate(self, pid: int) -> None:
@@ -85,12 +84,12 @@ class _OneProcess:
             os.killpg(pid, signal.SIGKILL)
 
 
-class _Stopping:
-    """How a honcho Manager stops here."""
+class _StopMixin:
+    """Stop a honcho ``Manager`` without a time limit of honcho's."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._procmgr = _OneProcess()
+        self._procmgr = _ProcessSignals()
         self._stop = StopSignal()
 
     @property
@@ -103,12 +102,11 @@ class _Stopping:
         return 128 - code if code < 0 else code
 
     def kill(self) -> None:
-        """Do not: honcho would, 5 seconds after it has asked."""
+        """Do nothing, where honcho kills 5 seconds after SIGTERM."""
 
     def loop(self) -> None:
-        # Signals wait for our handlers, which have to be there before the start:
-        # honcho's own ask for the pids of all, and the process that honcho forks
-        # for each has them for a moment.
+        # Block signals until our handlers are installed: honcho's need the pids of
+        # all processes, and each process it forks has its handlers for a moment.
         signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         super().loop()  # type: ignore[misc]
 
@@ -118,8 +116,8 @@ class _Stopping:
         super()._start()  # type: ignore[misc]
 
     def _all_started(self) -> bool:
-        # Asked at each turn of honcho's loop; before all are started there are
-        # no pids to signal.
+        # honcho's loop calls this every time around; before all are started there
+        # are no pids to signal.
         started = bool(super()._all_started())  # type: ignore[misc]
         if started and self._stop.received:
             self.terminate()  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Whether a database, a broker or an address is there."""
+"""Check whether a database, a broker, a cache or an address is available."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from django_prodserver.config import wait_for
 from django_prodserver.health import checks
 from django_prodserver.process.retry import describe_error
 
-# Seconds, for what takes a time-out; what takes none is ended by who asked.
+# Seconds, where a client takes a timeout; launch.wait_for kills the others.
 _TIMEOUT = 5
 
-Look = Callable[[], object]
+Check = Callable[[], object]
 
 
-def prepare(name: str, backend: Backend) -> Look:
-    """Return what raises if what is named is not there, with all imports done."""
+def prepare(name: str, backend: Backend) -> Check:
+    """Return a function that raises if ``name`` is not available, its imports done."""
     if address := wait_for.address(name):
         return partial(_connect, address)
     if name == "broker":
-        # No other backend is let through by the checks of the settings.
+        # The checks of the settings reject it for a backend that has no broker.
         return backend.broker()
     return partial(checks.BUILT_IN[name], "default")
 
 
-def problem(look: Look) -> str:
-    """Return why it is not there, in a line without secrets; "" if it is."""
+def find_problem(check: Check) -> str:
+    """Return why a check fails, in a line without secrets; "" if it passes."""
     try:
-        look()
+        check()
     except checks.NotReady as error:
         return str(error)
     except Exception as error:

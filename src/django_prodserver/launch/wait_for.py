@@ -1,4 +1,4 @@
-"""``WAIT_FOR``: what must be there before a process starts."""
+"""Wait until what ``WAIT_FOR`` names is available."""
 
 from __future__ import annotations
 
@@ -16,108 +16,115 @@ from typing import NoReturn
 from django_prodserver.backends.base import Backend
 from django_prodserver.health import heartbeat
 from django_prodserver.launch import dependencies
+from django_prodserver.launch.dependencies import Check
 from django_prodserver.process.retry import Backoff
 from django_prodserver.process.signals import STOP_SIGNALS
 
-# Seconds that one look may take: a packet that nobody answers is sent again after
-# 1, 3 and 7 s, and a resolver gives each of its servers 5 s.
-_LOOK = 10.0
-# The same, when time is nearly up.
-_LAST_LOOK = 5.0
+# Seconds that one attempt may take: TCP sends an unanswered packet again after 1, 3
+# and 7 s, and a resolver gives each of its servers 5 s.
+_ATTEMPT = 10.0
+# The same, when the time to wait is nearly over.
+_LAST_ATTEMPT = 5.0
+# Seconds between two heartbeats during an attempt.
 _TICK = 0.5
-_LIMIT = 4096
-
-_looking: list[int] = []
+# Bytes of a reason that are read.
+_MAX_REASON = 4096
 
 
 def wait(names: Iterable[str], backend: Backend) -> None:
     """
-    Return when all that is named is there; Django is set up.
+    Wait until everything that is named is available; Django is set up.
 
     SIGTERM and SIGINT end the process at once, with 143 and 130.
 
     Args:
-        names: Of ``WAIT_FOR``.
+        names: The names in ``WAIT_FOR``.
         backend: The backend of the process, which knows its broker.
 
     Raises:
-        UnavailableError: It was not there in time.
+        UnavailableError: Something was not available in time.
     """
     from django.db import connections
 
-    # What the application has opened by now is not for the children.
+    # The children must not share the connections that the application has opened.
     connections.close_all()
-    before = {signum: signal.signal(signum, _leave) for signum in STOP_SIGNALS}
-    began = time.monotonic()
+    waiter = _Waiter()
+    handlers = {signum: signal.signal(signum, waiter.exit) for signum in STOP_SIGNALS}
+    started = time.monotonic()
     for name in names:
-        backoff = Backoff(name, began)
-        prepared = dependencies.prepare(name, backend)
-        while reason := _look(prepared, backoff):
+        backoff = Backoff(name, started)
+        check = dependencies.prepare(name, backend)
+        while reason := waiter.attempt(check, backoff):
             backoff.wait(reason)
         backoff.succeeded()
     heartbeat.beat("starting")
-    for signum, handler in before.items():
+    for signum, handler in handlers.items():
         signal.signal(signum, handler)
 
 
-def _look(prepared: dependencies.Look, backoff: Backoff) -> str:
-    """
-    Return why it is not there; "" if it is.
+class _Waiter:
+    """Runs each check in a child process."""
 
-    A child looks, which can be ended: nothing else bounds a resolver, and few
-    clients have a time-out for all of what they do. What it opens is not open
-    here, so the application can still be loaded for workers to share.
-    """
-    began = time.monotonic()
-    limit = max(min(_LOOK, backoff.deadline - began), _LAST_LOOK)
-    reader, writer = os.pipe()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    with warnings.catch_warnings():
-        # The application may have threads by now. The child is ended whatever
-        # they hold, and another one looks.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        child = os.fork()
-    if not child:
-        _answer(prepared, writer)
-    _looking.append(child)
-    os.close(writer)
-    try:
-        while True:
-            heartbeat.beat("starting", f"waiting for {backoff.what}")
-            if select.select([reader], (), (), _TICK)[0]:
-                return os.read(reader, _LIMIT).decode(errors="replace")
-            took = time.monotonic() - began
-            if took > limit:
-                return f"no answer within {limit:.0f} s"
-            if took > 1:
-                backoff.report("no answer yet")
-    finally:
-        os.close(reader)
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-        _looking.remove(child)
+    def __init__(self) -> None:
+        self._child = 0
+
+    def attempt(self, check: Check, backoff: Backoff) -> str:
+        """
+        Return why the check fails; "" if it passes.
+
+        It runs in a child, which can be killed: nothing else limits a resolver, and
+        few clients have a timeout for everything they do. What the child opens is
+        not open here, so that the application can still be preloaded.
+        """
+        started = time.monotonic()
+        limit = max(min(_ATTEMPT, backoff.deadline - started), _LAST_ATTEMPT)
+        reader, writer = os.pipe()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        with warnings.catch_warnings():
+            # The application may have threads by now. The child is killed whatever
+            # locks they hold, and the next one tries again.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            self._child = os.fork()
+        if not self._child:
+            _run_in_child(check, writer)
+        os.close(writer)
+        try:
+            while True:
+                heartbeat.beat("starting", f"waiting for {backoff.what}")
+                if select.select([reader], (), (), _TICK)[0]:
+                    return os.read(reader, _MAX_REASON).decode(errors="replace")
+                elapsed = time.monotonic() - started
+                if elapsed > limit:
+                    return f"no answer within {limit:.0f} s"
+                if elapsed > 1:
+                    backoff.report("no answer yet")
+        finally:
+            os.close(reader)
+            os.kill(self._child, signal.SIGKILL)
+            os.waitpid(self._child, 0)
+            self._child = 0
+
+    def exit(self, signum: int, frame: FrameType | None) -> NoReturn:
+        """Kill the child, and exit with the signal's code; a signal handler."""
+        if self._child:
+            os.kill(self._child, signal.SIGKILL)
+        # Not the signal's default action: the kernel ignores it for PID 1.
+        os._exit(128 + signum)
 
 
-def _answer(prepared: dependencies.Look, writer: int) -> NoReturn:
-    """Write why it is not there, and end; in the child."""
-    # Its end, should its parent be killed.
+def _run_in_child(check: Check, writer: int) -> NoReturn:
+    """Write why the check fails to the pipe, and exit."""
+    # Ends the child if its parent is killed.
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.alarm(2 * int(_LOOK))
+    signal.alarm(2 * int(_ATTEMPT))
     reason = "it cannot be looked for"
     try:
         for signum in STOP_SIGNALS:
             signal.signal(signum, signal.SIG_DFL)
-        reason = dependencies.problem(prepared)
+        reason = dependencies.find_problem(check)
     except BaseException:
         traceback.print_exc()
     finally:
-        os.write(writer, reason.encode(errors="replace")[:_LIMIT])
+        os.write(writer, reason.encode(errors="replace")[:_MAX_REASON])
         os._exit(0)
-
-
-def _leave(signum: int, frame: FrameType | None) -> NoReturn:
-    for child in _looking:
-        os.kill(child, signal.SIGKILL)
-    # Not the signal's own action, of which PID 1 has none.
-    os._exit(128 + signum)

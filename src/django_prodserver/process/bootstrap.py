@@ -6,7 +6,6 @@ import logging
 
 from django_prodserver.config.context import OFF, ON, Context
 from django_prodserver.logs import config
-from django_prodserver.middleware import access_log, proxy_headers
 
 
 def prepare(context: Context | None = None) -> None:
@@ -22,6 +21,10 @@ def prepare(context: Context | None = None) -> None:
     context = context or Context.from_environment()
     if context is None:
         return
+    # Imported here: a process that is only listed or explained needs neither Django's
+    # handlers nor its database modules.
+    from django_prodserver.middleware import access_log, proxy_headers
+
     config.configure(context)
     if not context.logs_natively:
         access_log.install(_is_access_log_ours(context.access_log))

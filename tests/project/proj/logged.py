@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 from django.http import (
     HttpRequest,
@@ -71,6 +71,23 @@ def stream(request: HttpRequest) -> StreamingHttpResponse:
     return StreamingHttpResponse(chunks())
 
 
+def endless(request: HttpRequest) -> StreamingHttpResponse:
+    """A stream that no client waits for: 5 s, unless it is left before."""
+
+    def chunks() -> Iterator[bytes]:
+        for _ in range(50):
+            yield b"x" * 100
+            time.sleep(0.1)
+
+    async def async_chunks() -> AsyncIterator[bytes]:
+        for _ in range(50):
+            yield b"x" * 100
+            await asyncio.sleep(0.1)
+
+    asgi = hasattr(request, "scope")
+    return StreamingHttpResponse(async_chunks() if asgi else chunks())
+
+
 urlpatterns = [
     *urls.urlpatterns,
     path("noted", noted),
@@ -83,4 +100,5 @@ urlpatterns = [
     path("printed", printed),
     path("hostile", hostile),
     path("stream", stream),
+    path("endless", endless),
 ]

@@ -6,6 +6,8 @@ import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
+from proj import moments
+
 # Not looked for where it is not needed: /tmp may be full.
 DATA = Path(os.environ.get("TEST_DATA") or tempfile.gettempdir())
 REDIS_URL = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:1/0")
@@ -62,3 +64,4 @@ globals().update(json.loads(os.environ.get("TEST_SETTINGS", "{}")))
 INSTALLED_APPS += json.loads(os.environ.get("TEST_APPS", "[]"))
 for name in json.loads(os.environ.get("TEST_UNSET", "[]")):
     del globals()[name]
+moments.reached("settings")

@@ -11,6 +11,8 @@ import time
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import path
 
+from proj import moments
+
 logger = logging.getLogger(__name__)
 
 
@@ -59,3 +61,4 @@ urlpatterns = [
     path("slow", slow),
     path("async-slow", async_slow),
 ]
+moments.reached("urls")

@@ -1,0 +1,146 @@
+"""The workers of Django Tasks: django-tasks-db's, and RQ's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests import postgres
+from tests.backends.contract import (
+    GRACE,
+    TASKS_ON_DATABASE,
+    DeadlineContract,
+    WorkerContract,
+)
+from tests.backends.sites import HOLD, STUBBORN, WorkerSite, entry
+from tests.conftest import Starter
+from tests.harness import wait_for
+from tests.postgres import Postgres
+
+WORKER = "django_tasks.DjangoTasksWorker"
+ON_RQ = {"TASKS": {"default": {"BACKEND": "django_tasks_rq.RQBackend"}}}
+
+
+class TestOnTheDatabase(WorkerContract):
+    backend = WORKER
+    variants = {"db_worker": {}}
+    queue = "tasks"
+    settings = {"TASKS": TASKS_ON_DATABASE}
+    ready = "Starting worker"
+    task = "proj.jobs.tasks.mark"
+    logged_queue = "default"
+    on_database = True
+
+
+class TestOnRQ(WorkerContract):
+    backend = WORKER
+    variants = {"rqworker": {}}
+    queue = "tasks"
+    settings = ON_RQ
+    ready = "Listening on"
+    task = "proj.jobs.tasks.mark"
+    logged_queue = "default"
+
+
+class TestWithoutPreload(DeadlineContract):
+    backend = WORKER
+    variants = {"db_worker": {"PRELOAD": False}}
+    queue = "tasks"
+    settings = {"TASKS": TASKS_ON_DATABASE}
+
+
+@pytest.fixture
+def database_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    with postgres.started(tmp_path_factory.mktemp("postgres") / "log") as server:
+        yield server
+
+
+@pytest.mark.process
+class TestItsOwnOnTheDatabase:
+    """What only django-tasks-db's worker does."""
+
+    @pytest.fixture
+    def site(self, start: Starter, redis_url: str) -> WorkerSite:
+        return WorkerSite(start, redis_url, entry(WORKER), {}, "tasks")
+
+    def test_a_task_that_takes_no_exception_is_ended_too(
+        self, site: WorkerSite
+    ) -> None:
+        worker = site.worker(GRACEFUL_TIMEOUT=GRACE)
+        site.hold(worker, "long", seconds=STUBBORN)
+        assert worker.stop(seconds=60) == 1
+        site.go()
+        again = site.worker(GRACEFUL_TIMEOUT=60)
+        site.done(again, "long")
+        assert site.marks("long") == [(2, 1)]
+
+    def test_the_deadline_kills_what_the_task_has_started(
+        self, site: WorkerSite
+    ) -> None:
+        worker = site.worker(GRACEFUL_TIMEOUT=GRACE)
+        site.hold(worker, "parent", seconds=STUBBORN)
+        # The harness fails if a process of the worker is left.
+        assert worker.stop(seconds=60) == 1
+
+    def test_a_stop_between_claim_and_run_runs_the_task(self, site: WorkerSite) -> None:
+        """A task that is claimed and not run would be lost: it is never ready again."""
+        env: dict[str, Any] = {
+            "settings": {"INTERRUPT": "claim"},
+            "TEST_APPS": '["proj.interrupted.InterruptedConfig"]',
+        }
+        worker = site.worker(env=env, GRACEFUL_TIMEOUT=60)
+        site.enqueue("claimed")
+        assert worker.exits() == 0
+        assert site.marks("claimed") == [(1, 1)]
+
+    def test_a_database_error_makes_a_new_connection(
+        self, start: Starter, database_server: Postgres
+    ) -> None:
+        """Even where the old connection still answers, as after a failover."""
+        name = "db_worker"
+        database = database_server.database(name)
+        env: dict[str, Any] = {
+            "settings": {"DATABASES": {"default": {**database, "CONN_MAX_AGE": None}}}
+        }
+        start.migrate(**env)
+        worker = start.worker(entry(WORKER), **env)
+        start.enqueue("tasks", "before", **env)
+        worker.until(lambda: start.marks("before")[1], "the first task done")
+        with database_server.connect() as watcher:
+
+            def connections(waits_for: str = "%") -> set[int]:
+                query = (
+                    "SELECT pid FROM pg_stat_activity WHERE datname = %s"
+                    " AND coalesce(wait_event_type, '') LIKE %s"
+                )
+                return {pid for (pid,) in watcher.execute(query, [name, waits_for])}
+
+            with database_server.connect(name) as blocker, blocker.transaction():
+                blocker.execute("LOCK TABLE django_tasks_database_dbtaskresult")
+                [old] = wait_for(lambda: connections("Lock"), "the query blocked")
+                watcher.execute("SELECT pg_cancel_backend(%s)", [old])
+                worker.says("The database is away, waiting for it")
+            start.enqueue("tasks", "after", **env)
+            worker.until(lambda: start.marks("after")[1], "a task done after it")
+            assert connections()
+            assert old not in connections()
+        assert worker.stop() == 0
+
+
+@pytest.mark.process
+def test_a_job_that_rq_puts_back_is_the_next_of_its_queue(
+    start: Starter, redis_url: str
+) -> None:
+    site = WorkerSite(start, redis_url, entry(WORKER), ON_RQ, "tasks")
+    worker = site.worker(GRACEFUL_TIMEOUT=GRACE)
+    site.hold(worker, "first")
+    site.enqueue("second", seconds=HOLD)
+    assert worker.stop(seconds=60) == 1
+    again = site.worker(GRACEFUL_TIMEOUT=GRACE)
+    again.until(
+        lambda: site.start.marks("first")[0] == 2 or site.start.marks("second")[0],
+        "a job begun",
+    )
+    assert site.marks("first", "second") == [(2, 0), (0, 0)]
