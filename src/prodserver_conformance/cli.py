@@ -143,7 +143,7 @@ def _run(args: argparse.Namespace) -> int:
             message = f"--volume {volume} has no path in the container."
             raise UsageError(message, "--volume /data, or --volume ./data:/data")
     for file in filter(None, (args.json, args.junit)):
-        # Now, and not after checks that take minutes.
+        # Fail now, not after checks that take minutes.
         try:
             Path(file).open("a").close()
         except OSError as error:

@@ -134,6 +134,7 @@ class Container:
             raise CheckFailed(reason, "The rows need its Python on PATH.") from None
 
     def processes(self) -> list[Process]:
+        """Return all processes in the container."""
         return [Process(*fields) for fields in self.run_program("processes")]
 
     def signal(self, name: str) -> None:
@@ -195,7 +196,7 @@ class Container:
         return f"it ended with exit code {code}; its log: {lines or 'nothing'}"
 
     def _describe_state(self) -> str:
-        """Return what its last health check said or, without one, its log."""
+        """Return the output of its last health check or, without one, its log."""
         checks: Sequence[Mapping[str, Any]]
         checks = (self.state.get("Health") or {}).get("Log") or []
         if checks:

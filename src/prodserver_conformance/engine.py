@@ -48,6 +48,7 @@ class Image(NamedTuple):
 
     @property
     def stop_signal(self) -> str:
+        """The signal by which the engine stops a container, by name."""
         return str(self.config.get("StopSignal") or "SIGTERM")
 
 
@@ -110,7 +111,7 @@ class Engine:
         try:
             Reaper.get_instance()
         except Exception as error:
-            # Not everybody can pull its image. It only cleans up if this command
+            # Some networks cannot pull its image. It only cleans up if this command
             # is killed with SIGKILL, so go on without it.
             testcontainers_config.ryuk_disabled = True
             with contextlib.suppress(*ENGINE_ERRORS):

@@ -14,7 +14,7 @@ from prodserver_conformance.http_client import Address, HTTPClient, PendingReque
 from prodserver_conformance.options import Options
 from prodserver_conformance.secrets import Secrets
 
-#: The image's own HEALTHCHECK, but every 2 s, so that the first yes comes sooner.
+#: The image's own HEALTHCHECK, but every 2 s, so that it passes sooner.
 _FREQUENT_HEALTHCHECK = {"interval": 2_000_000_000}
 #: The restrictions of hardened platforms. All of them are tried together first, and
 #: each one alone only if the process does not come up.
@@ -154,7 +154,7 @@ class Environment:
         return True
 
     def probe_report(self, process: str) -> dict[str, Any]:
-        """Return what ``prodserver-probe --json`` says; nothing if it is not JSON."""
+        """Return the output of ``prodserver-probe --json``; {} if it is not JSON."""
         if process not in self._probe_reports:
             done = self.shared(process).exec("prodserver-probe", "--json", process)
             try:
@@ -164,6 +164,7 @@ class Environment:
         return self._probe_reports[process]
 
     def is_web(self, process: str) -> bool:
+        """Tell whether a process serves requests."""
         return self.probe_report(process).get("kind") == "web"
 
     def request(self, container: Container, process: str) -> str:

@@ -55,7 +55,7 @@ def read_env(pairs: Sequence[str], file: str) -> dict[str, str]:
     Raises:
         UsageError: One is not ``NAME=value``, or the file cannot be read.
     """
-    found: dict[str, str] = {}
+    variables: dict[str, str] = {}
     lines: list[tuple[str, str]] = []
     if file:
         try:
@@ -76,5 +76,5 @@ def read_env(pairs: Sequence[str], file: str) -> dict[str, str]:
         if not equals and name not in os.environ:
             message = f"{where} {name}: it is not set here."
             raise UsageError(message, "NAME=value, or NAME for its value here.")
-        found[name] = value if equals else os.environ[name]
-    return found
+        variables[name] = value if equals else os.environ[name]
+    return variables

@@ -34,9 +34,11 @@ class Record:
         self.observations: list[str] = []
 
     def add_action(self, text: str) -> None:
+        """Record something that the check does."""
         self.actions.append(text)
 
     def add_observation(self, text: str) -> None:
+        """Record something that the check observes."""
         self.observations.append(text)
 
     def require(self, condition: object, reason: str, fix: str = "") -> None:

@@ -56,6 +56,7 @@ class Report:
         self.results: list[Result] = []
 
     def write(self, line: str) -> None:
+        """Write a line, with the secrets masked."""
         self._write_line(self.redact(line))
 
     def add(self, result: Result) -> None:
@@ -70,6 +71,7 @@ class Report:
         self.write(f"[{number}] {word:4} {name} ({result.seconds:.1f} s)")
 
     def count(self, outcome: str) -> int:
+        """Return how many checks had that outcome."""
         return sum(result.outcome == outcome for result in self.results)
 
     def write_table(self) -> None:

@@ -1,4 +1,4 @@
-"""Where a web server listens, in the words that the probe's file has for it."""
+"""Addresses on which a web server listens, in the form that the probe reads."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from django_prodserver.config.bind import join_host_port
 
 
 def tcp(host: str, port: object) -> str:
-    """Return ``tcp://127.0.0.1:8000``, ``tcp://[::1]:8000``."""
+    """Return a TCP address: ``tcp://127.0.0.1:8000`` or ``tcp://[::1]:8000``."""
     return f"tcp://{join_host_port(host.strip('[]'), port)}"
 
 
 def unix(path: str) -> str:
-    """Return ``unix:///run/web.sock``."""
+    """Return the address of a unix socket: ``unix:///run/web.sock``."""
     return f"unix://{path}"
 
 
 def remove_stale(address: str) -> None:
-    """Remove a unix socket that nobody listens on: what a killed server has left."""
+    """Remove a unix socket that a killed server left behind: nothing listens on it."""
     kind, _, path = address.partition("://")
     if kind != "unix" or not Path(path).is_socket():
         return
@@ -34,11 +34,11 @@ def remove_stale(address: str) -> None:
             with contextlib.suppress(OSError):
                 Path(path).unlink()
         except OSError:
-            pass  # its server is busy, or somebody else's
+            pass  # its server is busy, or another user's
 
 
 def host_header() -> str:
-    """Return a Host that the site answers to: the first of ``ALLOWED_HOSTS``."""
+    """Return a Host header that the site accepts: the first of ``ALLOWED_HOSTS``."""
     for host in settings.ALLOWED_HOSTS:
         if host != "*":
             return str(host).removeprefix(".")

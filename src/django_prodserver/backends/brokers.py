@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 def celery_broker(app: str) -> Callable[[], object]:
     """
-    Return what raises if the broker of a Celery app does not answer.
+    Return a function that raises if the broker of a Celery app does not answer.
 
     Args:
         app: The app's path, in any form that ``celery -A`` takes.
@@ -15,6 +15,6 @@ def celery_broker(app: str) -> Callable[[], object]:
     from celery.app.utils import find_app
 
     connection = find_app(app).connection_for_write(connect_timeout=5)
-    _ = connection.transport  # imports it
+    _ = connection.transport  # imports the transport
     connect: Callable[[], object] = connection.connect
     return connect

@@ -12,7 +12,7 @@ from django_prodserver.exceptions import ConfigurationError, Fault
 
 
 class ManagementBackend(CommandBackend):
-    """A backend whose process is a management command."""
+    """Run a management command of an installed app."""
 
     script = "django-admin"
 
@@ -30,7 +30,7 @@ class ManagementBackend(CommandBackend):
 
     def check(self) -> Iterator[ConfigurationError]:
         yield from super().check()
-        # "django_q" or "django_q.apps.DjangoQConfig".
+        # An entry is "django_q" or "django_q.apps.DjangoQConfig".
         installed = {app.partition(".")[0] for app in settings.INSTALLED_APPS}
         if self.package not in installed:
             yield ConfigurationError(

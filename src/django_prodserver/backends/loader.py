@@ -24,9 +24,8 @@ from django_prodserver.text import (
     safe_repr,
 )
 
-_MISSING = object()
-#: The development servers of django-prodserver 3, in "dev" or without it.
-_GONE = ("daphne", "django_runserver", "werkzeug")
+#: The development servers of django-prodserver 3, under "dev" or directly.
+_REMOVED_MODULES = ("daphne", "django_runserver", "werkzeug")
 
 
 def load(process: Process) -> Backend:
@@ -48,7 +47,7 @@ def load_class(process: Process) -> type[BaseServerBackend]:
     Return the class that ``BACKEND`` names.
 
     Raises:
-        ConfigurationError: It names none.
+        ConfigurationError: It does not name a backend.
     """
     path = process.config.get("BACKEND")
     if not isinstance(path, str) or not is_dotted_path(path):
@@ -66,7 +65,7 @@ def _wrong_keys(
 ) -> Iterator[tuple[str, ConfigurationError]]:
     """Yield the portable settings whose values have the wrong form, with the fault."""
     if not issubclass(backend_class, Backend):
-        return  # keys of another package's backend are its own business
+        return  # a backend of another package defines its own keys
     for key, known in KEYS.items():
         if key in process.config and not known.is_right(process.config[key]):
             message = f"[{key!r}] is {safe_repr(process.config[key])}."
@@ -135,8 +134,9 @@ def all_faults() -> Iterator[ConfigurationError]:
         except ConfigurationError as error:
             yield error
             continue
-        found = list(faults(process))
-        yield from found or _load_faults(process)
+        # Importing the application only makes sense if the settings are valid.
+        configuration_faults = list(faults(process))
+        yield from configuration_faults or _load_faults(process)
 
 
 def _load_faults(process: Process) -> Iterator[ConfigurationError]:
@@ -149,9 +149,9 @@ def _load_faults(process: Process) -> Iterator[ConfigurationError]:
 
 def install_in_worker(backend: Backend) -> None:
     """
-    Install task log, shutdown deadline and heartbeat in this process, a worker.
+    Install task log, shutdown deadline and heartbeat in this worker process.
 
-    Called once in a process: by the launcher, or by the Django app where the native
+    Called once per process: by the launcher, or by the Django app if the native
     command was started by exec.
     """
     writer = heartbeat.current_writer()
@@ -162,24 +162,24 @@ def install_in_worker(backend: Backend) -> None:
             float(backend.resolve("GRACEFUL_TIMEOUT").value)
         )
     except (AttributeError, ImportError) as error:
-        # A release of the worker that stops in another way.
+        # The installed release of the worker stops in another way.
         log(f"GRACEFUL_TIMEOUT does nothing here: {error}", logging.WARNING)
     if not writer or not backend.heartbeat_max_age(backend.args):
         return
     try:
         backend.install_heartbeat()
     except Exception as error:
-        # The worker works without.
+        # The worker runs without a heartbeat.
         reason = f"{type(error).__name__}: {error}"
         writer.beat("silent", f"its loop cannot be joined: {reason}")
 
 
 def install_in_own_process(name: str) -> None:
-    """Do the same in this process, whose native command was started by exec."""
+    """Install the same in this process, for the backend of the process ``name``."""
     try:
         backend = load(processes.entry(name))
     except Exception as error:
-        # The worker works without.
+        # The worker runs without a heartbeat.
         reason = f"{type(error).__name__}: {error}"
         heartbeat.beat("silent", f"its loop cannot be joined: {reason}")
         return
@@ -188,24 +188,26 @@ def install_in_own_process(name: str) -> None:
 
 def known_backends() -> list[str]:
     """Return the dotted paths of our own backends, sorted."""
-    found = set()
+    paths = set()
     for package in pkgutil.iter_modules(backends.__path__, f"{backends.__name__}."):
         module = import_module(package.name)
         for name in getattr(module, "__all__", ()):
             if issubclass(getattr(module, name), CommandBackend):
-                found.add(f"{package.name}.{name}")
-    return sorted(found)
+                paths.add(f"{package.name}.{name}")
+    return sorted(paths)
 
 
 def did_you_mean_backend(path: str) -> str:
-    """Name the nearest of our own backends, by its whole path or its last word."""
+    """Suggest the nearest of our own backends, by its whole path or its class name."""
     module = path.rpartition(".")[0]
-    if module.startswith(f"{backends.__name__}.") and module.endswith(_GONE):
+    if module.startswith(f"{backends.__name__}.") and module.endswith(_REMOVED_MODULES):
         return 'Name a server, and run "manage.py devserver": that one, reloading.'
-    known = known_backends()
-    by_name = {path.rpartition(".")[2]: path for path in known}
-    name = path.rpartition(".")[2]
-    return did_you_mean(path, known) or did_you_mean(name, by_name, by_name)
+    paths = known_backends()
+    if hint := did_you_mean(path, paths):
+        return hint
+    paths_by_class = {each.rpartition(".")[2]: each for each in paths}
+    class_name = path.rpartition(".")[2]
+    return did_you_mean(class_name, paths_by_class, paths_by_class)
 
 
 def _import_class(process: Process, path: str) -> type[BaseServerBackend]:
@@ -217,28 +219,33 @@ def _import_class(process: Process, path: str) -> type[BaseServerBackend]:
             raise
         problem = f"no module {safe_repr(error.name)}"
     else:
+        if hasattr(module, name):
+            return _validated(process, path, getattr(module, name))
         problem = f"{module_path} has no {safe_repr(name)}"
-        backend = getattr(module, name, _MISSING)
-        if backend is not _MISSING:
-            return _checked(process, path, backend)
     message = f": BACKEND {safe_repr(path)} cannot be imported: {problem}."
     hint = did_you_mean_backend(path) or "Is it on the Python path?"
     raise process.fault(Fault.BACKEND_NOT_IMPORTABLE, message, hint) from None
 
 
-def _checked(process: Process, path: str, backend: object) -> type[BaseServerBackend]:
+def _validated(process: Process, path: str, backend: object) -> type[BaseServerBackend]:
+    """
+    Return ``backend`` if it is a complete backend class.
+
+    Raises:
+        ConfigurationError: It is not a backend class, or is an abstract one.
+    """
     if not (isinstance(backend, type) and issubclass(backend, BaseServerBackend)):
         message = f": BACKEND {safe_repr(path)} is no subclass of BaseServerBackend."
         hint = did_you_mean_backend(path) or "Write a subclass with start_server()."
         raise process.fault(Fault.NOT_A_BACKEND, message, hint)
-    if missing := ", ".join(_missing(backend)):
+    if missing := ", ".join(_missing_members(backend)):
         message = f": BACKEND {safe_repr(path)} has no {missing}."
         raise process.fault(Fault.NOT_A_BACKEND, message, f"Write {missing} in it.")
     return backend
 
 
-def _missing(backend: type[BaseServerBackend]) -> list[str]:
-    """Return what a class lacks to be a backend and not a base of some."""
+def _missing_members(backend: type[BaseServerBackend]) -> list[str]:
+    """Return the methods and attributes that a backend class must still define."""
     methods = [f"{name}()" for name in sorted(backend.__abstractmethods__)]
     declared = ("script", "package") if issubclass(backend, CommandBackend) else ()
     return methods + [name for name in declared if not hasattr(backend, name)]

@@ -1,4 +1,4 @@
-"""The application with its static files, as runserver has them: with DEBUG on."""
+"""The application with static files, as in ``runserver``: only while DEBUG is on."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 
 
-def __getattr__(name: str) -> Any:  # a module's own hook, PEP 562
-    """Return ``wsgi``, ``asgi`` or ``wsgi_as_asgi``, made when it is asked for."""
+def __getattr__(name: str) -> Any:  # called by Python, PEP 562
+    """Create ``wsgi``, ``asgi`` or ``wsgi_as_asgi`` when it is first used."""
     if name == "wsgi_as_asgi":
         from a2wsgi import WSGIMiddleware
 

@@ -31,11 +31,11 @@ class WebBackend(CommandBackend):
     """A backend that serves ``WSGI_APPLICATION`` or ``ASGI_APPLICATION``."""
 
     kind = "web"
-    #: Which of the two; a property where the options decide.
+    #: "wsgi" or "asgi"; ``interface_for`` overrides it where the options decide.
     interface: ClassVar[Interface]
-    #: What to serve instead of the application, as ``module:attribute``.
+    #: A replacement for the application, as ``module:attribute``.
     target = ""
-    #: The options that say the whole of an address, each by itself.
+    #: The options that each contain a whole address, not only the host or the port.
     sockets: ClassVar[tuple[str, ...]] = ()
     keys: ClassVar[Mapping[str, Translation]] = {
         "BIND": lambda backend, value: backend.bind_options(list(bind.each(value))),
@@ -50,7 +50,7 @@ class WebBackend(CommandBackend):
     }
     #: The logger of the server's own access log; none if it has none.
     access_logger: ClassVar[str] = ""
-    #: The option, and the variable, by which the server itself trusts proxies.
+    #: The server's own option and environment variable for trusted proxies.
     proxies_option: ClassVar[str] = ""
     proxies_variable: ClassVar[str] = ""
 
@@ -58,7 +58,7 @@ class WebBackend(CommandBackend):
         return {**super().default_options(), **self._default_address()}
 
     def log_options(self) -> Mapping[str, object]:
-        """Return the options that have the server's own lines in our form."""
+        """Return the options that put the server's own log into our format."""
         return {}
 
     def access_log(self, args: Sequence[str]) -> str:
@@ -88,6 +88,7 @@ class WebBackend(CommandBackend):
         return self.address_options(bind.host, bind.port)
 
     def cannot_bind(self, binds: Sequence[Bind], why: str) -> ConfigurationError:
+        """Return the error for a ``BIND`` that the server does not support."""
         given = ", ".join(bind.text for bind in binds)
         message = f"['BIND'] is {safe_repr(given)}, and {self.package} {why}."
         hint = 'Write BIND as one address, such as "127.0.0.1:8000".'
@@ -99,8 +100,13 @@ class WebBackend(CommandBackend):
         return {name: value for name, value in parts.items() if value}
 
     def override(self, words: Sequence[str], stronger: Sequence[str]) -> list[str]:
-        """Return the options; an address is replaced as a whole, or host or port."""
-        given = {name for name in self._address if self._is_said(name, stronger)}
+        """
+        Return the options, with those that ``stronger`` replaces left out.
+
+        A whole address replaces host and port. A host or a port replaces a whole
+        address, but not the other half.
+        """
+        given = {name for name in self._address if self._is_set(name, stronger)}
         if given.intersection(self.sockets):
             words = drop(words, self._address, self.option_table)
         elif given:
@@ -117,14 +123,14 @@ class WebBackend(CommandBackend):
 
     def _default_address(self) -> Mapping[str, Resolved]:
         """Return the options for ``PRODSERVER_HOST`` and ``PORT``, else our own."""
-        given = {name for name in self._address if self._is_given(name)}
+        given = {name for name in self._address if self._is_configured(name)}
         if "BIND" in self.config or given.intersection(self.sockets):
             return {}
         host = os.environ.get("PRODSERVER_HOST", "")
         port = os.environ.get("PORT", "")
-        # What ARGS says in part is left to the server: its users know the rest.
+        # With only a host or a port in ARGS, the server's own default fills the rest.
         if not given:
-            # Who sets PORT (Heroku, Cloud Run) is not on the loopback.
+            # Platforms that set PORT (Heroku, Cloud Run) connect from outside.
             host = host or ("0.0.0.0" if port else bind.DEFAULT_HOST)  # noqa: S104
             port = port or bind.DEFAULT_PORT
         default = Resolved("", "for a proxy on this machine; the image says 0.0.0.0")
@@ -136,19 +142,19 @@ class WebBackend(CommandBackend):
             for name, value in self.address_options(host, port).items()
         }
 
-    def _is_given(self, option: str) -> bool:
-        return self._is_said(option, self.args) or self.given_elsewhere(option)
+    def _is_configured(self, option: str) -> bool:
+        return self._is_set(option, self.args) or self.given_elsewhere(option)
 
-    def _is_said(self, option: str, words: Sequence[str]) -> bool:
+    def _is_set(self, option: str, words: Sequence[str]) -> bool:
         return value_of(option, words, self.option_table) is not None
 
     def environment(self) -> dict[str, str]:
-        found = super().environment()
+        environment = super().environment()
         workers = self.resolve("WORKERS").value
-        # Gunicorn reads the variable too, and takes no word for a number.
+        # Gunicorn reads the variable too, and only accepts a number.
         if workers and os.environ.get("WEB_CONCURRENCY") == AUTO:
-            found["WEB_CONCURRENCY"] = str(workers)
-        return found
+            environment["WEB_CONCURRENCY"] = str(workers)
+        return environment
 
     def context(self, args: Sequence[str], process: str) -> Context | None:
         context = super().context(args, process)
@@ -166,14 +172,15 @@ class WebBackend(CommandBackend):
         return int(given) if given.isdecimal() else int(self.resolve("THREADS").value)
 
     def interface_for(self, args: Sequence[str]) -> Interface:
+        """Return the interface that the server speaks with these options."""
         return self.interface
 
     def application(self, args: Sequence[str]) -> str:
         """
-        Return the application as servers want it, ``module:attribute``.
+        Return the application in the form that servers take, ``module:attribute``.
 
         Raises:
-            ConfigurationError: The setting is unset or no dotted path.
+            ConfigurationError: The setting is not set, or is not a dotted path.
         """
         setting = f"{self.interface_for(args).upper()}_APPLICATION"
         dotted = getattr(settings, setting, None)
@@ -187,7 +194,7 @@ class WebBackend(CommandBackend):
         return self.target or f"{module}:{attribute}"
 
     def _no_application(self, setting: str, message: str) -> ConfigurationError:
-        # None where the settings were configured without a module.
+        # SETTINGS_MODULE is None after settings.configure().
         package = (settings.SETTINGS_MODULE or "project").partition(".")[0]
         module = setting.partition("_")[0].lower()
         hint = f'Write {setting} = "{package}.{module}.application" in the settings.'
@@ -199,8 +206,8 @@ class WebBackend(CommandBackend):
         )
 
     def command(self, args: Sequence[str]) -> list[str]:
-        # The application first: an option whose value may be left out
-        # (gunicorn's --proxy-protocol) would take it for its value.
+        # The application comes first: an option with an optional value (gunicorn's
+        # --proxy-protocol) would take it as its value.
         return [self.script, self.application(args), *args]
 
     def path(self, args: Sequence[str]) -> str:
@@ -210,12 +217,13 @@ class WebBackend(CommandBackend):
         """Import the application and its URLs, so that forked workers share them."""
         target = self.application(args)
         self.import_application(target)
-        # It has called django.setup() once more, which configures LOGGING.
+        # The import has called django.setup() again, which configures LOGGING.
         bootstrap.prepare()
         preload.load_urls()
         preload.defer_logging(target)
 
     def import_application(self, target: str) -> None:
+        """Import the application at ``module:attribute``."""
         module, _, attribute = target.partition(":")
         getattr(import_module(module), attribute)
 

@@ -1,4 +1,4 @@
-"""What causes trouble in production with any web server."""
+"""Deployment warnings that apply to any web server."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 _LOOPBACK = ("tcp://127.", "tcp://localhost:", "tcp://[::1]:")
 _ANYONE = {"*", "0.0.0.0/0", "::/0"}
-#: Seconds; Kubernetes and load balancers give up on a request far sooner.
-_LONG = 60
+#: The longest TIMEOUT, in seconds, that limits a request usefully: Kubernetes and
+#: load balancers give up on a request far sooner.
+_MAX_TIMEOUT = 60
 
 
 def in_container(root: Path = Path("/")) -> bool:
@@ -27,7 +28,7 @@ def in_container(root: Path = Path("/")) -> bool:
 
 
 def unreachable_address(addresses: Sequence[str]) -> Iterator[Warning]:
-    """Yield a warning if a container serves nobody outside it."""
+    """Yield a warning if a container listens on loopback addresses only."""
     is_loopback = addresses and all(each.startswith(_LOOPBACK) for each in addresses)
     if is_loopback and in_container():
         message = f" listens on {addresses[0]}, which nothing outside can reach."
@@ -36,13 +37,13 @@ def unreachable_address(addresses: Sequence[str]) -> Iterator[Warning]:
 
 
 def one_request_at_a_time(backend: CommandBackend) -> Iterator[Warning]:
-    """Yield a warning if a slow request blocks all others."""
+    """Yield a warning if one slow request blocks all others."""
     workers = backend.option("workers", backend.args) or "1"
     if backend.request_concurrency(backend.args) != 1 or workers != "1":
         return
     timeout = backend.option("timeout", backend.args)
     if not backend.option_table.knows("timeout") or (
-        timeout.isdecimal() and not 0 < int(timeout) <= _LONG
+        timeout.isdecimal() and not 0 < int(timeout) <= _MAX_TIMEOUT
     ):
         message = " answers one request at a time, and one may take long."
         hint = 'Write "THREADS": 4 or "WORKERS": 2.'
@@ -50,7 +51,7 @@ def one_request_at_a_time(backend: CommandBackend) -> Iterator[Warning]:
 
 
 def trusts_anyone(proxies: set[str]) -> Iterator[Warning]:
-    """Yield a warning if any client can forge its address."""
+    """Yield a warning if any client can forge its own address."""
     if anyone := sorted(proxies & _ANYONE):
         message = f" believes X-Forwarded-* headers of anyone ({anyone[0]})."
         hint = (

@@ -1,4 +1,4 @@
-"""What starts but causes trouble in production: ``manage.py check --deploy``."""
+"""Deployment checks, for ``manage.py check --deploy``."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from django_prodserver.checks.ids import WarningId
 from django_prodserver.config.argv import value_of
 
 _DEBUGGERS = ("debugpy", "pdb", "pydevd")
-# The default size of psycopg_pool, where the pool is only turned on.
-_POOL = 4
+# psycopg_pool's default, for a pool without options.
+_DEFAULT_POOL_SIZE = 4
 
 
 def project_warnings() -> Iterator[CheckMessage]:
-    """Yield what concerns every process."""
+    """Yield the warnings that concern every process."""
     if settings.DEBUG:
         message = "DEBUG is on: errors show the settings, and memory grows."
         yield Warning(message, hint="Set DEBUG = False.", id=WarningId.DEBUG)
@@ -42,7 +42,7 @@ def project_warnings() -> Iterator[CheckMessage]:
 
 
 def process_warnings(backend: CommandBackend) -> Iterator[CheckMessage]:
-    """Yield what concerns one process: of any backend, then of this one."""
+    """Yield the warnings about one process: for any backend, then its backend's own."""
     yield from _development_options(backend)
     yield from _small_pools(backend)
     yield from backend.deployment_warnings()
@@ -69,8 +69,8 @@ def _small_pools(backend: CommandBackend) -> Iterator[Warning]:
         pool = database.get("OPTIONS", {}).get("pool")
         if not pool:
             continue
-        given: Mapping[str, Any] = pool if isinstance(pool, Mapping) else {}
-        size = given.get("max_size") or given.get("min_size", _POOL)
+        options: Mapping[str, Any] = pool if isinstance(pool, Mapping) else {}
+        size = options.get("max_size") or options.get("min_size", _DEFAULT_POOL_SIZE)
         if threads > size:
             message = (
                 f" has {threads} threads a process, and DATABASES[{alias!r}] a pool "

@@ -7,9 +7,9 @@ from django_prodserver.exceptions import CheckId
 
 class WarningId(CheckId):
     """
-    The ID of a warning, with its meaning.
+    The ID of a system-check warning, with its meaning.
 
-    A number is never used again. Those from ``ADDRESS`` to ``SQLITE`` are for
+    A number is never reused. The IDs from ``ADDRESS`` to ``SQLITE`` belong to
     ``manage.py check --deploy``.
     """
 
@@ -48,7 +48,7 @@ class WarningId(CheckId):
         "prodserver.W014",
         "Django-Q2's queue_limit is above its workers: a stop does all that is queued.",
     )
-    #: Only information: the settings do not tell whether there are replicas.
+    #: Info instead of a warning: the settings do not show whether there are replicas.
     SQLITE = "prodserver.I001", "SQLite, which replicas cannot share."
     NO_MIDDLEWARE = (
         "prodserver.W020",

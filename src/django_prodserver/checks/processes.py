@@ -1,4 +1,4 @@
-"""Django's system checks of the processes and of the health middleware."""
+"""System checks of the processes and of the health middleware."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from django_prodserver.health import conf as health
 
 
 def check_processes() -> list[CheckMessage]:
-    """Return all faults at once; a start stops at the first."""
-    found: list[CheckMessage] = [_error(fault) for fault in loader.all_faults()]
+    """Return all faults and warnings at once; a start stops at the first fault."""
+    messages: list[CheckMessage] = [_error(fault) for fault in loader.all_faults()]
     for process, backend in _backends():
-        found += _of_process(process, _unsupported_keys(backend))
-        found += _of_process(process, server_options.warnings(backend))
-    return found
+        messages += _with_process(process, _unsupported_keys(backend))
+        messages += _with_process(process, server_options.warnings(backend))
+    return messages
 
 
 def check_deployment() -> list[CheckMessage]:
-    """Return what is not fit for production, with ``check --deploy``."""
-    found: list[CheckMessage] = []
+    """Return the warnings about production, for ``check --deploy``."""
+    messages: list[CheckMessage] = []
     backends = list(_backends())
     if backends:
-        found += deployment.project_warnings()
+        messages += deployment.project_warnings()
     for process, backend in backends:
-        found += _of_process(process, deployment.process_warnings(backend))
-    return found
+        messages += _with_process(process, deployment.process_warnings(backend))
+    return messages
 
 
 def _unsupported_keys(backend: CommandBackend) -> Iterator[Warning]:
@@ -43,7 +43,7 @@ def _unsupported_keys(backend: CommandBackend) -> Iterator[Warning]:
         yield Warning(message, id=WarningId.USELESS_KEY)
 
 
-def _of_process(
+def _with_process(
     process: Process, messages: Iterable[CheckMessage]
 ) -> Iterator[CheckMessage]:
     """Put the name of the process before each message."""
@@ -53,7 +53,7 @@ def _of_process(
 
 
 def _backends() -> Iterator[tuple[Process, CommandBackend]]:
-    """Yield the processes that can be made, each with its backend."""
+    """Yield the processes whose backend can be loaded, each with its backend."""
     try:
         names = list(processes.table())
     except ProdserverError:
@@ -71,15 +71,15 @@ def _backends() -> Iterator[tuple[Process, CommandBackend]]:
 
 
 def check_health() -> list[CheckMessage]:
-    """Return the faults of ``PRODSERVER_HEALTH``, and where its middleware is not."""
+    """Return the faults of ``PRODSERVER_HEALTH`` and of its middleware's position."""
     faults = list(health.faults())
     if not faults and health.is_installed():
         faults = list(_unknown_functions())
-    return [*map(_error, faults), *_place()]
+    return [*map(_error, faults), *_middleware_warnings()]
 
 
 def _unknown_functions() -> Iterator[ConfigurationError]:
-    # Not above: it would make the database's modules part of every start.
+    # Imported here, so that not every start imports the database's modules.
     from django_prodserver.health.checks import Check
 
     for name in health.load().checks:
@@ -89,7 +89,7 @@ def _unknown_functions() -> Iterator[ConfigurationError]:
             yield fault
 
 
-def _place() -> Iterator[Warning]:
+def _middleware_warnings() -> Iterator[Warning]:
     if not health.is_installed():
         if hasattr(settings, "PRODSERVER_HEALTH"):
             message = "PRODSERVER_HEALTH is set, and nothing answers it."

@@ -1,4 +1,4 @@
-"""Check ``ARGS`` against the options that the installed server says it has."""
+"""Check ``ARGS`` against the options of the installed server."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from django_prodserver.text import did_you_mean, safe_repr
 
 
 def warnings(backend: CommandBackend) -> Iterator[Warning]:
-    """Yield a warning for each option of ``ARGS`` that the server does not take."""
+    """Yield a warning for each option of ``ARGS`` that the server does not accept."""
     installed = backend.installed_options()
     if installed is None:
         return
     try:
         options, release = _read(installed)
-    except Exception:  # a new release, whose options are kept in another way
+    except Exception:  # a new release that stores its options in another way
         return
     known = backend.option_table
     unknown = set()
@@ -33,12 +33,12 @@ def warnings(backend: CommandBackend) -> Iterator[Warning]:
             unknown.add(spelling)
             name = spelling.lstrip("-")
             message = f"['ARGS']: {safe_repr(name)} is not an option of {release}."
-            hint = _near(name, options) or "Look at its --help."
+            hint = _suggestion(name, options) or "Look at its --help."
             yield Warning(message, hint=hint, id=WarningId.UNKNOWN_OPTION)
 
 
 def _given(args: object, known: OptionTable) -> Iterator[tuple[str, list[str]]]:
-    """Yield each option of ``ARGS`` as it is spelled, with its words."""
+    """Yield each option of ``ARGS`` as written, with its command-line words."""
     if isinstance(args, Mapping):
         for key, value in args.items():
             for word in _words(key, value, known):
@@ -53,7 +53,7 @@ def _words(key: object, value: object, known: OptionTable) -> list[str]:
     try:
         return render({key: value}, known)
     except ArgumentError:
-        return []  # an error, which another check reports
+        return []  # another check reports it
 
 
 def _wrong_values(
@@ -68,25 +68,28 @@ def _wrong_values(
         return
     _, _, inline = words[0].partition("=")
     text = inline or " ".join(words[1:])
+    if not text:
+        return
     try:
-        hint = installed.refusal(option.on, text) if text else ""
+        hint = installed.refusal(option.on, text)
     except Exception:  # a new release, as above
         return
     if hint:
         name = key.lstrip("-")
-        what = f"['ARGS'][{name!r}] is {safe_repr(text, name)}"
-        message = f"{what}, which {release} does not take."
+        shown = safe_repr(text, name)
+        message = f"['ARGS'][{name!r}] is {shown}, which {release} does not take."
         yield Warning(message, hint=hint, id=WarningId.WRONG_VALUE)
 
 
 @functools.cache
 def _read(installed: InstalledOptions) -> tuple[OptionTable, str]:
-    """Return the options of a server and its release; once for many processes."""
+    """Return a server's options and its release; cached for further processes."""
     release = f"{installed.distribution} {installed.version}"
     return OptionTable(installed.read_options()), release
 
 
-def _near(name: str, options: OptionTable) -> str:
+def _suggestion(name: str, options: OptionTable) -> str:
+    """Return a hint with the option that is nearest to an unknown name, or ""."""
     spellings = {
         spelling.replace("_", "-"): option.name
         for option in options.options

@@ -1,4 +1,4 @@
-"""Celery's worker, its scheduler and its monitor."""
+"""Celery's worker, its scheduler (beat) and its monitor (Flower)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SCHEDULE = "celerybeat-schedule"
 
 
 class _CeleryBackend(CommandBackend):
-    """A subcommand of ``celery``, for the app at ``APP``."""
+    """Run a subcommand of ``celery`` for the app at ``APP``."""
 
     script = "celery"
     keys: ClassVar[Mapping[str, Translation]] = {
@@ -38,12 +38,13 @@ class _CeleryBackend(CommandBackend):
 
     def command(self, args: Sequence[str]) -> list[str]:
         # -A and -q belong to celery itself, so they come before the subcommand. -q
-        # drops the banner, which is not a line of a log.
+        # drops the banner, which is not a log line.
         quiet = [] if self.logs_natively else ["-q"]
         return [self.script, "-A", self.app, *quiet, self.subcommand, *args]
 
     def level_options(self, level: str) -> Mapping[str, object]:
-        # Celery's own default is "warning", which shows nothing of its work.
+        """Return the option for ``LOG_LEVEL``."""
+        # Celery's own default, "warning", does not show its tasks.
         return {"loglevel": level.upper()}
 
     @property
@@ -64,32 +65,32 @@ class _CeleryBackend(CommandBackend):
 
     def load(self, args: Sequence[str]) -> None:
         self.loaded_app()
-        bootstrap.prepare()  # after the app's own django.setup()
+        bootstrap.prepare()  # after the django.setup() of the app's module
 
     def check_loaded(self) -> None:
         self.loaded_app()
 
     def loaded_app(self) -> Celery:
         """
-        Import the Celery app.
+        Import and return the Celery app.
 
         Raises:
-            ConfigurationError: There is no Celery app at that path.
+            ConfigurationError: There is no Celery app at the path in ``APP``.
         """
         from celery import Celery
         from celery.app.utils import find_app
 
         app = self.app
         try:
-            found = find_app(app)
+            celery_app = find_app(app)
         except (AttributeError, ModuleNotFoundError) as error:
             if _is_inside(app, error):
-                raise  # the user's module was found, and fails itself
+                raise  # the path is right, and the user's module itself fails
             problem = f"cannot be imported: {str(error)[:200]}"
         else:
-            if isinstance(found, Celery):
-                return found
-            problem = f"is a {type(found).__name__}, and no Celery app"
+            if isinstance(celery_app, Celery):
+                return celery_app
+            problem = f"is a {type(celery_app).__name__}, and no Celery app"
         hint = 'Write the path of your Celery app: "APP": "project.celery.app".'
         raise ConfigurationError(
             Fault.BAD_APP, f"APP {safe_repr(app)} {problem}.", hint
@@ -117,7 +118,7 @@ class CeleryWorker(_CeleryBackend):
     Run a Celery worker for the app at ``APP``.
 
     On SIGTERM it stops fetching and finishes its tasks. After ``GRACEFUL_TIMEOUT``
-    seconds (25) it ends the unfinished ones; those with ``acks_late`` go back to
+    seconds (25) it ends the unfinished tasks; those with ``acks_late`` go back to
     their queue.
     """
 
@@ -152,8 +153,8 @@ class CeleryWorker(_CeleryBackend):
         return "gevent" in pool or "eventlet" in pool
 
     def heartbeat_max_age(self, args: Sequence[str]) -> float:
-        # Its loop turns each second or two. A slow broker, and gevent's tasks that do
-        # not yield, may hold it up.
+        # The loop runs every second or two. A slow broker, and gevent's tasks that do
+        # not yield, may delay it.
         return 30
 
     def install_heartbeat(self) -> None:
@@ -167,7 +168,7 @@ class CeleryWorker(_CeleryBackend):
         worker_shutdown.install_shutdown_deadline(seconds)
 
     def prepare(self, args: Sequence[str]) -> str:
-        """Set the concurrency by the container's CPUs, unless something else does."""
+        """Set the concurrency to the container's CPUs, unless it is set elsewhere."""
         conf = self.loaded_app().conf
         is_set = (
             self.option("concurrency", args)
@@ -197,7 +198,7 @@ class CeleryBeat(_CeleryBackend):
         beat_shutdown.install_shutdown_deadline(seconds)
 
     def heartbeat_max_age(self, args: Sequence[str]) -> float:
-        # Its loop turns each second. The schedule's database may hold it up.
+        # The loop runs every second. The schedule's database may delay it.
         return 30
 
     def install_heartbeat(self) -> None:
@@ -228,7 +229,7 @@ class CeleryFlower(_CeleryBackend):
     keys: ClassVar[Mapping[str, Translation]] = CommandBackend.keys
     subcommand = "flower"
     env_prefix = "FLOWER_"
-    # It serves pages, one of them for probes.
+    # It serves web pages, and one of them is for probes.
     kind = "web"
 
     def addresses(self, args: Sequence[str]) -> tuple[str, ...]:
@@ -248,11 +249,11 @@ class CeleryFlower(_CeleryBackend):
 
 
 def _is_inside(app: str, error: AttributeError | ModuleNotFoundError) -> bool:
-    """Tell whether an error is raised by the user's module, not for its path."""
-    named = error.name
+    """Tell whether the user's module itself fails, and not its path is wrong."""
+    module = error.name or ""
     if isinstance(error, AttributeError):
-        if error.obj is None:  # raised by find_app in its own words
+        if error.obj is None:  # find_app raised it, with a message of its own
             return False
-        named = getattr(error.obj, "__name__", "")
+        module = getattr(error.obj, "__name__", None) or ""
     # find_app also tries "module:attribute" as the name of a module.
-    return not is_missing(app.replace(":", "."), (named or "").replace(":", "."))
+    return not is_missing(app.replace(":", "."), module.replace(":", "."))

@@ -1,8 +1,8 @@
 """
-Heartbeat of Celery's scheduler, whichever class that is.
+Heartbeat of Celery's scheduler, for any scheduler class.
 
-It may sleep for minutes when nothing is due. It is woken each second, but its
-scheduler ticks no more often than it would anyway.
+The scheduler may sleep for minutes when nothing is due. Here its loop wakes every
+second for the heartbeat, but the scheduler ticks no more often than on its own.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from celery import signals
 from django_prodserver.health.heartbeat import beat
 
 SECONDS = 1.0
-# Seconds between two attempts to reach a broker that was not reached.
+# Seconds between two attempts to reach a broker that is away.
 _RETRY = 5.0
 
 
 def install_heartbeat() -> None:
-    """Have the scheduler's loop beat each second, and at its stop."""
+    """Make the scheduler's loop beat every second, and when it stops."""
     signals.beat_init.connect(_wrap_loop, weak=False)
 
 
@@ -34,12 +34,12 @@ def _wrap_loop(sender: Any, **kwargs: Any) -> None:
         nonlocal due
         broker.connect_if_lost()
         broker.beat()
-        left = due - time.monotonic()
-        if left <= 0:
-            left = tick(*args, **kwargs) or 0
-            due = time.monotonic() + left
+        seconds_left = due - time.monotonic()
+        if seconds_left <= 0:
+            seconds_left = tick(*args, **kwargs) or 0
+            due = time.monotonic() + seconds_left
             broker.beat()
-        return min(left, SECONDS)
+        return min(seconds_left, SECONDS)
 
     def send_and_note(*args: Any, **kwargs: Any) -> Any:
         broker.is_reached = False
@@ -57,7 +57,7 @@ def _wrap_loop(sender: Any, **kwargs: Any) -> None:
 
 
 class _Broker:
-    """Whether the last task that was sent has reached the broker."""
+    """Remember whether the last task that was sent has reached the broker."""
 
     def __init__(self, app: Any) -> None:
         self.is_reached = False
@@ -65,19 +65,20 @@ class _Broker:
         self._tried_at = 0.0
 
     def beat(self) -> None:
+        """Write a heartbeat: "ready" if the broker was reached, else "starting"."""
         if self.is_reached:
             beat("ready")
         else:
             beat("starting", "no connection to the broker")
 
     def connect_if_lost(self) -> None:
-        """Try to reach it, at most every few seconds, where the last task has not."""
+        """Try to reach the broker every few seconds, if the last task did not."""
         if self.is_reached or time.monotonic() - self._tried_at < _RETRY:
             return
         try:
             with self._app.connection_for_write() as connection:
                 connection.ensure_connection(max_retries=1, interval_start=0)
             self.is_reached = True
-        except Exception:  # of whatever class the broker's library raises
+        except Exception:  # of any class, depending on the broker's library
             self.beat()
         self._tried_at = time.monotonic()

@@ -1,4 +1,4 @@
-"""Bound the stop of Celery's scheduler, which saves its schedule, maybe remotely."""
+"""Limit the stop of Celery's scheduler, which may save its schedule remotely."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from django_prodserver.process.signals import STOP_SIGNALS
 
 
 def install_shutdown_deadline(seconds: float) -> None:
-    """Give each stop at most so many seconds."""
+    """Limit each stop to this many seconds."""
     deadline = Deadline(seconds, kill_all)
 
-    # By this signal, the scheduler's own handlers are installed.
+    # When Celery sends beat_init, the scheduler's own handlers are installed.
     def wrap_handlers(**kwargs: Any) -> None:
         for signum in STOP_SIGNALS:
             native = signal.getsignal(signum)

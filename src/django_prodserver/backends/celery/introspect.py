@@ -15,13 +15,13 @@ from django_prodserver.config.argv import Option
 
 
 class FlowerOptions(InstalledOptions):
-    """Flower's options, which it defines with tornado."""
+    """Read Flower's options, which it defines with tornado."""
 
     def read_options(self) -> list[Option]:
         from flower.options import default_options
 
-        # A repeated option replaces the one before: its several values are one,
-        # with commas. A function can only be set in flower's file.
+        # A repeated option replaces the previous one, so several values are written
+        # as one, with commas. A function can only be set in Flower's file.
         return sorted(
             option_of("bool" if known.type is bool else "value", [f"--{name}"])
             for name, known in default_options._options.items()

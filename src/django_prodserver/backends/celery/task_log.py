@@ -1,4 +1,4 @@
-"""Log Celery's tasks, and what Celery prints, as all other lines."""
+"""Log Celery's tasks, and the lines that Celery prints, in our log format."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from django_prodserver.logs.handlers import StdoutHandler
 
 
 def install() -> None:
-    """Connect to Celery's signals, those of its logging and those of its tasks."""
+    """Connect to Celery's signals for logging and for tasks."""
     receivers = {
         signals.setup_logging: _set_level,
-        signals.celeryd_init: _log_what_is_printed,
+        signals.celeryd_init: _redirect_prints,
         signals.task_prerun: _begin,
         signals.task_success: _succeed,
         signals.task_failure: _fail,
@@ -27,14 +27,14 @@ def install() -> None:
 
 
 def _set_level(loglevel: Any = None, **kwargs: Any) -> None:
-    # With a receiver for this signal, Celery does not replace the root's handlers.
+    # With a receiver for this signal, Celery keeps the root logger's handlers.
     is_ours = any(isinstance(each, StdoutHandler) for each in logging.root.handlers)
     if is_ours and loglevel:
         logging.root.setLevel(loglevel)
 
 
-def _log_what_is_printed(**kwargs: Any) -> None:
-    # Celery's signal handlers write to the standard output's file descriptor.
+def _redirect_prints(**kwargs: Any) -> None:
+    # Celery's signal handlers write directly to standard output's file descriptor.
     from celery.apps import worker
 
     def safe_say(message: str, *args: Any) -> None:

@@ -1,9 +1,8 @@
 """
-Heartbeat of Celery's worker: connected to the broker and its loop turning, or not.
+Heartbeat of Celery's worker: whether its loop runs and it has reached the broker.
 
-While the broker is away, Celery waits for it in its main thread for as long as a
-connection takes to fail. No heartbeat can come from there, so the worker then counts
-as live as long as its process runs.
+While the broker is away, Celery's main thread waits for each connection to fail, and
+cannot beat. The worker then counts as live as long as its process runs.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ SECONDS = 1
 
 
 def install_heartbeat() -> None:
-    """Have the worker's consumer beat each second, and at its stop."""
+    """Make the worker's consumer beat every second, and when it stops."""
     signals.celeryd_init.connect(_add_step, weak=False)
     signals.worker_shutting_down.connect(_drain, weak=False)
 
@@ -33,7 +32,7 @@ def _drain(**kwargs: Any) -> None:
 
 
 class Heartbeat(bootsteps.StartStopStep):
-    """A step of the consumer, started each time a broker is reached."""
+    """A step of the consumer, started each time it reaches a broker."""
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
 
@@ -42,8 +41,9 @@ class Heartbeat(bootsteps.StartStopStep):
         self._timer: Any = None
         self._loop_thread = 0
         self._running_tasks = 0
-        # The loop for brokers without an event loop calls this each time around. The
-        # timer of such a worker is a thread, which says nothing about the loop.
+        # With a broker that has no event loop, Celery's loop calls this on each turn.
+        # Such a worker's timer is a separate thread, so it cannot prove that the loop
+        # runs.
         perform = consumer.perform_pending_operations
 
         def perform_and_beat() -> None:
@@ -70,7 +70,7 @@ class Heartbeat(bootsteps.StartStopStep):
         beat("ready")
 
     def _begin_task(self, **kwargs: Any) -> None:
-        # In the pool "solo" the loop itself runs the task, which may call another.
+        # In the pool "solo", the loop itself runs the task, which may run another one.
         if threading.get_ident() == self._loop_thread:
             self._running_tasks += 1
             beat("busy")

@@ -50,8 +50,8 @@ class DjangoQ2Worker(ManagementBackend):
         shutdown.install_shutdown_deadline(seconds)
 
     def heartbeat_max_age(self, args: Sequence[str]) -> float:
-        # Its loop turns twice a second. The schedule, which it reads from the
-        # database each half minute, may hold it up.
+        # The loop runs twice a second. Reading the schedule from the database, every
+        # half minute, may delay it.
         return 30
 
     def install_heartbeat(self) -> None:
@@ -75,12 +75,12 @@ class DjangoQ2Worker(ManagementBackend):
 
         broker = get_broker()
         # The ORM broker's ping() does not query the database.
-        ask: Callable[[], object]
-        ask = broker.queue_size if isinstance(broker, ORM) else broker.ping
-        return ask
+        check: Callable[[], object]
+        check = broker.queue_size if isinstance(broker, ORM) else broker.ping
+        return check
 
     def workers(self) -> int:
-        """Return how many workers: CONCURRENCY, else Q_CLUSTER, else the CPUs."""
+        """Return the number of workers: CONCURRENCY, else Q_CLUSTER, else the CPUs."""
         if "CONCURRENCY" not in self.config:
             cluster: dict[str, Any] = getattr(settings, "Q_CLUSTER", {})
             if given := cluster.get("workers"):
@@ -92,12 +92,13 @@ class DjangoQ2Worker(ManagementBackend):
         return ""
 
     def _configure(self) -> None:
-        """Set what Django-Q2 reads from the settings only."""
+        """Set the values that Django-Q2 only reads from the settings."""
         from django_q.conf import Conf
 
         if "CONCURRENCY" in self.config or not Conf.conf.get("workers"):
             Conf.WORKERS = self.workers()
-        # Its own default is the square of that, and a stop waits for all of it.
+        # Its own default is the square of the workers, and a stop waits for all of
+        # those tasks.
         Conf.QUEUE_LIMIT = Conf.conf.get("queue_limit", Conf.WORKERS)
         if recycle := self.resolve("MAX_TASKS").value:
             Conf.RECYCLE = recycle

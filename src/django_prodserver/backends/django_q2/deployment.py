@@ -1,4 +1,4 @@
-"""What causes trouble in production with Django-Q2."""
+"""Deployment warnings for Django-Q2."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django_prodserver.checks.ids import WarningId
 
 
 def cluster_warnings(workers: int) -> Iterator[Warning]:
-    """Yield what is dangerous in ``Q_CLUSTER``, for so many workers."""
+    """Yield a warning for each dangerous value in ``Q_CLUSTER``."""
     cluster: Mapping[str, Any] = getattr(settings, "Q_CLUSTER", {})
     timeout, retry = cluster.get("timeout"), cluster.get("retry", 60)
     if not timeout or timeout >= retry:

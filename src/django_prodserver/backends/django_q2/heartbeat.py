@@ -1,9 +1,9 @@
 """
-Heartbeat of a Django-Q2 cluster: from the loop of its sentinel.
+Heartbeat of a Django-Q2 cluster, written by its sentinel's loop.
 
-The sentinel, which guards the workers, is a child of the process that was started,
-and that process waits for it. The heartbeat is handed down to it, and counts only
-while both run.
+The sentinel guards the workers. It is a child of the process that was started, which
+waits for it. It inherits the heartbeat's writer, and the heartbeat only counts while
+both processes run.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _BROKER_INTERVAL = 5.0
 
 
 def install_heartbeat() -> None:
-    """Have the sentinel's loop beat each time around, and as the cluster stops."""
+    """Make the sentinel's loop beat on each turn, and when the cluster stops."""
     from django_q import cluster
     from django_q.conf import Conf
 
@@ -26,7 +26,7 @@ def install_heartbeat() -> None:
     save = cluster.Stat.save
     is_reached, checked_at = False, 0.0
 
-    # The sentinel saves its status each time around.
+    # The sentinel saves its status on each turn.
     def save_and_beat(stat: Any) -> None:
         nonlocal is_reached, checked_at
         save(stat)
@@ -47,6 +47,7 @@ def install_heartbeat() -> None:
 
 
 def _is_reached(broker: Any) -> bool:
+    """Tell whether the broker answers."""
     from django.db import connections
     from django_q.conf import Conf
 
@@ -58,6 +59,6 @@ def _is_reached(broker: Any) -> bool:
             connections[Conf.ORM].close()
         else:
             broker.ping()
-    except Exception:  # of whatever class the broker's library raises
+    except Exception:  # of any class, depending on the broker's library
         return False
     return True

@@ -1,9 +1,9 @@
 """
-Bound the stop of a Django-Q2 cluster.
+Limit the stop of a Django-Q2 cluster.
 
-Its own stop runs in a signal handler, where a second signal hangs it. A signal for
-its whole process group ends the sentinel, and then it hangs too. And it waits for all
-the tasks that the cluster has fetched, ``queue_limit`` of them and more.
+On its own, a cluster stops inside a signal handler, where a second signal makes it
+hang. It also hangs after a signal to its whole process group, which ends the sentinel.
+And it waits for all the tasks that it has fetched: ``queue_limit`` of them and more.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ from django_prodserver.process.signals import StopSignal
 
 # Seconds between two checks for a signal.
 _TICK = 0.3
-# Seconds to save the results of finished tasks, after the others are ended.
+# Seconds to save the results of finished tasks, after the others have been ended.
 _SAVING = 1.5
 
 
 def install_shutdown_deadline(seconds: float) -> None:
-    """Give each stop at most so many seconds."""
+    """Limit each stop to this many seconds."""
     handle = qcluster.Command.handle
 
     def handle_and_wait(self: Any, *args: Any, **options: Any) -> None:
@@ -54,7 +54,7 @@ def install_shutdown_deadline(seconds: float) -> None:
 
 
 class ManagedCluster(cluster.Cluster):  # type: ignore[misc]
-    """The process that was started; it waits for its sentinel."""
+    """The cluster in the process that was started, which waits for its sentinel."""
 
     def __init__(self, seconds: float) -> None:
         self._signal = StopSignal()
@@ -67,18 +67,18 @@ class ManagedCluster(cluster.Cluster):  # type: ignore[misc]
         super().__init__()
 
     def sig_handler(self, signum: int, frame: FrameType | None) -> None:
-        """Note the stop, which wait() then carries out."""
+        """Record the stop signal; wait() then performs the stop."""
         if os.getpid() != self.pid:
-            return  # in the sentinel, before it has its own handlers
+            return  # in the sentinel, before it installs its own handlers
         self._signal.note()
-        # Ends the wait for the sentinel's start.
+        # This ends the wait for the sentinel's start.
         self.start_event = None
         self._deadline.start()
         if self._signal.force:
             self._deadline.now()
 
     def wait(self) -> None:
-        """Return when the cluster has stopped; exit if not all was finished."""
+        """Wait until the cluster has stopped; exit if tasks are unfinished."""
         while self.sentinel.is_alive() and not self._signal.received:
             self.sentinel.join(_TICK)
         self.stop()
@@ -91,7 +91,7 @@ class ManagedCluster(cluster.Cluster):  # type: ignore[misc]
             sys.exit(UNFINISHED)
 
     def _end_tasks(self) -> None:
-        """End the tasks; the sentinel then saves the results of the others."""
+        """End the running tasks; the sentinel then saves the other tasks' results."""
         sentinel = self.sentinel.pid
         self._workers = descendants(sentinel)
         os.kill(sentinel, signal.SIGUSR1)
@@ -105,7 +105,8 @@ class ManagedCluster(cluster.Cluster):  # type: ignore[misc]
         kill_all()
 
     def _put_back(self) -> None:
-        # Both threads come here and end the process; the second one waits.
+        """Put the unfinished tasks back into their queue, once."""
+        # Both threads call this before they end the process; the second one waits.
         with self._put_back_lock:
             if self._is_put_back:
                 return
@@ -121,7 +122,7 @@ class ManagedCluster(cluster.Cluster):  # type: ignore[misc]
 
 
 class ManagedSentinel(cluster.Sentinel):  # type: ignore[misc]
-    """The guard of the workers; a signal for the whole group ends none of them."""
+    """The guard of the workers; a signal to the whole group ends none of them."""
 
     def start(self) -> None:
         # A handler instead of SIG_IGN, which the tasks' child processes would inherit.
@@ -131,8 +132,8 @@ class ManagedSentinel(cluster.Sentinel):  # type: ignore[misc]
 
     def spawn_process(self, target: Any, *args: Any) -> Any:
         process = super().spawn_process(target, *args)
-        # The sentinel terminates a worker whose task takes too long; SIGTERM, which
-        # is ignored, would not end it.
+        # The sentinel terminates a worker whose task takes too long. The worker ignores
+        # SIGTERM, so it must be SIGKILL.
         process._popen.terminate = process._popen.kill
         return process
 
@@ -146,11 +147,11 @@ def _ignore(signum: int, frame: FrameType | None) -> None:
 
 
 def _track(tasks: UnfinishedTasks) -> None:
-    """Note each task from when it is taken from the broker until it is finished."""
+    """Record each task from when it is taken from the broker until it is finished."""
     pusher = cluster.pusher
 
     class TrackedQueue:
-        """The pusher's queue to the workers."""
+        """The pusher's queue to the workers, which records each task."""
 
         def __init__(self, queue: Any) -> None:
             self._queue = queue

@@ -21,7 +21,7 @@ def _begin(task: dict[str, Any], **kwargs: Any) -> None:
 
 
 def _note_result(task: dict[str, Any], **kwargs: Any) -> None:
-    # In the monitor, which logs one line for each task that the workers have run.
+    # This runs in the monitor, which logs one line per finished task.
     finished = context.Task(task["id"], _name(task["func"]), task.get("cluster"))
     runtime = (task["stopped"] - task["started"]).total_seconds()
     finished.end("success" if task["success"] else "failure", runtime)

@@ -1,4 +1,4 @@
-"""The tasks that a Django-Q2 cluster has taken from its broker and not finished."""
+"""Record the tasks that a Django-Q2 cluster has taken from its broker."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from django_prodserver.config.context import Context
 
 class UnfinishedTasks:
     """
-    A directory with one file per task: some brokers forget a task once it is taken.
+    Store unfinished tasks, because some brokers forget a task once it is taken.
 
-    The file is named after the task, and once it is running, also after the process
-    that runs it. The children of the process that made the directory write to it too.
+    They are files in a directory, one per task. A file is named after the task and,
+    once the task runs, also after the process that runs it. The children of the
+    process that created the directory write to it too.
     """
 
     def __init__(self) -> None:
@@ -31,24 +32,28 @@ class UnfinishedTasks:
         self._directory = Path(tempfile.mkdtemp(prefix=".tasks-", dir=parent))
 
     def add(self, task: dict[str, Any]) -> None:
-        # Without room for the file, the cluster works as it does without us.
+        """Add a task that has been taken from the broker."""
+        # If the disk is full, the cluster works as it does on its own.
         with contextlib.suppress(OSError):
             (self._directory / task["id"]).write_text(SignedPackage.dumps(task))
 
     def begin(self, task: dict[str, Any]) -> None:
+        """Note that this process runs the task."""
         with contextlib.suppress(OSError):
             file = self._directory / task["id"]
             file.rename(file.with_suffix(f".{os.getpid()}"))
 
     def end(self, task: dict[str, Any]) -> None:
+        """Remove a task that this process has finished."""
         with contextlib.suppress(OSError):
             (self._directory / f"{task['id']}.{os.getpid()}").unlink()
 
     def take(self, workers: Collection[int]) -> Iterator[dict[str, Any]]:
         """
-        Yield, and remove, the tasks that have not begun or run in these processes.
+        Yield and remove the tasks that have not begun, or run in these processes.
 
-        Not the task of a process that ended long ago: that task may have ended it.
+        The task of a process that ended long ago is left out: it may have crashed the
+        process.
         """
         for file in sorted(self._directory.iterdir()):
             worker = file.suffix.removeprefix(".")

@@ -90,10 +90,10 @@ class DjangoTasksWorker(ManagementBackend):
 
 
 def _worker_command(args: object) -> WorkerCommand:
-    """Return the worker for the entry of ``TASKS`` that ``ARGS`` selects."""
+    """Return the worker command for the entry of ``TASKS`` that ``ARGS`` selects."""
     alias = args.get("backend", "default") if isinstance(args, dict) else "default"
     entries = getattr(settings, "TASKS", {})
-    # An alias that is not text is reported later, with the other faults of ARGS.
+    # An alias that is not a string is reported later, with the other faults of ARGS.
     entry = entries.get(alias, {}) if isinstance(alias, str) else {}
     is_rq = str(entry.get("BACKEND", "")).startswith("django_tasks_rq.")
     return RQWorker(entry) if is_rq else DatabaseWorker(entry)

@@ -1,4 +1,4 @@
-"""Log Django's tasks, from the signals that either worker sends."""
+"""Log Django's tasks, by the signals that both workers send."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ def install() -> None:
     """Connect to the signals of every task package that is in use."""
     for package in _packages():
         signals = import_module(f"{package}.signals")
-        # Both before the receivers that log a line, which come with the module.
+        # Both must run before the package's own receivers, which log a line.
         _connect_first(signals.task_started, _begin)
         _connect_first(signals.task_finished, _end)
         signals.task_finished.connect(tasks.forget, weak=False)
 
 
 def _packages() -> list[str]:
-    """Return Django's own tasks, since 6.0, and the backport where it is in use."""
+    """Return Django's own package (since 6.0), and the backport if it is used."""
     own, backport = "django.tasks", "django_tasks"
     if find_spec(own) is None:
         return [backport] if find_spec(backport) else []
-    # RQ's worker uses the backport on every Django. The backport imports all of the
-    # admin, so where it is installed and not used, it is not imported.
+    # RQ's worker uses the backport on every Django. Import it only if it is used,
+    # because it imports all of the admin.
     backends = [each.get("BACKEND", "") for each in settings.TASKS.values()]
     is_used = any(
         name.startswith(("django_tasks.", "django_tasks_rq.")) for name in backends
@@ -36,6 +36,7 @@ def _packages() -> list[str]:
 
 
 def _connect_first(signal: Any, receiver: Any) -> None:
+    """Connect a receiver that runs before the others."""
     signal.connect(receiver, weak=False)
     signal.receivers.insert(0, signal.receivers.pop())
     signal.sender_receivers_cache.clear()

@@ -1,4 +1,4 @@
-"""What the two workers of Django Tasks have in common."""
+"""The interface that both workers of Django Tasks implement."""
 
 from __future__ import annotations
 
@@ -12,29 +12,30 @@ from django_prodserver.config.keys import Resolved, Translation
 
 class WorkerCommand(ABC):
     """
-    A management command that runs Django's tasks.
+    Describe a management command that runs Django's tasks.
 
-    ``DjangoTasksWorker`` chooses one by its entry of ``TASKS``, and asks it for
-    everything in which the two differ.
+    ``DjangoTasksWorker`` selects one by its entry of ``TASKS``, and takes everything
+    from it that differs between the two.
     """
 
-    #: The management command, and the beginning of the name of its table of options.
+    #: The management command, and the prefix of its option table's file name.
     name: ClassVar[str]
-    #: The module whose absence means that it is not installed.
+    #: The module that is missing when the worker is not installed.
     package: ClassVar[str]
-    #: What pip installs, where that is not our extra.
+    #: The package that pip installs, if that is not our extra.
     requirement: ClassVar[str] = ""
-    #: What the portable settings become that differ between the two.
+    #: The portable settings that differ between the two, and the options they become.
     keys: ClassVar[Mapping[str, Translation]]
-    #: Options given where nothing else gives them.
+    #: Options that apply where nothing else sets them.
     defaults: ClassVar[Mapping[str, Resolved]] = {}
+    #: Whether ``WAIT_FOR`` may name the broker.
     has_broker: ClassVar[bool] = False
 
     def __init__(self, entry: Mapping[str, Any]) -> None:
         self.entry = entry
 
     def native_args(self, args: object) -> object:
-        """Return what of ``ARGS`` are options of the command."""
+        """Return the part of ``ARGS`` that is meant for the command."""
         return args
 
     def words(self, args: Sequence[str], queues: Sequence[str]) -> list[str]:
@@ -49,16 +50,16 @@ class WorkerCommand(ABC):
 
     @abstractmethod
     def heartbeat_max_age(self, args: Sequence[str], table: OptionTable) -> float:
-        """Return the seconds after which a heartbeat no longer counts."""
+        """Return the age in seconds at which a heartbeat no longer counts."""
 
     @abstractmethod
     def install_heartbeat(self) -> None:
-        """Have the worker's loop call ``health.heartbeat.beat``."""
+        """Make the worker's loop call ``health.heartbeat.beat``."""
 
     @abstractmethod
     def install_shutdown_deadline(self, seconds: float) -> None:
-        """Have the worker exit within so many seconds of a stop."""
+        """Make the worker exit within ``seconds`` of a stop."""
 
     def broker(self, queues: Sequence[str]) -> Callable[[], object]:
-        """Return what raises if the broker does not answer, where there is one."""
+        """Return a function that raises if the broker does not answer."""
         raise NotImplementedError

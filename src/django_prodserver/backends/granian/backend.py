@@ -21,6 +21,8 @@ from django_prodserver.process.fork_safety import restore_signals_in_children
 
 
 class _GranianServer(WebBackend):
+    """Serve with Granian, whatever the interface."""
+
     title = "Granian"
     script = "granian"
     package = "granian"
@@ -29,13 +31,13 @@ class _GranianServer(WebBackend):
     sockets: ClassVar = ("uds",)
     keys: ClassVar[Mapping[str, Translation]] = {
         **WebBackend.keys,
-        # Natively there is none, and a worker that misses the signal (10 % of
-        # stops under load, granian 2.8) is waited for without end.
+        # Granian has no timeout of its own: it would wait without end for a worker
+        # that misses the signal (10 % of stops under load, granian 2.8).
         "GRACEFUL_TIMEOUT": "workers-kill-timeout",
         "WORKERS": "workers",
         "TIMEOUT": Unsupported("granian does not watch its workers; a probe does"),
-        # An idle connection is one whose next request's headers do not come; it
-        # takes no more than a minute.
+        # Granian closes an idle connection by its timeout for the next request's
+        # headers, which may be one minute at most.
         "KEEP_ALIVE": lambda backend, value: {
             "http1-header-read-timeout": min(value, 60) * 1000
         },
@@ -53,10 +55,10 @@ class _GranianServer(WebBackend):
         return {"log-config": str(Path(__file__).with_name("logging.json"))}
 
     def access_log(self, args: Sequence[str]) -> str:
-        # Its own only where it is asked for.
-        own = value_of("access-log", args, self.option_table) is not None
-        found = super().access_log(args)
-        return "granian.access" if own and found == ON else found
+        # Granian only writes its own access log if the option is given.
+        has_own = value_of("access-log", args, self.option_table) is not None
+        access_log = super().access_log(args)
+        return "granian.access" if has_own and access_log == ON else access_log
 
     def must_exec(self, args: Sequence[str]) -> bool:
         return value_of("reload", args, self.option_table) is not None
@@ -65,12 +67,12 @@ class _GranianServer(WebBackend):
         return True
 
     def prepare(self, args: Sequence[str]) -> str:
-        """Make the workers forks, that can be stopped from their first moment."""
+        """Fork the workers, and make them stoppable from their start."""
         if sys.version_info >= (3, 14):
-            # Granian follows multiprocessing's default, a fork until 3.14.
+            # Granian uses multiprocessing's default, which is "fork" before 3.14.
             multiprocessing.set_start_method("fork", force=True)
         restore_signals_in_children()
-        _wake_workers_now_and_then()
+        _poll_for_signals()
         return ""
 
     def addresses(self, args: Sequence[str]) -> tuple[str, ...]:
@@ -83,7 +85,7 @@ class _GranianServer(WebBackend):
         return bool(self.option("ssl-certificate", args))
 
     def development_options(self) -> dict[str, object]:
-        # What hangs (a WSGI worker, natively) is not waited for at a desk.
+        # Do not make a developer wait for a WSGI worker that hangs at its stop.
         return {"workers": 1, "workers-kill-timeout": 3}
 
 
@@ -107,13 +109,13 @@ class GranianWSGIServer(_GranianServer):
     """Serve ``WSGI_APPLICATION`` with Granian."""
 
     interface = "wsgi"
-    # Natively up to 512, each with a connection to the database.
+    # Granian's own default is up to 512, each with a database connection.
     keys = {**_GranianServer.keys, "THREADS": "blocking-threads"}
     defaults = {"interface": Resolved("wsgi", "natively it is RSGI")}
 
 
-class _WakingEvent(threading.Event):
-    """An event whose waiter looks for signals twice a second."""
+class _PollingEvent(threading.Event):
+    """An event whose wait() lets Python handle signals twice a second."""
 
     def wait(self, timeout: float | None = None) -> bool:
         if timeout is not None:
@@ -123,13 +125,14 @@ class _WakingEvent(threading.Event):
         return True
 
 
-def _wake_workers_now_and_then() -> None:
+def _poll_for_signals() -> None:
     """
-    Let a WSGI worker see a signal that another thread of it was given.
+    Make a WSGI worker handle a signal that the kernel gave to another thread.
 
-    Its main thread waits for an event without end, and Python's handlers run in
-    no other: natively one stop in ten under load is never seen (granian 2.8).
+    Python runs signal handlers in the main thread only, and a worker's main thread
+    waits for an event without a timeout. Without this, one stop in ten under load is
+    never noticed (granian 2.8).
     """
     workers = import_module("granian.server.mp")
-    named = {**vars(threading), "Event": _WakingEvent}
-    workers.threading = SimpleNamespace(**named)  # type: ignore[attr-defined]
+    names = {**vars(threading), "Event": _PollingEvent}
+    workers.threading = SimpleNamespace(**names)  # type: ignore[attr-defined]

@@ -2,8 +2,8 @@
 
 from django_prodserver.backends.introspection.installed import ClickOptions
 
-# django-prodserver 2.x and 3.x called granian from Python, so their users have
-# the names of its constructor's arguments in ARGS and not those of its options.
+# django-prodserver 2.x and 3.x called granian from Python, so their users' ARGS have
+# the names of its constructor's arguments instead of those of its options.
 _ARGUMENTS = {
     "access-log": ("log-access",),
     "blocking-threads": ("threads",),

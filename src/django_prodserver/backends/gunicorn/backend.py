@@ -20,7 +20,7 @@ from django_prodserver.process.fork_safety import restore_signals_in_children
 
 class GunicornServer(WebBackend):
     """
-    Serve with Gunicorn: WSGI, or ASGI where the worker class speaks it.
+    Serve with Gunicorn: WSGI, or ASGI if the worker class speaks it.
 
     ``"worker-class": "asgi"`` (gunicorn's own) and
     ``"uvicorn_worker.UvicornWorker"`` get ``ASGI_APPLICATION``, every other
@@ -35,7 +35,7 @@ class GunicornServer(WebBackend):
     interface = "wsgi"
     sockets = ("bind",)
     access_logger = "gunicorn.access"
-    # The second is of uvicorn_worker.UvicornWorker.
+    # "uvicorn" is the logger of uvicorn_worker.UvicornWorker.
     server_loggers = ("gunicorn", "uvicorn")
     proxies_option = "forwarded-allow-ips"
     proxies_variable = "FORWARDED_ALLOW_IPS"
@@ -43,7 +43,7 @@ class GunicornServer(WebBackend):
     variables = ("GUNICORN_CMD_ARGS", "FORWARDED_ALLOW_IPS")
     keys = {
         **WebBackend.keys,
-        # It believes them, and 127.0.0.1 by default, for the scheme only.
+        # Gunicorn trusts them for the scheme only; 127.0.0.1 is its default.
         "TRUSTED_PROXIES": lambda backend, value: {
             "forwarded-allow-ips": ",".join(value)
         },
@@ -57,7 +57,7 @@ class GunicornServer(WebBackend):
     }
 
     def default_options(self) -> Mapping[str, Resolved]:
-        found = {
+        options = {
             "no-control-socket": Resolved(
                 True,
                 "one file for all of a user's gunicorns, which remove each other's, "
@@ -67,25 +67,30 @@ class GunicornServer(WebBackend):
         }
         if os.access("/dev/shm", os.W_OK):  # noqa: S108  # gunicorn makes it safe
             why = "a worker writes there all the time, and a disk may let it wait"
-            found["worker-tmp-dir"] = Resolved("/dev/shm", why)  # noqa: S108
-        return found
+            options["worker-tmp-dir"] = Resolved("/dev/shm", why)  # noqa: S108
+        return options
 
     def thread_options(self, threads: int) -> Mapping[str, object]:
-        """Return the option for THREADS: by default of no worker class but gthread."""
-        # "sync" would be made "gthread" by it, and others have no use for it.
+        """
+        Return the option for THREADS.
+
+        Our default only applies if no worker class is chosen: it would turn "sync"
+        into "gthread", and the other worker classes ignore it.
+        """
         args = self._configured()
-        chosen = self._value("worker-class", args) is not None or (
+        is_class_chosen = self._value("worker-class", args) is not None or (
             "worker_class" in self._config_file(args)
         )
-        return {"threads": threads} if "THREADS" in self.config or not chosen else {}
+        if is_class_chosen and "THREADS" not in self.config:
+            return {}
+        return {"threads": threads}
 
     def log_options(self) -> Mapping[str, object]:
-        """Return our logger, unless gunicorn's logging is configured otherwise."""
+        """Return the option for our logger, unless gunicorn's logging is configured."""
         args = self._configured()
         configs = ("log-config", "log-config-json")
-        if any(self._value(option, args) is not None for option in configs) or (
-            "logconfig" in self._config_file(args)
-        ):
+        is_configured = any(self._value(option, args) is not None for option in configs)
+        if is_configured or "logconfig" in self._config_file(args):
             return {}
         return {"logger-class": "django_prodserver.backends.gunicorn.logger.Logger"}
 
@@ -110,20 +115,20 @@ class GunicornServer(WebBackend):
         return True
 
     def prepare(self, args: Sequence[str]) -> str:
-        """Let a worker be stopped from its first moment, and lose no connection."""
+        """Make workers stoppable from their start, and make them drain at a stop."""
         restore_signals_in_children()
         if self._value("worker-class", args) in (None, "gthread", "sync"):
-            from django_prodserver.backends.gunicorn.shutdown import drain_at_the_stop
+            from django_prodserver.backends.gunicorn import shutdown
 
-            drain_at_the_stop()
+            shutdown.drain_sockets_on_stop()
         return ""
 
     def must_exec(self, args: Sequence[str]) -> bool:
         """
         Tell whether gunicorn must load the application itself.
 
-        gevent and eventlet patch the standard library, which has to come before
-        the application; --reload has to load what it loads again.
+        gevent and eventlet must patch the standard library before the application
+        is imported, and --reload must be able to import it again.
         """
         if self._value("reload", args) is not None:
             return True
@@ -152,8 +157,8 @@ class GunicornServer(WebBackend):
         return {"workers": 1}
 
     def finishes_on(self, signum: int, args: Sequence[str]) -> bool:
-        # SIGINT is a quick stop, which few workers finish their requests on. Several
-        # threads make a gthread worker of the sync one.
+        # SIGINT is a quick stop, on which few worker classes finish their requests.
+        # With several threads, gunicorn replaces "sync" by "gthread".
         worker = self._value("worker-class", args) or "sync"
         threads = self._value("threads", args) or "1"
         is_threaded = worker == "gthread" or (worker == "sync" and threads != "1")
@@ -173,15 +178,15 @@ class GunicornServer(WebBackend):
     def _environment(self) -> list[str]:
         try:
             return shlex.split(os.environ.get("GUNICORN_CMD_ARGS", ""))
-        except ValueError:  # gunicorn fails on it too, in its own words
+        except ValueError:  # gunicorn rejects it too, with its own message
             return []
 
     def _configured(self) -> list[str]:
         return render(self.config.get("ARGS", {}), self.option_table)
 
     def _config_file(self, args: Sequence[str]) -> str:
-        # A Python file, read as text: it is gunicorn's to run. One that only
-        # mentions gevent costs a cold start, no more.
+        # A Python file, read as text, because only gunicorn may run it. If it merely
+        # mentions gevent, the cost is a start without preloading.
         given = self._value("config", args) or "gunicorn.conf.py"
         path = Path(given.removeprefix("file:"))
         return path.read_text(errors="replace") if path.is_file() else ""

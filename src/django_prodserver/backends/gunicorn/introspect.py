@@ -15,14 +15,14 @@ from django_prodserver.config.argv import Option
 
 
 class GunicornOptions(InstalledOptions):
-    """Gunicorn's settings, those that its command line has."""
+    """Read the settings of Gunicorn that are options of its command line."""
 
     def read_options(self) -> list[Option]:
         from gunicorn.config import KNOWN_SETTINGS
 
         options = []
         for setting in KNOWN_SETTINGS:
-            if not setting.cli:  # the hooks and others that only a file can set
+            if not setting.cli:  # hooks and others that only a file can set
                 continue
             if setting.action == "store_const":
                 options.append(option_of("flag", (), setting.cli[0], [setting.name]))
@@ -33,8 +33,8 @@ class GunicornOptions(InstalledOptions):
             elif setting.action == "append":
                 kind = "list"
             elif setting.nargs == "?":
-                # --proxy-protocol takes "true" and "false" beside "v1"; on its own
-                # it would swallow the application that follows.
+                # --proxy-protocol takes "true" and "false" as well as "v1"; without a
+                # value it would swallow the application that follows.
                 kind = "bool"
             options.append(option_of(kind, setting.cli, names=[setting.name]))
         return sorted(options)
@@ -65,7 +65,7 @@ class GunicornOptions(InstalledOptions):
         from gunicorn.config import KNOWN_SETTINGS
 
         for setting in KNOWN_SETTINGS:
-            # Its texts are reStructuredText.
+            # Gunicorn's descriptions are reStructuredText.
             text = re.sub(r"\.\. \w+::.*", "", setting.desc)
             text = re.sub(r":\w+:`([^<`]+)[^`]*`", r"\1", text)
             for flag in setting.cli or ():

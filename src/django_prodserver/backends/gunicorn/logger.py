@@ -1,4 +1,4 @@
-"""Gunicorn's logger, for ``--logger-class``: its lines are the log's lines."""
+"""Gunicorn's logger, for ``--logger-class``."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from django_prodserver.logs.config import attach_to_root
 
 class Logger(glogging.Logger):  # type: ignore[misc]
     """
-    Hands gunicorn's lines on to the root logger.
+    Pass gunicorn's lines to the root logger.
 
-    An access log of gunicorn's own to standard output is the one that there is
-    anyhow; to a file, it is gunicorn's.
+    Gunicorn's own access log is only written if it goes to a file: on standard
+    output it would repeat ours.
     """
 
     def setup(self, cfg: Any) -> None:
+        """Configure gunicorn's loggers, after the root logger."""
         attach_to_root()
         super().setup(cfg)
 
@@ -29,5 +30,5 @@ class Logger(glogging.Logger):  # type: ignore[misc]
 
     @property
     def access_log_enabled(self) -> bool:
-        """Whether there is a handler for it, gunicorn's or of the user's LOGGING."""
+        """Whether it has a handler, from gunicorn or from the user's LOGGING."""
         return bool(self.access_log.handlers)

@@ -1,4 +1,4 @@
-"""A stop of Gunicorn that drops no connection that has been made."""
+"""Make Gunicorn's workers serve the queued connections before they stop."""
 
 from __future__ import annotations
 
@@ -12,50 +12,52 @@ from gunicorn.workers.gthread import ThreadWorker
 from gunicorn.workers.sync import SyncWorker
 
 
-def drain_at_the_stop() -> None:
+def drain_sockets_on_stop() -> None:
     """
-    Let a worker that stops take what is in its sockets' queues.
+    Make a worker that stops accept the queued connections and close its sockets.
 
-    Natively it takes nothing any more, but has its sockets open until its last
-    request has ended, so that the kernel still makes connections, and resets them
-    at the end: measured, one for each client and restart under load. Here it takes
-    those that are made, and closes the sockets at once: what comes later is
-    refused, which a load balancer answers by asking another replica.
+    On its own, a stopping worker accepts nothing, but keeps its sockets open until
+    its last request has ended. The kernel goes on queueing connections, and resets
+    them at the end: measured, one per client and restart under load. With this, the
+    worker accepts the queued connections and closes the sockets at once. Later
+    clients are refused, so a load balancer tries another replica.
     """
     enable, run = ThreadWorker.set_accept_enabled, SyncWorker.run
 
     def set_accept_enabled(self: ThreadWorker, enabled: bool) -> None:
         enable(self, enabled)
-        if self.alive or _gives_way(self):
+        if self.alive or _is_recycled(self):
             return
         for listener in self.sockets:
             listener.setblocking(False)
-            taken = -1
-            while taken != self.nr_conns:
-                taken = self.nr_conns
+            # Accept until the number of connections no longer grows.
+            connections = -1
+            while connections != self.nr_conns:
+                connections = self.nr_conns
                 self.accept(listener)
             listener.close()
 
     def run_and_drain(self: SyncWorker) -> None:
         run(self)
-        if _gives_way(self):
+        if _is_recycled(self):
             return
-        for listener, client, address in [*_waiting(self)]:
+        for listener, client, address in [*_accept_queued(self)]:
             self.handle(listener, client, address)
 
     ThreadWorker.set_accept_enabled = set_accept_enabled
     SyncWorker.run = run_and_drain
 
 
-def _gives_way(worker: Any) -> bool:
-    """Tell whether a worker ends at its max_requests, for another to go on."""
+def _is_recycled(worker: Any) -> bool:
+    """Tell whether a worker stops at its max_requests: another one then goes on."""
     return bool(worker.nr >= worker.max_requests)
 
 
-def _waiting(worker: SyncWorker) -> Any:
-    """Yield what SyncWorker.handle takes of each connection, and close the sockets."""
+def _accept_queued(worker: SyncWorker) -> Any:
+    """Accept what is queued, and close the sockets; yield ``handle``'s arguments."""
     for listener in worker.sockets:
-        name = partial(lambda found: found, listener.getsockname())
+        # The name is read now, because the listener is closed before it is used.
+        name = partial(lambda address: address, listener.getsockname())
         with contextlib.suppress(BlockingIOError):
             while True:
                 client: socket.socket

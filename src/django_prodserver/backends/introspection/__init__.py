@@ -1,4 +1,4 @@
-"""The options that a command is known to take: a generated table beside its backend."""
+"""Option tables: generated files in each backend's directory."""
 
 from __future__ import annotations
 
@@ -29,12 +29,13 @@ class OptionFile(NamedTuple):
 
     @property
     def path(self) -> Path:
+        """The file's path."""
         return Path(import_module(self.package).__path__[0], self.name)
 
 
 @functools.cache
 def option_table(file: OptionFile | None, join: str = ",") -> OptionTable:
-    """Return what is known of a command's options, without importing the server."""
+    """Return the options in a generated table, without importing the server."""
     return OptionTable(from_json(file.path.read_text()) if file else (), join)
 
 
@@ -53,7 +54,7 @@ def from_json(text: str) -> list[Option]:
 
 
 def to_json(package: str, version: str, options: Iterable[Option]) -> str:
-    """Return the text of a table: an option a line, without what it lacks."""
+    """Return the text of a table: one line per option, without empty fields."""
     lines = []
     for option in options:
         known: dict[str, object] = dict(

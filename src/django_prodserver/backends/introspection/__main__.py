@@ -27,6 +27,7 @@ from django_prodserver.backends.introspection.installed import (
 
 
 def main() -> int:
+    """Write or check the tables; return 1 if one is not current, else 0."""
     tables = {str(file): (file, installed) for file, installed in all_tables().items()}
     parser = argparse.ArgumentParser(
         prog="python -m django_prodserver.backends.introspection"
@@ -70,7 +71,7 @@ def process_table(
 
 
 def set_up_django(tables: Iterable[InstalledOptions]) -> None:
-    """Configure as much of Django as it takes to load the management commands."""
+    """Configure Django just enough to load the management commands."""
     apps = ["django.contrib.contenttypes"]
     more: dict[str, object] = {}
     for installed in tables:

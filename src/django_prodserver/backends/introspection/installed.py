@@ -1,4 +1,4 @@
-"""What an installed server says of its own options, and of the values they take."""
+"""Read options, and the values they accept, from the installed server."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NUMBER = "Write a number."
 
 
 class OptionHelp(NamedTuple):
-    """What a server says of an option, for the documentation."""
+    """A server's description of an option, for the documentation."""
 
     default: object
     text: str
@@ -31,18 +31,17 @@ class OptionHelp(NamedTuple):
 
 class InstalledOptions(ABC):
     """
-    The options of a command, asked of the installed server.
+    Read the options of a command from the installed server.
 
-    Making one imports no server; its methods do.
+    Creating an instance imports no server; its methods do.
 
     Args:
-        distribution: What pip installs it as.
-        app: The app that the command belongs to, if it is Django's.
-        settings: Django settings without which it cannot be imported.
-        defaults: What the documentation says of a default that depends on the
-            machine, by the option's name.
-        help: What the documentation says of an option that the server does not
-            describe.
+        distribution: The name under which pip installs it.
+        app: The app that the command belongs to, if it is a management command.
+        settings: The Django settings that it needs to be imported.
+        defaults: The documentation's text for defaults that depend on the machine,
+            by the option's name.
+        help: The documentation's text for options that the server does not describe.
     """
 
     def __init__(
@@ -77,7 +76,7 @@ class InstalledOptions(ABC):
     @abstractmethod
     def refusal(self, flag: str, text: str) -> str:
         """
-        Return how an option is to be written; "" if the server takes the value.
+        Return how to write an option's value; "" if the server accepts this one.
 
         Args:
             flag: The option, ``--workers``.
@@ -86,11 +85,11 @@ class InstalledOptions(ABC):
 
     @abstractmethod
     def describe(self) -> Iterator[tuple[str, OptionHelp]]:
-        """Yield each option's name with what the server says of it."""
+        """Yield each option's name and the server's description of it."""
 
 
 class ClickOptions(InstalledOptions):
-    """The options of a command that is written with click."""
+    """Read the options of a command that is written with click."""
 
     def __init__(
         self,
@@ -121,7 +120,7 @@ class ClickOptions(InstalledOptions):
         from click import BadParameter, Choice, Path
 
         for parameter in self._click_command.params:
-            # A path may be there where it is started, and not here.
+            # A path may exist on the machine that starts it, and not on this one.
             if flag not in parameter.opts or isinstance(parameter.type, Path):
                 continue
             try:
@@ -138,7 +137,7 @@ class ClickOptions(InstalledOptions):
 
     def describe(self) -> Iterator[tuple[str, OptionHelp]]:
         for parameter in self._click_command.params:
-            # Public, unlike the attributes, some of which hold click's sentinels.
+            # This is public; the attributes are not, and some hold click's sentinels.
             info = parameter.to_info_dict()
             for flag in info["opts"]:
                 help = OptionHelp(info["default"], info.get("help") or "")
@@ -146,7 +145,7 @@ class ClickOptions(InstalledOptions):
 
 
 class ManagementOptions(InstalledOptions):
-    """The options of a management command."""
+    """Read the options of a management command."""
 
     def __init__(self, distribution: str, app: str, command: str, **more: Any) -> None:
         super().__init__(distribution, app=app, **more)
@@ -178,7 +177,7 @@ class ManagementOptions(InstalledOptions):
 
 
 def refused_number(kind: object, text: str) -> str:
-    """Return how to write a number, if one of that kind is wanted and this is not."""
+    """Return how to write a number; "" if the text is one, or none is expected."""
     if kind is not int and kind is not float:
         return ""
     try:
@@ -204,15 +203,15 @@ def refused_by_action(action: argparse.Action, text: str) -> str:
 
 
 def installed_options(file: OptionFile | None) -> InstalledOptions | None:
-    """Return who can be asked for the options of a table; None for a table of none."""
+    """Return the reader that generates a table; None without a table."""
     if file is None:
         return None
-    found: InstalledOptions = _introspect(file.package)[file.name]
-    return found
+    reader: InstalledOptions = _introspect(file.package)[file.name]
+    return reader
 
 
 def all_tables() -> dict[OptionFile, InstalledOptions]:
-    """Return the table of every backend in the package, and who knows its options."""
+    """Return the table of every backend in the package, each with its reader."""
     packages = [
         f"{backends.__name__}.{module.name}"
         for module in pkgutil.iter_modules(backends.__path__)
@@ -227,6 +226,7 @@ def all_tables() -> dict[OptionFile, InstalledOptions]:
 
 
 def _introspect(package: str) -> dict[str, InstalledOptions]:
+    """Return the readers of a backend's tables, by the name of the file."""
     tables: dict[str, InstalledOptions]
     tables = import_module(f"{package}.introspect").TABLES
     return tables

@@ -17,14 +17,14 @@ Kind = Literal["value", "list", "bool", "flag"]
 def option_of(
     kind: Kind, flags: Sequence[str], off: str = "", names: Iterable[str] = ()
 ) -> Option:
-    """Return the option with these flags, named after the first long one."""
+    """Return an option with these flags, named after the first long one."""
     on = next((flag for flag in flags if flag.startswith("--")), "")
     name = _bare(on) or _bare(off).removeprefix("no-")
     return also_named(Option(name, kind, on, off), [*flags, *names])
 
 
 def also_named(option: Option, names: Iterable[str]) -> Option:
-    """Return the option with more spellings."""
+    """Return the option with these spellings added."""
     known = {*option.spellings, *map(_bare, names)} - {option.name}
     return option._replace(spellings=tuple(sorted(known)))
 
@@ -33,7 +33,7 @@ def from_click(command: click.Command) -> list[Option]:
     """Return the options of a click command, sorted."""
     options = []
     for parameter in command.params:
-        # Public, unlike the attributes, some of which hold click's sentinels.
+        # This is public; the attributes are not, and some hold click's sentinels.
         info = parameter.to_info_dict()
         if info["param_type_name"] != "option" or info["name"] in ("help", "version"):
             continue
@@ -64,13 +64,14 @@ def from_command(app: str, name: str) -> list[Option]:
     from django.core.management.base import BaseCommand
 
     common = BaseCommand().create_parser("manage.py", name)._actions
-    djangos = {flag for action in common for flag in action.option_strings}
+    common_flags = {flag for action in common for flag in action.option_strings}
     options: dict[str, Option] = {}
     for action in load_command_class(app, name).create_parser("", name)._actions:
-        if not set(action.option_strings) - djangos:  # Django's, or a positional
+        if not set(action.option_strings) - common_flags:  # or a positional
             continue
         option = _from_action(action)
-        if other := options.get(option.name):  # --x and --no-x, one action each
+        # A command may define --x and --no-x as two actions.
+        if other := options.get(option.name):
             on, off = option.on or other.on, option.off or other.off
             option = also_named(option._replace(on=on, off=off), other.spellings)
         options[option.name] = option
@@ -82,7 +83,7 @@ def _from_action(action: argparse.Action) -> Option:
     if isinstance(action, argparse._StoreFalseAction):
         if flags[0].startswith("--no-"):
             return option_of("flag", (), flags[0], [action.dest])
-        # What it sets is the opposite of what it is called.
+        # Its destination means the opposite, so it is not another spelling.
         return option_of("flag", flags)
     if isinstance(action, argparse.BooleanOptionalAction):
         off = next(flag for flag in flags if flag.startswith("--no-"))

@@ -21,7 +21,7 @@ from django_prodserver.config.context import Context
 from django_prodserver.config.keys import Resolved, Translation, Unsupported
 from django_prodserver.process.fork_safety import restore_signals_in_children
 
-#: Uvicorn's exit code for an application that cannot be served.
+#: Uvicorn's exit code if the application cannot be served.
 STARTUP_FAILURE = 3
 
 
@@ -36,9 +36,9 @@ class UvicornServer(WebBackend):
     interface: ClassVar[Interface] = "asgi"
     keys: ClassVar[Mapping[str, Translation]] = {
         **WebBackend.keys,
-        # Its own come before ours, and believe 127.0.0.1.
+        # Uvicorn's own proxy headers would apply before ours, and trust 127.0.0.1.
         "TRUSTED_PROXIES": lambda backend, value: {"no-proxy-headers": True},
-        # Natively a stop waits for ever.
+        # Without this option, a stop waits without a limit.
         "GRACEFUL_TIMEOUT": "timeout-graceful-shutdown",
         "WORKERS": "workers",
         "THREADS": Unsupported(
@@ -68,7 +68,7 @@ class UvicornServer(WebBackend):
         return {"log-config": str(Path(__file__).with_name("logging.json"))}
 
     def must_exec(self, args: Sequence[str]) -> bool:
-        """Tell whether it must load again what is loaded."""
+        """Tell whether --reload must be able to import the application again."""
         return value_of("reload", args, self.option_table) is not None
 
     def forks(self, args: Sequence[str]) -> bool:
@@ -79,9 +79,10 @@ class UvicornServer(WebBackend):
 
     def prepare(self, args: Sequence[str]) -> str:
         """
-        Make the workers forks of this process, where there are several.
+        Fork the workers from this process, if there are several.
 
-        Natively each is a new interpreter, that loads everything again.
+        On its own, uvicorn starts each worker as a new interpreter, which imports
+        everything again.
         """
         if self.forks(args):
             subprocess = import_module("uvicorn._subprocess")
@@ -91,11 +92,15 @@ class UvicornServer(WebBackend):
             restore_signals_in_children()
         from django_prodserver.backends.uvicorn import shutdown
 
-        shutdown.stop_listening_first()
+        shutdown.close_listeners_on_stop()
         return ""
 
     def import_application(self, target: str) -> None:
-        """Import it; natively several workers that cannot are restarted for ever."""
+        """
+        Import the application; exit if that fails.
+
+        On its own, uvicorn endlessly restarts several workers that cannot import it.
+        """
         try:
             super().import_application(target)
         except Exception:
@@ -117,7 +122,7 @@ class UvicornServer(WebBackend):
         return {"workers": 1}
 
     def clean_exit_code(self, signum: int, args: Sequence[str]) -> int:
-        # A single process raises SIGTERM again once it is done.
+        # A single process raises SIGTERM again after its shutdown.
         if signum == signal.SIGTERM and not self.forks(args):
             return -signal.SIGTERM
         return 0
@@ -131,8 +136,8 @@ class UvicornWSGIServer(UvicornServer):
     Serve ``WSGI_APPLICATION`` with Uvicorn, each request in a thread.
 
     Uvicorn's own ``--interface wsgi`` is deprecated in favour of a2wsgi. This
-    is a2wsgi's ``WSGIMiddleware`` around your application, on Uvicorn's ASGI
-    side (``backends.uvicorn.wsgi``), in as many threads as ``THREADS``.
+    wraps the application in a2wsgi's ``WSGIMiddleware`` and serves it as ASGI
+    (``backends.uvicorn.wsgi``), with ``THREADS`` threads.
     """
 
     interface = "wsgi"
@@ -145,7 +150,7 @@ class UvicornWSGIServer(UvicornServer):
         return context and dataclasses.replace(context, threads=threads)
 
     def application(self, args: Sequence[str]) -> str:
-        super().application(args)  # for its errors: the adapter finds it by itself
+        super().application(args)  # for its errors: the adapter imports it
         return self.target or "django_prodserver.backends.uvicorn.wsgi:application"
 
     def serve_static_files(self, args: Sequence[str]) -> None:

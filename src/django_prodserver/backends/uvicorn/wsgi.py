@@ -9,7 +9,7 @@ from django.utils.module_loading import import_string
 from django_prodserver.config.context import Context
 
 _context = Context.from_environment()
-# Without a launcher: the default of a2wsgi.
+# a2wsgi's own default, for a start without the launcher.
 _THREADS = (_context and _context.threads) or 10
 
 application = WSGIMiddleware(import_string(settings.WSGI_APPLICATION), _THREADS)

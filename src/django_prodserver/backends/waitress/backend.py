@@ -21,9 +21,9 @@ class WaitressServer(WebBackend):
     """
     Serve ``WSGI_APPLICATION`` with Waitress, in one process of several threads.
 
-    The command is ours, ``prodserver-waitress``: it takes the options of
-    ``waitress-serve``, which drops the requests it holds when it is stopped
-    (Pylons/waitress#198), and stops when they are answered.
+    It runs our own command ``prodserver-waitress``, which takes the options of
+    ``waitress-serve``. That one drops the requests in progress at a stop
+    (Pylons/waitress#198); ours answers them first.
     """
 
     title = "Waitress"
@@ -32,7 +32,7 @@ class WaitressServer(WebBackend):
     extra = "waitress"
     option_file = OptionFile(__package__)
     interface = "wsgi"
-    # Lists that may not be repeated, of proxy headers, are split at spaces.
+    # The list of proxy headers may not be repeated; waitress splits it at spaces.
     join = " "
     sockets = ("listen", "unix-socket")
     proxies_option = "trusted-proxy"
@@ -41,7 +41,7 @@ class WaitressServer(WebBackend):
     keys = {
         **WebBackend.keys,
         "LOG_LEVEL": "",
-        # Or there would be none to look at.
+        # Otherwise waitress deletes the headers before our middleware reads them.
         "TRUSTED_PROXIES": lambda backend, value: {
             "no-clear-untrusted-proxy-headers": True
         },
@@ -50,7 +50,7 @@ class WaitressServer(WebBackend):
         "TIMEOUT": Unsupported(
             "waitress is one process, which nothing watches; a probe does"
         ),
-        # It looks for idle connections each 30 s, natively.
+        # On its own, waitress looks for idle connections every 30 s.
         "KEEP_ALIVE": lambda backend, value: {
             "channel-timeout": value,
             "cleanup-interval": min(value, 30),
@@ -77,13 +77,13 @@ class WaitressServer(WebBackend):
             return (addresses.unix(path),)
         given = [words or "" for words in values_of("listen", args, self.option_table)]
         if not given:
-            host = self.option("host", args) or "0.0.0.0"  # noqa: S104  # waitress's
+            host = self.option("host", args) or "0.0.0.0"  # noqa: S104  # waitress's default
             given = [f"{host}:{self.option('port', args) or 8080}"]
         listening = [word for words in given for word in words.split()]
         return tuple(addresses.tcp(*split_host_port(a, "8080")) for a in listening)
 
     def command(self, args: Sequence[str]) -> list[str]:
-        # getopt stops at the first word that is no option.
+        # getopt stops at the first word that is not an option.
         return [self.script, *args, self.application(args)]
 
     def deployment_warnings(self) -> Iterator[CheckMessage]:

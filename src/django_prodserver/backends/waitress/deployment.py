@@ -1,4 +1,4 @@
-"""What causes trouble in production with Waitress."""
+"""Deployment warnings for Waitress."""
 
 from __future__ import annotations
 

@@ -15,12 +15,12 @@ from django_prodserver.config.argv import Option
 
 
 class WaitressOptions(InstalledOptions):
-    """Waitress's adjustments."""
+    """Read Waitress's adjustments, which are its options."""
 
     def read_options(self) -> list[Option]:
         from waitress.adjustments import Adjustments, asbool
 
-        # The second is ours: prodserver-waitress takes it.
+        # --graceful-timeout is an option of our prodserver-waitress.
         options = [option_of("flag", ["--call"])]
         options.append(option_of("value", ["--graceful-timeout"]))
         for name, cast in Adjustments._params:
@@ -29,7 +29,7 @@ class WaitressOptions(InstalledOptions):
                 options.append(option_of("flag", [flag], f"--no-{flag[2:]}"))
             elif name == "listen":
                 options.append(option_of("list", [flag]))
-            elif name != "sockets":  # takes objects, from Python only
+            elif name != "sockets":  # takes socket objects, so only from Python
                 options.append(option_of("value", [flag]))
         return sorted(options)
 

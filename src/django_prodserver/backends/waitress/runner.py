@@ -1,8 +1,8 @@
 """
-waitress-serve, with a stop that waits for the requests it holds.
+Run waitress-serve, with a stop that waits for the requests in progress.
 
-``waitress-serve`` knows no SIGTERM: it drops those requests and ends with -15,
-and as PID 1 it goes on serving (Pylons/waitress#198, open since 2018).
+``waitress-serve`` does not handle SIGTERM: it drops those requests and ends with
+-15, and as PID 1 it goes on serving (Pylons/waitress#198, open since 2018).
 """
 
 from __future__ import annotations
@@ -44,30 +44,29 @@ Stop options:
 
 """
 
-# Seconds a connection must have been quiet for the stop to close it, so that
-# what a client sent just before the signal still arrives; also how often the
-# stop looks.
-_QUIET = 0.1
-# The same while half a request has come. The client may be slow: a byte is
-# enough to start anew, and three retransmissions of a lost packet fit in.
-_STALLED = 5.0
+# Seconds without data after which the stop closes an idle connection, so that a
+# request sent just before the signal still arrives. The stop polls as often.
+_IDLE_SECONDS = 0.1
+# The same for a connection with half a request. A slow client gets the time again
+# with each byte, and three retransmissions of a lost packet fit into it.
+_STALLED_SECONDS = 5.0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """
-    Serve a WSGI application until SIGTERM or SIGINT, then finish what is there.
+    Serve a WSGI application until SIGTERM or SIGINT, then finish its requests.
 
-    At the signal no connection is taken any more, idle ones are closed, and
-    every request of which a byte has come is answered, its connection closed
-    after it. Half a request, whose client sends nothing for 5 s, is given up.
+    After the signal it accepts no connections, closes idle ones, and answers every
+    request that has begun to arrive, each with a closed connection. It drops a
+    partial request if its client sends nothing for 5 s.
 
     Args:
         argv: The words after the command's name, as ``waitress-serve`` takes
             them, and ``--graceful-timeout=SECONDS``; ``sys.argv[1:]`` if None.
 
     Returns:
-        The exit code of what did not come to serving: 0 for ``--help``, 1 for
-        a wrong option or application.
+        The exit code if it never served: 0 for ``--help``, 1 for a wrong option
+        or application.
 
     Raises:
         SystemExit: It served, and stopped: 0, or 1 if requests were cut; or it
@@ -75,8 +74,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             128 + its number.
     """
     if os.getpid() == 1:
-        # The kernel spares PID 1 a signal it has no handler for, and loading
-        # the application may take long.
+        # The kernel does not deliver a signal without a handler to PID 1, and
+        # loading the application may take long.
         signal.signal(signal.SIGTERM, _end)
     parser = argparse.ArgumentParser(
         add_help=False, allow_abbrev=False, exit_on_error=False
@@ -84,11 +83,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Kubernetes kills after 30 s.
     parser.add_argument("--graceful-timeout", type=_seconds, default=25.0)
     try:
-        ours, native = parser.parse_known_args(argv)
+        options, native_words = parser.parse_known_args(argv)
     except argparse.ArgumentError as error:
         sys.exit(f"{NAME}: {error}")
-    serve = functools.partial(_serve, ours.graceful_timeout)
-    code: int = run([NAME, *native], _serve=serve)
+    serve = functools.partial(_serve, options.graceful_timeout)
+    code: int = run([NAME, *native_words], _serve=serve)
     if code == 0:
         # _serve never returns, so this was --help.
         print(HELP)
@@ -96,9 +95,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 class _Task(WSGITask):  # type: ignore[misc]
+    """A request, whose response closes the connection during a stop."""
+
     def build_response_header(self) -> bytes:
-        # A client that keeps its connection may not send requests for ever. Not
-        # while others of its are queued: waitress forgets those behind a close.
+        # A kept-alive client must not go on sending requests. With requests queued,
+        # wait for the last one: waitress drops those behind a close.
         if not self.channel.server.accepting and len(self.channel.requests) < 2:
             self.request.headers["CONNECTION"] = "close"
         header: bytes = super().build_response_header()
@@ -106,18 +107,21 @@ class _Task(WSGITask):  # type: ignore[misc]
 
 
 class _Channel(HTTPChannel):  # type: ignore[misc]
+    """A connection that knows its unfinished requests, and when it may be closed."""
+
     task_class = _Task
 
     def unfinished(self) -> int:
-        """Return how many requests are read in part, or not answered in full."""
+        """Return how many requests are partly read or partly answered."""
         requests = len(self.requests) + (self.request is not None)
         return requests or int(self.total_outbufs_len > 0)
 
-    def is_given_up(self) -> bool:
+    def may_be_closed(self) -> bool:
+        """Tell whether it has no request to answer, and its client sends nothing."""
         if self.requests or self.total_outbufs_len:
             return False
-        patience = _QUIET if self.request is None else _STALLED
-        return bool(time.time() - self.last_activity > patience)
+        limit = _IDLE_SECONDS if self.request is None else _STALLED_SECONDS
+        return bool(time.time() - self.last_activity > limit)
 
 
 class _Stop(StopSignal):
@@ -127,8 +131,8 @@ class _Stop(StopSignal):
         super().__init__()
         self.signum = 0
         self.since = 0.0
-        # Not pull_trigger() of the server's in the handler: the handler only
-        # runs when the poll is over if another thread got the signal.
+        # The handler cannot call the server's pull_trigger() instead: if another
+        # thread got the signal, the handler only runs after the poll.
         wake = trigger(sockets)
         os.set_blocking(wake.trigger, False)
         signal.set_wakeup_fd(wake.trigger, warn_on_full_buffer=False)
@@ -143,7 +147,7 @@ class _Stop(StopSignal):
 
 
 def _serve(seconds: float, app: WSGIApplication, /, **options: Any) -> NoReturn:
-    # As waitress.serve(), from here to the loop.
+    # The same as waitress.serve(), up to the loop.
     logging.basicConfig()
     sockets: dict[int, Any] = {}
     stop = _Stop(sockets)
@@ -151,9 +155,11 @@ def _serve(seconds: float, app: WSGIApplication, /, **options: Any) -> NoReturn:
         server = create_server(app, map=sockets, **options)
     except OSError as error:
         address = _listeners(sockets)[-1].addr or error.filename
-        sys.exit(f"{NAME}: cannot listen on {_text(address)}: {error.strerror}")
+        sys.exit(
+            f"{NAME}: cannot listen on {_format_address(address)}: {error.strerror}"
+        )
     adj = server.adj
-    # It counts what is in the map, where the trigger of _Stop is one more.
+    # Waitress counts what is in the map, and the trigger of _Stop is one more.
     adj.connection_limit += 1
     for listener in _listeners(sockets):
         listener.channel_class = _Channel
@@ -167,73 +173,76 @@ def _serve(seconds: float, app: WSGIApplication, /, **options: Any) -> NoReturn:
 
     name = signal.Signals(stop.signum).name
     deadline = stop.since + seconds
-    # Nothing is read behind a request that may be answered with "close".
+    # Read nothing after a request that may be answered with "close".
     adj.channel_request_lookahead = 0
     remove_file()
     for listener in _listeners(sockets):
         _close(listener)
     logger.info("%s: finishing what is in flight, at most %g s", name, seconds)
     cut = _drain(sockets, server.task_dispatcher, poll, deadline)
-    # Not waitress' logger: a LOGGING without "disable_existing_loggers": False
-    # has silenced that one when Django was loaded.
+    # Not waitress's logger: a LOGGING without "disable_existing_loggers": False
+    # silences that one when Django is loaded.
     log = logging.getLogger(__name__)
     if cut:
         why = f"not finished {seconds:g} s after {name} (--graceful-timeout)"
         log.warning("%d request(s) cut: %s", cut, why)
-    _bound_the_exit(max(deadline - time.monotonic(), 1), log)
+    _install_exit_deadline(max(deadline - time.monotonic(), 1), log)
     sys.exit(1 if cut else 0)
 
 
 def _close(listener: Any) -> None:
-    # The kernel resets what it has connected and waitress has not accepted.
-    # readable() holds the connection limit.
-    before = -1
-    while listener.readable() and before < len(listener.active_channels):
-        before = len(listener.active_channels)
+    """Close a listener, after it has accepted the queued connections."""
+    # The kernel would reset those. readable() applies the connection limit.
+    accepted = -1
+    while listener.readable() and accepted < len(listener.active_channels):
+        accepted = len(listener.active_channels)
         listener.handle_accept()
-    # Not its own close(), which closes the trigger the threads wake us with.
+    # Its own close() would also close the trigger by which threads wake the loop.
     wasyncore.dispatcher.close(listener)
 
 
 def _drain(
     sockets: dict[int, Any], threads: Any, poll: Callable[..., None], deadline: float
 ) -> int:
-    """Return how many requests the deadline has cut."""
-    # The threads too: the connection of a request that runs may be gone.
+    """Serve until nothing is left or the deadline; return how many requests it cut."""
+    # The threads count too: the connection of a running request may be gone.
     while _channels(sockets) or threads.active_count:
         left = deadline - time.monotonic()
         if left <= 0:
             break
-        poll(timeout=min(_QUIET, left))
+        poll(timeout=min(_IDLE_SECONDS, left))
         for channel in _channels(sockets):
-            if channel.is_given_up():
+            if channel.may_be_closed():
                 channel.handle_close()
     unfinished = sum(channel.unfinished() for channel in _channels(sockets))
     return max(unfinished, int(threads.active_count))
 
 
-def _bound_the_exit(seconds: float, log: logging.Logger) -> None:
-    # Python waits for the application's threads, and for atexit, for ever.
-    def leave() -> None:
+def _install_exit_deadline(seconds: float, log: logging.Logger) -> None:
+    """Force the exit after so many seconds."""
+
+    # Python waits without a limit for the application's threads and for atexit.
+    def force_exit() -> None:
         main = threading.main_thread()
         left = [t.name for t in threading.enumerate() if not t.daemon and t != main]
         log.warning("the application holds the exit, threads: %s", left)
         os._exit(1)
 
-    timer = threading.Timer(seconds, leave)
+    timer = threading.Timer(seconds, force_exit)
     timer.daemon = True
     timer.start()
 
 
 def _socket_file(path: str | None) -> Callable[[], None]:
+    """Return a function that removes the socket's file, if it is still ours."""
     if path is None:
         return lambda: None
-    # The application may change the directory while it serves.
+    # The application may change the working directory while it serves.
     file = Path(path).absolute()
     ours = file.stat()
 
     def remove() -> None:
-        # The file may be another server's already, which replaces this one.
+        # A server that replaces this one may have created its own file already.
         with contextlib.suppress(OSError):
             if os.path.samestat(ours, file.stat()):
                 file.unlink()
@@ -249,7 +258,7 @@ def _channels(sockets: dict[int, Any]) -> list[_Channel]:
     return [s for s in list(sockets.values()) if isinstance(s, _Channel)]
 
 
-def _text(address: Any) -> str:
+def _format_address(address: Any) -> str:
     if not isinstance(address, tuple):
         return str(address)
     return join_host_port(*address[:2])
@@ -263,5 +272,5 @@ def _seconds(text: str) -> float:
 
 
 def _end(signum: int, frame: FrameType | None) -> NoReturn:
-    # Not SystemExit, which application code and its threads can hold up.
+    # Application code and its threads can block a SystemExit.
     os._exit(128 + signum)

@@ -1,1 +1,1 @@
-"""django-tasks-db: a worker whose tasks are rows of the database."""
+"""django-tasks-db, whose tasks are rows in the database."""

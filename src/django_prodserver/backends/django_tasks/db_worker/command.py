@@ -10,7 +10,7 @@ from django_prodserver.config.keys import Resolved
 
 
 class DatabaseWorker(WorkerCommand):
-    """Run the tasks in the database."""
+    """Run the tasks that are rows in the database."""
 
     name = "db_worker"
     package = "django_tasks_db"
@@ -24,8 +24,8 @@ class DatabaseWorker(WorkerCommand):
     }
 
     def heartbeat_max_age(self, args: Sequence[str], table: OptionTable) -> float:
-        # It polls once per --interval, each second by default; 30 s more because the
-        # database may hold it up.
+        # It polls once per --interval, every second by default; 30 s more because the
+        # database may delay it.
         try:
             return 30 + float(value_of("interval", args, table) or 0)
         except ValueError:

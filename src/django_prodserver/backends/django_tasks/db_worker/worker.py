@@ -1,12 +1,12 @@
 """
 django-tasks-db's worker, with a heartbeat and a shutdown deadline.
 
-Its own stop waits for a task without a limit, and a second signal fails the task.
-With a deadline, a task that is not finished is ended by an exception, and is ready
-for another worker.
+On its own, a stop waits for a task without a limit, and a second signal makes the
+task fail. With a deadline, an unfinished task is interrupted by an exception, and is
+ready for another worker.
 
-Its own loop ends when the database goes away. With a heartbeat, it waits for a
-database that has worked before: it is then live, and not ready.
+On its own, the loop ends when the database goes away. With a heartbeat, it waits for
+a database that has answered before; the worker is then live, but not ready.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ from django_prodserver.process.deadline import UNFINISHED, Deadline
 logger = logging.getLogger("django_tasks_db")
 # Seconds between two attempts to reach the database.
 _RETRY = 2
-# Seconds for the exception to come out of the task.
+# Seconds in which the exception should leave the task.
 _ENDING = 1.5
 
 
 def install_heartbeat() -> None:
-    """Have the worker's loop beat, and wait for a database that went away."""
+    """Make the worker's loop beat, and wait for a database that went away."""
     _install()
     ManagedWorker.has_heartbeat = True
 
 
 def install_shutdown_deadline(seconds: float) -> None:
-    """Give each stop at most so many seconds."""
+    """Limit each stop to this many seconds."""
     _install()
     ManagedWorker.graceful_timeout = seconds
 
@@ -58,28 +58,29 @@ def _install() -> None:
 
 
 class TaskInterrupted(SystemExit):
-    """Ends the task in progress, and with it the worker."""
+    """Raised in the task in progress, to end the task and the worker."""
 
 
 class ManagedWorker(Worker):
-    """The worker that ``db_worker`` runs, once either part is installed."""
+    """The worker that ``db_worker`` runs, with a heartbeat, a deadline or both."""
 
     has_heartbeat = False
-    #: Seconds for a stop; None for the worker's own stop, which has no limit.
+    #: The seconds for a stop; None keeps the worker's own stop, without a limit.
     graceful_timeout: float | None = None
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        #: The task that this process works on, from its claim to its end.
+        #: The task of this process, from its claim to its end.
         self.claimed: Any = None
-        #: None before the first answer: without one, the database is misconfigured.
+        #: None until the first answer: a database that never answered is probably
+        #: misconfigured, and not waited for.
         self.database_answers: bool | None = None
         self.deadline: Deadline | None = None
         if self.graceful_timeout is not None:
             self.deadline = Deadline(self.graceful_timeout, self._end_task)
 
     def run(self) -> None:
-        """Run the loop, again and again while the database is away."""
+        """Run the loop, and restart it while the database is away."""
         self._wrap_claims()
         while True:
             try:
@@ -93,8 +94,8 @@ class ManagedWorker(Worker):
                 if self.database_answers:
                     logger.error("The database is away, waiting for it: %s", error)
                 self.database_answers = False
-            # A connection that failed once may answer, and still not work: it may be
-            # to the server that another one has replaced.
+            # A connection that failed may answer again and still not work: it may lead
+            # to a server that has been replaced.
             connections.close_all()
             time.sleep(_RETRY)
 
@@ -107,7 +108,7 @@ class ManagedWorker(Worker):
                 set_failed(error)
                 return
             _put_back(db_task_result)
-            # Past the signal task_finished, because the task is not finished.
+            # Raised so that task_finished is not sent: the task is not finished.
             raise error
 
         db_task_result.set_failed = set_failed_or_put_back
@@ -125,8 +126,8 @@ class ManagedWorker(Worker):
             super().shutdown(signum, frame)
         elif self.running:
             self.deadline.start()
-            # The worker's own stop exits if no task is running, which would leave a
-            # task that is only claimed to nobody.
+            # The worker's own stop exits if no task is running, and a task that is
+            # only claimed would stay claimed by nobody.
             self.running_task = self.running_task or self.claimed is not None
             super().shutdown(signum, frame)
         else:
@@ -138,13 +139,13 @@ class ManagedWorker(Worker):
             beat(condition)
 
     def _wrap_claims(self) -> None:
-        """Note what the loop claims, in a transaction each time around."""
+        """Remember the task that the loop claims, and beat after each transaction."""
         claim = DBTaskResult.claim
 
         @contextmanager
         def transaction_and_beat(*args: Any, **kwargs: Any) -> Iterator[Any]:
-            with exclusive_transaction(*args, **kwargs) as found:
-                yield found
+            with exclusive_transaction(*args, **kwargs) as value:
+                yield value
             self.database_answers = True
             self._beat("ready")
 
@@ -165,7 +166,7 @@ class ManagedWorker(Worker):
         """Interrupt the task, from the deadline's thread."""
         claimed = self.claimed
         os.kill(os.getpid(), signal.SIGTERM)
-        # A task may ignore the exception: it catches all of them, or is in a call
+        # A task may ignore the exception: it may catch everything, or be in a call
         # that does not return. This thread has its own connection, which does not
         # wait for the task's locks.
         if claimed is not None:
@@ -174,6 +175,7 @@ class ManagedWorker(Worker):
 
 
 def _put_back(result: Any) -> None:
+    """Make a running task ready again."""
     running = DBTaskResult.objects.filter(pk=result.pk, status=TaskResultStatus.RUNNING)
     if running.update(status=TaskResultStatus.READY, started_at=None):
         logger.warning("Task id=%s is put back, and is ready again", result.pk)

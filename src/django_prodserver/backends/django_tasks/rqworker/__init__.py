@@ -1,1 +1,1 @@
-"""django-tasks-rq: a worker whose tasks are jobs of RQ, in Redis."""
+"""django-tasks-rq, whose tasks are jobs of RQ, in Redis."""

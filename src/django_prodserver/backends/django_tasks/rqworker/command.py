@@ -27,13 +27,13 @@ class RQWorker(WorkerCommand):
         return {name: value for name, value in args.items() if name != "backend"}
 
     def words(self, args: Sequence[str], queues: Sequence[str]) -> list[str]:
-        # Tasks are jobs of their own class, on the queues of the entry.
+        # Tasks are jobs of a special class, on the queues of the entry of TASKS.
         job = "--job-class=django_tasks_rq.backend.Job"
         options = [word for word in args if not word.startswith("--backend=")]
         return [job, *options, *self._queues(queues)]
 
     def heartbeat_max_age(self, args: Sequence[str], table: OptionTable) -> float:
-        return 30  # its loop turns each 5 s
+        return 30  # the loop runs every 5 s
 
     def install_heartbeat(self) -> None:
         from django_prodserver.backends.django_tasks.rqworker import heartbeat

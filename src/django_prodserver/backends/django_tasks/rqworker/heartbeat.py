@@ -9,12 +9,12 @@ from redis import exceptions
 
 from django_prodserver.health.heartbeat import beat
 
-# Seconds that it waits for a job at a time; RQ's own default is some minutes.
+# The longest time in seconds to wait for a job; RQ's own default is some minutes.
 DEQUEUE_SECONDS = 5
 
 
 def install_heartbeat() -> None:
-    """Have the worker's loop beat each time around, and at its stop."""
+    """Make the worker's loop beat on each turn, and when it stops."""
     worker: Any = getattr(rq.worker, "BaseWorker", rq.worker.Worker)
     dequeue, heartbeat = worker.dequeue_job_and_maintain_ttl, worker.heartbeat
     dequeue_timeout = worker.dequeue_timeout.fget
@@ -30,8 +30,8 @@ def install_heartbeat() -> None:
             beat(condition)
         return job
 
-    # RQ's own heartbeat, which Redis gets each time around. With a pipeline, Redis
-    # has not answered yet.
+    # RQ sends its own heartbeat to Redis on each turn. With a pipeline, Redis has not
+    # answered yet.
     def heartbeat_and_beat(
         self: Any, timeout: int | None = None, pipeline: Any = None, **kwargs: Any
     ) -> None:

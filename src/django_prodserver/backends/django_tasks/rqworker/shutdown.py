@@ -1,4 +1,4 @@
-"""Bound the stop of RQ's worker: an unfinished job is the next of its queue."""
+"""Limit the stop of RQ's worker: an unfinished job goes back to its queue's head."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _DEBOUNCE = timedelta(seconds=2)
 
 
 def install_shutdown_deadline(seconds: float) -> None:
-    """Give each stop at most so many seconds."""
+    """Limit each stop to this many seconds."""
     worker: Any = getattr(rq.worker, "BaseWorker", rq.worker.Worker)
     request_stop, request_force_stop = worker.request_stop, worker.request_force_stop
     deadline = Deadline(seconds, lambda: os.kill(os.getpid(), signal.SIGTERM))
@@ -38,7 +38,7 @@ def install_shutdown_deadline(seconds: float) -> None:
                 _put_back(self, job)
             if has_child or not job:
                 raise SystemExit(UNFINISHED if job else None) from None
-            # This is in the job itself, which would take the exception for its own
+            # This runs inside the job, which would record the exception as its own
             # failure.
             os._exit(UNFINISHED)
 
@@ -46,6 +46,7 @@ def install_shutdown_deadline(seconds: float) -> None:
 
 
 def _put_back(worker: Any, job: Any) -> None:
+    """Put an unfinished job back at the head of its queue."""
     queue = worker.queue_class(
         job.origin,
         connection=worker.connection,
