@@ -12,7 +12,7 @@ from django_prodserver.backends.base import Backend
 from django_prodserver.config.argv import Layer, render
 from django_prodserver.config.context import VARIABLE, Context
 from django_prodserver.config.processes import Process
-from django_prodserver.exceptions import ConfigurationError
+from django_prodserver.exceptions import ConfigurationError, UsageError
 from django_prodserver.health import conf as health
 from django_prodserver.launch import environment, origins
 from django_prodserver.launch.origins import Row
@@ -116,6 +116,10 @@ def make_plan(
             commands = backend.native_commands(args)
     except ConfigurationError as error:
         faults.append(error)
+    except UsageError:
+        # The faults of the settings come first.
+        if not faults:
+            raise
     if commands and backend.as_command():
         command = [*process.config.get("PREFIX", ()), *commands[0]]
         commands = [command]
