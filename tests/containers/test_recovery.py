@@ -1,7 +1,9 @@
 """
-A service is restarted under a worker: it goes on, and no task is lost.
+A service is restarted under a worker: the worker goes on, and no task is lost.
 
-Nothing starts the worker again: one that ends fails the test at once.
+Nothing starts a worker again, so one that exits fails the test at once. Celery's is
+the exception: version 5.7 exits with 1 if Redis goes away while it works, also when
+it is started without us, and needs a platform that restarts what has failed.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ pytestmark = pytest.mark.container
 VISIBILITY = {"CELERY_BROKER_TRANSPORT_OPTIONS": {"visibility_timeout": 20}}
 #: Celery's: kombu looks for such tasks when it has connected, and then each 100 s.
 RECOVERY = 300
+#: Not "always": a worker that exits with 0 has not failed, and stays down.
+RESTART = {"worker": {"restart_policy": {"Name": "on-failure"}}}
 BEFORE = [f"before-{number}" for number in range(6)]
 AFTER = ["after-0", "after-1"]
 
@@ -30,7 +34,7 @@ def _all_done(site: Site, *names: str) -> bool:
 @pytest.mark.parametrize("name", ["worker", "qcluster"])
 def test_redis_is_restarted(name: str, containers: Containers) -> None:
     site = containers.site({"TEST_SETTINGS": json.dumps(VISIBILITY)})
-    worker = site.start(name)
+    worker = site.start(name, **RESTART.get(name, {}))
     site.enqueue(WORKERS[name], *BEFORE, seconds=1)
     worker.until(lambda: site.marks(BEFORE[0])[0], "the first task begun")
     if name == "worker":
