@@ -124,6 +124,8 @@ def _run_command(plan: Plan, backend: CommandBackend) -> NoReturn:
             loader.install_in_worker(backend)
             _run_in_place(script, plan.command)
         log(f"not preloading, because {reason}", logging.WARNING)
+        executable.run_exit_functions()
+        fork_safety.end_children()
     if backend.heartbeat_max_age(args) and not _is_installed():
         # Nothing of ours runs in the process that this one becomes.
         hint = 'add "django_prodserver" to INSTALLED_APPS'

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
 import os
+import signal
 import sys
+import threading
 from importlib import metadata
 from pathlib import Path
+from types import FrameType
 from typing import NoReturn
 
 from django_prodserver.exceptions import ConfigurationError, Fault
@@ -54,3 +58,30 @@ def replace_process(argv: list[str]) -> NoReturn:
         if error.errno == errno.E2BIG:
             hint = "ENV or ARGS is too long; Linux takes 128 KiB a value, some MiB all."
         raise ConfigurationError(Fault.BAD_VALUE, message, hint) from None
+
+
+def run_exit_functions(seconds: float = 5.0) -> None:
+    """
+    Do what the interpreter does when a process ends, before this one is replaced.
+
+    ``exec`` runs no ``atexit`` function, so a lock file that the application has
+    taken would stay, and so would the processes of its pools.
+
+    Args:
+        seconds: How long it may take; what has not finished by then is left.
+    """
+
+    def give_up(signum: int, frame: FrameType | None) -> NoReturn:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        # In the interpreter's order: threads and executors, then atexit.
+        threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
+    except TimeoutError:
+        pass
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

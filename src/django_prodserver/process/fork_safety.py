@@ -9,10 +9,18 @@ import os
 import signal
 import stat
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from django_prodserver.health.state import stat_fields
 from django_prodserver.process.signals import STOP_SIGNALS
+
+# What the kernel knows of this process; empty elsewhere than on Linux.
+_SELF = Path("/proc/self")
+# Seconds for a thread that has just ended to leave the kernel's list, too.
+_THREAD_EXIT = 0.02
+_POLL = 0.005
 
 
 @contextlib.contextmanager
@@ -47,11 +55,104 @@ def _obstacle() -> str:
     for thread in threading.enumerate():
         if thread is not threading.main_thread():
             return f"the application has started the thread {thread.name!r}"
-    descriptors = Path("/proc/self/fd")
-    for entry in sorted(descriptors.iterdir()) if descriptors.is_dir() else ():
+    if name := _native_thread():
+        return f"the application has started a thread outside Python ({name!r})"
+    if child := _child_process():
+        return f"the application has started a process ({child})"
+    if _has_semaphore():
+        return "the application has made a multiprocessing lock, queue or pool"
+    for entry in _listed(_SELF / "fd"):
         if unsafe := _describe_unsafe(int(entry.name), entry):
             return f"the application has left open {unsafe}"
     return ""
+
+
+def _native_thread() -> str:
+    """
+    Return the name of a thread that Python did not start, else "".
+
+    A fork copies only the thread that calls it. Code that counts on the others, such
+    as the thread pool of polars, then waits for them without end in every worker.
+    """
+    deadline = time.monotonic() + _THREAD_EXIT
+    while True:
+        known = {thread.native_id for thread in threading.enumerate()}
+        unknown = [
+            task for task in _listed(_SELF / "task") if int(task.name) not in known
+        ]
+        if not unknown:
+            return ""
+        if time.monotonic() >= deadline:
+            return _read(unknown[0] / "comm") or "unnamed"
+        time.sleep(_POLL)
+
+
+def _child_process() -> str:
+    """Return the name and pid of a child process that runs, else ""."""
+    for pid in _children():
+        return f"{_read(Path('/proc', str(pid), 'comm'))}, pid {pid}"
+    return ""
+
+
+def _children() -> list[int]:
+    """Return the pids of the child processes that run."""
+    running = []
+    for task in _listed(_SELF / "task"):
+        for pid in map(int, _read(task / "children").split()):
+            with contextlib.suppress(OSError):
+                if stat_fields(pid)[0] not in "ZX":  # a zombie has ended
+                    running.append(pid)
+    return running
+
+
+def end_children(seconds: float = 1.0) -> None:
+    """
+    Terminate the child processes that are left, and wait for them.
+
+    They would stay children of the program that replaces this process, which knows
+    nothing of them.
+
+    Args:
+        seconds: After this time they are killed.
+    """
+    _signal_children(signal.SIGTERM)
+    deadline = time.monotonic() + seconds
+    while _children() and time.monotonic() < deadline:
+        time.sleep(_POLL)
+    _signal_children(signal.SIGKILL)
+    while _children():
+        time.sleep(_POLL)
+    # They are zombies by now.
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def _signal_children(signum: int) -> None:
+    for pid in _children():
+        with contextlib.suppress(OSError):
+            os.kill(pid, signum)
+
+
+def _has_semaphore() -> bool:
+    """
+    Tell whether a semaphore in shared memory is open, which workers would share.
+
+    A worker that is killed while it holds one stops all others. It has no
+    descriptor: the kernel lists it among the memory that is mapped.
+    """
+    return "/dev/shm/sem." in _read(_SELF / "maps")  # noqa: S108
+
+
+def _listed(directory: Path) -> list[Path]:
+    return sorted(directory.iterdir()) if directory.is_dir() else []
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(errors="replace").strip()
+    except OSError:
+        return ""  # ended by now
 
 
 def _describe_unsafe(descriptor: int, entry: Path) -> str:
