@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from django_prodserver.backends.base import CommandBackend
+from django_prodserver.config.context import VARIABLE, Context
 from django_prodserver.config.processes import Process
-from django_prodserver.exceptions import ConfigurationError, Fault
+from django_prodserver.exceptions import ConfigurationError, Fault, UsageError
 from django_prodserver.health import conf as health
 from django_prodserver.launch.plan import make_plan
 from tests.servers import BACKENDS
@@ -123,3 +125,70 @@ def test_a_key_that_is_wrong_makes_no_plan():
     with pytest.raises(ConfigurationError) as caught:
         make_plan(process(ENV=5))
     assert caught.value.fault is Fault.BAD_VALUE
+
+
+def test_the_context_is_in_the_environment_but_in_no_row():
+    plan = make_plan(process(ROOT_PATH="/shop"))
+    assert plan.context
+    assert plan.context.root_path == "/shop"
+    assert Context.decode(plan.environment[VARIABLE]) == plan.context
+    assert VARIABLE not in [row.option for row in plan.rows]
+
+
+RELEASE = f"{BACKENDS}.management.ManagementCommands"
+
+
+def test_a_release_has_commands_and_none_that_replaces_it():
+    release = Process("release", {"BACKEND": RELEASE, "COMMANDS": ["check", "migrate"]})
+    plan = make_plan(release)
+    assert plan.command == ()
+    assert plan.commands == (("django-admin", "check"), ("django-admin", "migrate"))
+    assert plan.base_command == (RELEASE,)
+
+
+def test_options_for_a_release_are_wrong_usage():
+    release = Process("release", {"BACKEND": RELEASE, "COMMANDS": ["check"]})
+    with pytest.raises(UsageError, match="takes no options"):
+        make_plan(release, ["--fake"])
+
+
+def test_the_faults_of_a_release_come_before_its_usage():
+    release = Process("release", {"BACKEND": RELEASE, "COMMANDS": []})
+    plan = make_plan(release, ["--fake"])
+    assert [fault.fault for fault in plan.faults] == [Fault.BAD_VALUE]
+
+
+class NoCommand(CommandBackend):
+    """A backend whose options cannot become a command."""
+
+    script = package = "sys"
+
+    def command(self, args):
+        raise ConfigurationError(Fault.BAD_VALUE, "['BIND'] is taken.", "Free it.")
+
+
+def test_a_command_that_only_fails_when_it_is_made_is_a_fault():
+    plan = make_plan(Process("web", {"BACKEND": f"{__name__}.NoCommand"}))
+    messages = [fault.message for fault in plan.faults]
+    assert messages == ["PRODUCTION_PROCESSES['web']['BIND'] is taken."]
+    assert plan.command == ()
+    assert plan.commands == ()
+
+
+class OwnStart(CommandBackend):
+    """A backend that has a command, and starts in another way."""
+
+    script = package = "sys"
+
+    def command(self, args):
+        return ["sys", *args]
+
+    def start_server(self, *args):
+        """Start it in another way."""
+
+
+def test_a_backend_with_its_own_start_has_no_command():
+    plan = make_plan(Process("web", {"BACKEND": f"{__name__}.OwnStart"}))
+    assert plan.command == ()
+    assert plan.commands == ()
+    assert plan.faults == ()
