@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.backends.sites import Hammer, children, is_refused
+from tests.backends.sites import LoadGenerator, children, is_refused
 from tests.conftest import Starter
 from tests.harness import MODULE, PROJECT, Web, wait_for
 from tests.servers import BACKENDS, config
@@ -33,7 +33,7 @@ def test_sigusr2_upgrades_gunicorn(start: Starter, port: int, tmp_path: Path) ->
     web.wait_until_ready()
     old = web.process.pid
     old_workers = children(old)
-    with Hammer(web) as client:
+    with LoadGenerator(web) as client:
         web.process.send_signal(signal.SIGUSR2)
 
         def upgraded() -> int:
