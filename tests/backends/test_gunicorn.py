@@ -83,7 +83,7 @@ class TestMaxRequests:
         os.kill(old, signal.SIGCONT)
         assert request.result() == "slow done"
         answers = [body_of(client) for client in queued]
-        # The old worker may take one that its poller has seen, as it does natively.
+        # The old worker may take one that its poller has seen, like the native server.
         assert answers.count(str(old)) <= 1
         assert all(answer.isdecimal() for answer in answers), answers
 
