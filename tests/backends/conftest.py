@@ -1,4 +1,4 @@
-"""What the tests of the backends share."""
+"""Fixtures of the backends' tests."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-# Before they are imported: a failure in them shows the values.
+# Must precede their import, so that failed assertions in them show values.
 pytest.register_assert_rewrite("tests.backends.contract", "tests.backends.sites")
 
 from tests.backends.sites import Broker  # noqa: E402
@@ -15,7 +15,7 @@ from tests.backends.sites import Broker  # noqa: E402
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Broker]:
-    """A Redis of this test's own, which it may kill."""
+    """A Redis for this test alone, which it may kill."""
     broker = Broker(tmp_path)
     broker.start()
     yield broker

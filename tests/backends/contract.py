@@ -1,15 +1,10 @@
 """
-What holds for every web server and for every worker, with real processes.
+The contracts: tests that every web server and every worker must pass.
 
-The test file of a backend hands it over, and adds what is only its own::
-
-    class TestGranian(WebContract):
-        backend = "granian.GranianASGIServer"
-        variants = {"1": {}, "2": {"WORKERS": 2}}
-
-A variant is a way to run the backend: keys of its entry in PRODUCTION_PROCESSES,
-portable settings or ARGS. What a test may expect of a backend (exit codes, whether
-SIGINT finishes a request) is read from the backend class.
+They start real processes. To test a backend, subclass ``WebContract`` or
+``WorkerContract`` in ``tests/backends/test_NAME.py`` and add the tests that only this
+backend needs. Expected exit codes, and whether SIGINT lets requests finish, are read
+from the backend class.
 """
 
 from __future__ import annotations
@@ -36,54 +31,54 @@ from django_prodserver.health import conf
 from tests import harness, schema
 from tests.backends.sites import (
     ACCESS,
-    IN_THAT_MOMENT,
+    MAX_RESETS_AT_CLOSE,
     NO,
     RECORDED,
     YES,
     Broker,
     Client,
-    Hammer,
+    LoadGenerator,
+    ProbedProcess,
     UnixClient,
-    Watched,
     WebSite,
     WorkerSite,
     children,
     entry,
-    lines,
     load,
-    of,
-    stop_in_use,
+    log_records,
+    matching,
+    stop_under_load,
     unsupported,
 )
 from tests.conftest import STOPS, Row, Starter
 from tests.harness import MODULE, SCRIPT, Running
 
-#: Seconds, where a stop is to be cut.
+#: GRACEFUL_TIMEOUT in seconds, for tests in which a stop reaches it.
 GRACE = 2
-#: Seconds that a heartbeat counts. No test fails for a beat that comes late.
+#: Seconds for which a heartbeat is valid. A late heartbeat fails no test.
 MAX_AGE = 3
-# A certificate that signs itself, for localhost, until 2126.
+# A self-signed certificate for localhost, valid until 2126.
 TLS = Path(__file__).parents[1] / "tls"
 CERTIFICATE = str(TLS / "certificate.pem")
-#: Settings of the project: views that log, and the health middleware.
-LOGGED: dict[str, Any] = {
+#: Settings of the test project: views that log, and the health middleware.
+SETTINGS: dict[str, Any] = {
     "ROOT_URLCONF": "proj.logged",
     "MIDDLEWARE": [
         conf.MIDDLEWARE,
         "django.middleware.security.SecurityMiddleware",
         "django.middleware.common.CommonMiddleware",
     ],
-    # Everything else is redirected: /-/ would be too, but for the middleware.
+    # Only /-/ is not exempt: without the middleware it would be redirected.
     "SECURE_SSL_REDIRECT": True,
     "SECURE_REDIRECT_EXEMPT": ["^(?!-/)"],
     "PRODSERVER_HEALTH": {"CHECKS": ["proj.checks.flag"], "TIMEOUT": 20, "MAX_AGE": 0},
 }
-#: A line of the text form: the head of a record, or one that belongs to it.
+#: A line of the text format: the first of a record, or an indented further one.
 TEXT = re.compile(
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z "
     r"(debug|info|warning|error|critical) +web\[\d+\] [\w.-]+: .*|    .*"
 )
-#: What a proxy sends; the first address is the client's own claim.
+#: Headers sent by a proxy; the first address was sent by the client itself.
 FORWARDED = {
     "X-Forwarded-For": "9.9.9.9, 203.0.113.7, 127.0.0.1",
     "X-Forwarded-Proto": "https",
@@ -93,9 +88,16 @@ FORWARDED = {
 
 
 class Contract:
-    """Parametrises the tests of a contract that take a variant."""
+    """
+    Run the tests of a contract once for each variant of a backend.
 
-    #: Its dotted path below ``django_prodserver.backends``.
+    A variant is a way to run the backend: keys of its ``PRODUCTION_PROCESSES`` entry
+    (portable settings, or options in ``ARGS``) under the name that test ids show::
+
+        variants = {"1": {}, "sync-2": {"WORKERS": 2, "ARGS": {"worker-class": "sync"}}}
+    """
+
+    #: The backend's dotted path below ``django_prodserver.backends``.
     backend: ClassVar[str]
     variants: ClassVar[Mapping[str, Mapping[str, Any]]]
 
@@ -106,59 +108,68 @@ class Contract:
 
 @pytest.mark.process
 class WebContract(Contract):
-    """What holds for every web server."""
+    """
+    Test what every web server must do. Subclass it; two attributes are required::
+
+        class TestGranian(WebContract):
+            backend = "granian.GranianASGIServer"
+            variants = {"1": {}, "2": {"WORKERS": 2}}
+            drops_quiet_connections = variants  # only if the server does so
+
+    Override the attributes below where the server differs from their defaults.
+    """
 
     #: The exit code for an application that cannot be imported.
-    failure_code: ClassVar[int] = 1
-    #: The exit code for an option that the server does not know.
-    usage_code: ClassVar[int] = 2
-    #: The exit code where another process listens at its address.
+    import_error_code: ClassVar[int] = 1
+    #: The exit code for an unknown option.
+    usage_error_code: ClassVar[int] = 2
+    #: The exit code if another process listens on the address.
     address_in_use_code: ClassVar[int] = 1
-    #: Variants that close a connection, at a stop, of which no byte has come yet.
+    #: Variants that close a connection which has sent nothing when the stop begins.
     drops_quiet_connections: ClassVar[Collection[str]] = ()
-    #: Variants that a connection which is kept, and idle, holds up at a stop.
+    #: Variants whose stop waits for idle keep-alive connections.
     waits_for_idle_connections: ClassVar[Collection[str]] = ()
-    #: Whether a worker resets what is in its queue when SIGHUP replaces it.
+    #: Whether a worker resets queued connections when SIGHUP replaces it.
     drops_connections_on_sighup: ClassVar[bool] = False
-    #: Variants whose application does not see X-Forwarded-Host, of any proxy.
+    #: Variants that hide X-Forwarded-Host from the application, for any proxy.
     hides_forwarded_host: ClassVar[Collection[str]] = ()
-    #: Whether a stream goes on to its end when its client has gone.
-    streams_to_nobody: ClassVar[bool] = False
+    #: Whether a stream runs to its end after its client has disconnected.
+    streams_after_disconnect: ClassVar[bool] = False
 
     @pytest.fixture
     def site(self, start: Starter, port: int, variant: str) -> WebSite:
-        """The project, served by this backend as that variant."""
+        """The test project with this backend and the keys of the variant."""
         return WebSite(start, port, self.backend, self.variants[variant])
 
     @pytest.fixture
     def plain(self, start: Starter, port: int) -> WebSite:
-        """The project, served by this backend with no settings but those of a test."""
+        """The test project with this backend and only the keys that a test adds."""
         return WebSite(start, port, self.backend, {})
 
-    def test_a_life(self, site: WebSite, variant: str, row: Row) -> None:
-        """It starts, serves, logs, is probed, drains, and stops while it is used."""
-        web = site.serve(LOG_FORMAT="json", settings=LOGGED, env=recorded())
-        is_the_process_that_was_started(site, web)
-        assert site.loaded_by() == [web.process.pid], "loaded once, before a fork"
+    def test_full_lifecycle(self, site: WebSite, variant: str, row: Row) -> None:
+        """Start, serve, log, answer the probe, drain, and stop while in use."""
+        web = site.serve(LOG_FORMAT="json", settings=SETTINGS, env=recorded())
+        check_started_process(site, web)
+        assert site.loading_processes() == [web.process.pid], "loaded once"
         assert "not preloading" not in web.output
-        is_known_to_the_probe(site, web)
-        keeps_ids_apart(web)
-        answers_for_its_log(web)
-        drains(site, web)
+        check_probe_and_health(site, web)
+        check_request_ids(web)
+        send_requests_to_log(web)
+        check_drain(site, web)
 
         idle = 0 if variant in self.waits_for_idle_connections else 4
-        stopped = stop_in_use(web, idle)
+        stopped = stop_under_load(web, idle)
         assert stopped.in_flight == "slow done"
         if variant not in self.drops_quiet_connections:
             assert stopped.quiet == "200"
         assert stopped.code == site.stop_code
         assert stopped.seconds < 10
-        came = stopped.came.copy()
-        assert came.pop("200", 0) + came.pop("refused", 0) > 20
-        assert came.total() <= IN_THAT_MOMENT, came
-        has_logged(site, web, self.streams_to_nobody)
-        assert site.probed("web")[0] == 1
-        assert site.probed("--live", "web")[0] == 1
+        resets = stopped.late_clients.copy()
+        assert resets.pop("200", 0) + resets.pop("refused", 0) > 20
+        assert resets.total() <= MAX_RESETS_AT_CLOSE, resets
+        check_log(site, web, self.streams_after_disconnect)
+        assert site.probe("web")[0] == 1
+        assert site.probe("--live", "web")[0] == 1
         row(
             STOPS,
             **{"backend": f"{self.backend} {variant}", "first (s)": web.ready_after},
@@ -166,34 +177,36 @@ class WebContract(Contract):
             **{"stop (s)": stopped.seconds},
         )
 
-    def test_the_next_start_is_a_new_one(self, site: WebSite) -> None:
-        """On the same address, with the drain marker of the last, and not preloaded."""
-        web = site.serve(settings=LOGGED, env=recorded())
+    def test_a_restart_ignores_state_of_the_previous_run(self, site: WebSite) -> None:
+        """A new start serves although the last one was draining; without preload."""
+        web = site.serve(settings=SETTINGS, env=recorded())
         assert site.start.probe("--drain=0").returncode == 0
         assert web.health("/-/ready")[0] == 503
         assert web.stop() == site.stop_code
         marker = site.start.data / "web.draining"
-        # As if the clock had been set back in between.
+        # Dated in the future, as if the clock had been set back since.
         os.utime(marker, (2**32, 2**32))
-        site.forget_loads()
+        site.clear_loads()
 
-        web = site.serve(via=MODULE, PRELOAD=False, settings=LOGGED, env=recorded())
+        web = site.serve(via=MODULE, PRELOAD=False, settings=SETTINGS, env=recorded())
         assert web.health("/-/ready") == (200, "ready\n")
-        assert site.probed()[0] == 0
-        assert set(site.loaded_by()) == web.workers(site.count)
-        assert len(site.loaded_by()) == site.count, "loaded by each worker, once"
+        assert site.probe()[0] == 0
+        assert set(site.loading_processes()) == web.workers(site.worker_count)
+        assert len(site.loading_processes()) == site.worker_count, "once each"
         assert "not preloading" not in web.output
         assert web.stop() == site.stop_code
 
-    def test_behind_a_proxy_until_ctrl_c(self, site: WebSite, variant: str) -> None:
-        """It believes a proxy that is trusted, logs text, and SIGINT stops it."""
+    def test_trusted_proxy_text_log_and_sigint(
+        self, site: WebSite, variant: str
+    ) -> None:
+        """Headers of a trusted proxy count, the log is text, and SIGINT stops it."""
         web = site.serve(
             via=SCRIPT,
-            settings=LOGGED,
+            settings=SETTINGS,
             ROOT_PATH="/shop",
             TRUSTED_PROXIES=["127.0.0.0/8", "::1"],
         )
-        # Whether the proxy leaves the prefix to it or not.
+        # With and without the prefix: proxies may strip it.
         for path in ("/shop/seen", "/seen"):
             assert seen(web, path) == {
                 "scheme": "https",
@@ -203,10 +216,10 @@ class WebContract(Contract):
                 "reverse": "/shop/seen",
                 "forwarded_host": variant not in self.hides_forwarded_host,
             }
-        answer = web.ask("/noted?n=1", **{"X-Request-ID": "ab-1"})
+        answer = web.request("/noted?n=1", **{"X-Request-ID": "ab-1"})
         assert answer[:2] == (200, "ab-1")
-        assert web.ask("/hostile").status == 200
-        assert web.ask("/fail").status == 500
+        assert web.request("/hostile").status == 200
+        assert web.request("/fail").status == 500
         request = web.in_flight("/slow?s=2")
         assert web.stop(signal.SIGINT) == 0
         if site.finishes_on(signal.SIGINT):
@@ -221,17 +234,17 @@ class WebContract(Contract):
         assert len(re.findall(pattern, web.output, re.MULTILINE)) == 1
         assert "GET /shop/seen 200" in web.output
         assert "client=203.0.113.7" in web.output
-        # What a client sends cannot pass for a line of its own.
+        # Text from a client cannot forge a log line.
         forged = "2026-01-01T00:00:00.000Z info web[1] x: \\x1b[31mred\\r"
         assert f"\n    {forged}\n" in web.output
         assert "\n    ValueError: it fails\n    in two lines\n" in web.output
 
-    def test_the_printed_command_does_the_same(self, site: WebSite) -> None:
-        """What --dry-run prints logs the same, and believes no other proxy."""
+    def test_dry_run_command_behaves_the_same(self, site: WebSite) -> None:
+        """The command that --dry-run prints logs alike and trusts the same proxies."""
         keys: dict[str, Any] = {"LOG_FORMAT": "json", "TRUSTED_PROXIES": ["10.0.0.0/8"]}
-        web = site.serve_pasted(LOGGED, **keys)
+        web = site.serve_dry_run_command(SETTINGS, **keys)
         assert web.about()["asgi"] is (site.interface == "asgi")
-        # Not even with headers that pass.
+        # 127.0.0.1 is not a trusted proxy here, so its headers change nothing.
         assert seen(web, "/seen") == {
             "scheme": "http",
             "client": "127.0.0.1",
@@ -240,49 +253,47 @@ class WebContract(Contract):
             "reverse": "/seen",
             "forwarded_host": False,
         }
-        answer = web.ask("/printed", **{"X-Request-ID": "ab-1"})
+        answer = web.request("/printed", **{"X-Request-ID": "ab-1"})
         assert answer[:2] == (200, "ab-1")
         assert web.stop() == site.stop_code
-        found = lines(web)
-        (told,) = of(found, request_id="ab-1", logger=ACCESS)
-        assert told["path"] == "/printed"
-        assert of(found, request_id="ab-1", logger="stdout")
-        assert {one["process"] for one in found} == {"web"}
+        records = log_records(web)
+        (access,) = matching(records, request_id="ab-1", logger=ACCESS)
+        assert access["path"] == "/printed"
+        assert matching(records, request_id="ab-1", logger="stdout")
+        assert {record["process"] for record in records} == {"web"}
 
-    def test_an_application_that_cannot_be_imported_ends_it(
-        self, site: WebSite
-    ) -> None:
+    def test_exits_if_the_application_cannot_be_imported(self, site: WebSite) -> None:
         path = "proj.broken.application"
-        web = site.fails({"WSGI_APPLICATION": path, "ASGI_APPLICATION": path})
-        assert web.process.returncode == self.failure_code
+        web = site.run_until_exit({"WSGI_APPLICATION": path, "ASGI_APPLICATION": path})
+        assert web.process.returncode == self.import_error_code
         assert "Traceback" in web.output
         assert "a bug of the user's" in web.output
 
-    def test_an_app_that_cannot_be_set_up_ends_it(self, plain: WebSite) -> None:
-        """In the launcher, whatever the server."""
+    def test_exits_if_an_installed_app_cannot_be_imported(self, plain: WebSite) -> None:
+        """The launcher reports it, so the exit code is the same for every server."""
         env = plain.start.environment(
             {"web": plain.entry()}, TEST_APPS='["proj.broken"]'
         )
-        # Not by manage.py, which fails on it before it asks us.
+        # Not with manage.py, which fails before it runs the command.
         web: Running = plain.start.process([*MODULE, "web"], env)
         assert web.exits(20) == 1
         assert "a bug of the user's" in web.output
 
-    def test_an_unknown_option_ends_it(self, plain: WebSite) -> None:
-        """The server says so itself; "manage.py check" does before."""
-        web = plain.fails(ARGS={"no-such-option": 1})
-        assert web.process.returncode == self.usage_code
+    def test_exits_on_an_unknown_option(self, plain: WebSite) -> None:
+        """The server reports it; "manage.py check" does so before a start."""
+        web = plain.run_until_exit(ARGS={"no-such-option": 1})
+        assert web.process.returncode == self.usage_error_code
         assert "no-such-option" in web.output
         assert "Traceback" not in web.output
 
-    def test_an_address_in_use_ends_it(self, site: WebSite) -> None:
+    def test_exits_if_the_address_is_in_use(self, site: WebSite) -> None:
         with socket.create_server(("127.0.0.1", site.port)):
-            web = site.fails()
+            web = site.run_until_exit()
         assert web.process.returncode == self.address_in_use_code
         assert re.search("address.*in use", web.output, re.IGNORECASE)
 
     def test_portable_settings(self, plain: WebSite) -> None:
-        """THREADS, KEEP_ALIVE and GRACEFUL_TIMEOUT, which cuts a request at last."""
+        """THREADS, KEEP_ALIVE and GRACEFUL_TIMEOUT take effect."""
         web = plain.serve(THREADS=2, KEEP_ALIVE=1, GRACEFUL_TIMEOUT=GRACE)
         with socket.create_connection(("127.0.0.1", web.port), 30) as idle:
             idle.sendall(b"GET /who?s=0 HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -291,46 +302,47 @@ class WebContract(Contract):
                 answer += more
         assert answer.startswith(b"HTTP/1.1 200")
         if "THREADS" not in unsupported(plain.backend):
-            # The third has to wait for one of the two before it.
+            # With two threads, the third request waits for one of the first two.
             two = [web.in_flight("/slow?s=2") for _ in range(2)]
             third = web.in_flight("/slow?s=0")
             for request in (*two, third):
                 assert request.result() == "slow done"
             events = re.findall(r"slow (began|ended)", web.output)
             assert events[:3] == ["began", "began", "ended"]
-        is_cut(web, plain.cut_code)
+        check_request_is_cut(web, plain.cut_code)
 
     def test_portable_settings_on_a_unix_socket(
         self, start: Starter, short_folder: Path
     ) -> None:
-        """One dictionary for all servers; what one cannot honour, it says."""
+        """The same keys work on every server; unsupported ones cause a warning."""
         path = short_folder / "web.sock"
         with socket.socket(socket.AF_UNIX) as left:
-            left.bind(str(path))  # as a server that was killed leaves it
+            left.bind(str(path))  # as a killed server leaves it behind
         keys = {
             **{"WORKERS": 2, "THREADS": 3, "GRACEFUL_TIMEOUT": GRACE, "KEEP_ALIVE": 30},
             **{"TIMEOUT": 90, "MAX_REQUESTS": 1000, "BIND": f"unix:{path}"},
         }
         config = entry(self.backend, keys)
         backend = load(config)
-        cannot = unsupported(backend)
+        unsupported_keys = unsupported(backend)
         env = start.environment({"web": config})
         web: UnixClient = start.process([*SCRIPT, "web"], env, kind=UnixClient)
         web.socket = path
         web.wait_until_ready()
-        if "WORKERS" in cannot:
+        if "WORKERS" in unsupported_keys:
             assert web.workers(1) == {web.process.pid}
         else:
             answered = web.workers(2)
             assert len(answered) == 2
             assert answered <= children(web.process.pid)
         for key in keys:
-            assert (f"{key} does nothing here" in web.output) is (key in cannot), key
-        is_cut(web, backend.cut_exit_code(backend.args))
+            has_warning = f"{key} does nothing here" in web.output
+            assert has_warning is (key in unsupported_keys), key
+        check_request_is_cut(web, backend.cut_exit_code(backend.args))
 
-    def test_a_certificate_makes_it_tls(self, plain: WebSite) -> None:
+    def test_serves_tls_with_a_certificate(self, plain: WebSite) -> None:
         if "CERTFILE" in unsupported(plain.backend):
-            pytest.skip("it speaks no TLS")
+            pytest.skip("no TLS")
         keys = {"CERTFILE": CERTIFICATE, "KEYFILE": str(TLS / "key.pem")}
         env = plain.start.environment({"web": plain.entry(**keys)})
         web: Client = plain.start.process([*SCRIPT, "web"], env, kind=Client)
@@ -345,10 +357,10 @@ class WebContract(Contract):
                 return False
 
         web.until(answers, "an answer over TLS")
-        assert plain.probed("web")[0] == 0
+        assert plain.probe("web")[0] == 0
 
-    def test_a_stop_as_a_worker_is_forked(self, plain: WebSite) -> None:
-        """A worker that has no handlers yet does not miss it, and is not waited for."""
+    def test_stops_while_a_worker_is_forked(self, plain: WebSite) -> None:
+        """A worker without signal handlers yet still stops, and promptly."""
         if "WORKERS" in unsupported(plain.backend):
             pytest.skip("it has no workers")
         env = plain.start.environment(
@@ -366,7 +378,7 @@ class WebContract(Contract):
             pytest.skip("it has no workers")
         web = plain.serve(WORKERS=2)
         old = web.workers(2)
-        with Hammer(web) as client:
+        with LoadGenerator(web) as client:
             web.process.send_signal(signal.SIGHUP)
             web.until(
                 lambda: not old & children(web.process.pid), "the old workers gone"
@@ -377,8 +389,8 @@ class WebContract(Contract):
         assert not old & set(client.answers[served + 1 :])
         assert web.stop() == 0
 
-    def test_the_users_root_handler_gets_everything(self, plain: WebSite) -> None:
-        """LOGGING stands where it says something, and nothing is told twice."""
+    def test_root_handler_of_logging_receives_every_line(self, plain: WebSite) -> None:
+        """LOGGING wins over our logging configuration, and no line is doubled."""
         logging = {
             "version": 1,
             "disable_existing_loggers": False,
@@ -386,41 +398,42 @@ class WebContract(Contract):
             "handlers": {"own": {"class": "logging.StreamHandler", "formatter": "own"}},
             "root": {"handlers": ["own"], "level": "INFO"},
         }
-        web = plain.serve(settings={**LOGGED, "LOGGING": logging}, LOG_FORMAT="json")
-        answer = web.ask("/log", **{"X-Request-ID": "ab-1"})
+        web = plain.serve(settings={**SETTINGS, "LOGGING": logging}, LOG_FORMAT="json")
+        answer = web.request("/log", **{"X-Request-ID": "ab-1"})
         assert answer[:2] == (200, "ab-1")
         web.stop()
-        said = web.output.splitlines()
-        assert said.count("OWN proj.urls WARNING a line of the application") == 1
-        assert said.count(f"OWN {ACCESS} INFO GET /log 200") == 1
+        output = web.output.splitlines()
+        assert output.count("OWN proj.urls WARNING a line of the application") == 1
+        assert output.count(f"OWN {ACCESS} INFO GET /log 200") == 1
         assert '"ab-1"' not in web.output
 
 
 def recorded() -> dict[str, str]:
+    """Return the environment in which the project records where it is loaded."""
     return {"TEST_APPS": RECORDED}
 
 
-def is_the_process_that_was_started(site: WebSite, web: Client) -> None:
-    """There is nothing in between: it answers, or is the parent of those that do."""
+def check_started_process(site: WebSite, web: Client) -> None:
+    """Check that the started process answers, or is the parent of those that do."""
     if "WORKERS" in site.variant or children(web.process.pid):
-        assert web.workers(site.count) <= children(web.process.pid)
-        assert len(web.workers(site.count)) == site.count
+        assert web.workers(site.worker_count) <= children(web.process.pid)
+        assert len(web.workers(site.worker_count)) == site.worker_count
     about = web.about()
-    # Else the garbage collector would write to the memory that workers share.
+    # Without gc.freeze() the garbage collector writes to memory shared by workers.
     assert about["frozen"] > 1000 or about["pid"] == web.process.pid
     assert web.process.pid in (about["pid"], about["ppid"])
     assert about["asgi"] is (site.interface == "asgi")
-    # What the application sees of the command line is what it would see natively.
+    # The application sees the same sys.argv as with the native command.
     argv = about["argv"]
-    assert argv[1:] == site.native_argv(LOG_FORMAT="json", settings=LOGGED)[1:]
+    assert argv[1:] == site.native_argv(LOG_FORMAT="json", settings=SETTINGS)[1:]
     assert Path(argv[0]).is_absolute()
 
 
-def is_known_to_the_probe(site: WebSite, web: Client) -> None:
-    """Its health is asked for before hosts and redirects matter."""
+def check_probe_and_health(site: WebSite, web: Client) -> None:
+    """Check the health paths, which ignore ALLOWED_HOSTS and redirects."""
     where = f"127.0.0.1:{web.port}"
-    assert site.probed() == (0, f"web is ready: 200 from {where}")
-    assert site.probed("--live") == (0, f"web is alive: it listens on {where}")
+    assert site.probe() == (0, f"web is ready: 200 from {where}")
+    assert site.probe("--live") == (0, f"web is alive: it listens on {where}")
     assert web.health("/log")[0] == 400
     assert web.health("/-/live") == (200, "alive\n")
     assert web.health("/-/ready") == (200, "ready\n")
@@ -431,129 +444,131 @@ def is_known_to_the_probe(site: WebSite, web: Client) -> None:
     flag.write_text("the message of the check")
     assert web.health("/-/ready") == (503, "not ready: proj.checks.flag\n")
     assert web.health("/-/live") == (200, "alive\n")
-    assert site.probed() == (1, f"web is not ready: 503 from {where}")
-    assert site.probed("--live")[0] == 0
+    assert site.probe() == (1, f"web is not ready: 503 from {where}")
+    assert site.probe("--live")[0] == 0
     web.says("not ready: proj.checks.flag: OSError: the message of the check")
     assert "Service Unavailable: /-/ready" not in web.output, "Django's own line"
     flag.unlink()
     assert web.health("/-/ready") == (200, "ready\n")
 
 
-def drains(site: WebSite, web: Client) -> None:
-    """Not ready and alive; it serves on."""
+def check_drain(site: WebSite, web: Client) -> None:
+    """Check that a draining server is live, not ready, and still serves."""
     assert site.start.probe("--drain=0").returncode == 0
-    assert site.probed() == (1, "web is not ready: it is draining")
+    assert site.probe() == (1, "web is not ready: it is draining")
     assert web.health("/-/ready") == (503, "not ready: draining\n")
     assert web.health("/-/ready", "HEAD") == (503, "")
     assert web.health("/-/live") == (200, "alive\n")
-    assert site.probed("--live")[0] == 0
+    assert site.probe("--live")[0] == 0
     assert web.about()["pid"]
 
 
-#: Names of requests at the same time, which all keep theirs.
+#: Ids of concurrent requests; each must be kept.
 IDS = [f"id-{number}" for number in range(24)]
-#: The longest that is taken, and some that are replaced.
+#: The longest valid request id, and invalid ones, which are replaced.
 LONGEST_ID = "a" * 128
-WRONG_IDS = ("a b", 'a"}', "a" * 129, "<script>", "a\x85b", "ä")
-#: The bytes of a stream of 5 s.
-ENDLESS = 5_000
+INVALID_IDS = ("a b", 'a"}', "a" * 129, "<script>", "a\x85b", "ä")
+#: The size in bytes of a stream that takes 5 s.
+ENDLESS_BYTES = 5_000
 AGENT = "Mozilla'\"\\{}%s%(x)s" + "A" * 3000
 
 
-def keeps_ids_apart(web: Client) -> None:
-    """Ask for a slow view, in threads and not, with several requests at a time."""
+def check_request_ids(web: Client) -> None:
+    """Check the ids of concurrent requests to slow views, sync and async."""
     for view in ("noted", "async-noted"):
         with ThreadPoolExecutor(8) as pool:
             answers = pool.map(
-                lambda id: web.ask(f"/{view}?n={id}", **{"X-Request-ID": id}),  # noqa: B023
+                lambda id: web.request(f"/{view}?n={id}", **{"X-Request-ID": id}),  # noqa: B023
                 IDS,
             )
             assert [answer[:2] for answer in answers] == [(200, id) for id in IDS]
-    for given in WRONG_IDS:
-        answer = web.ask("/about", **{"X-Request-ID": given})
+    for given in INVALID_IDS:
+        answer = web.request("/about", **{"X-Request-ID": given})
         assert answer.status == 200
         assert re.fullmatch("[0-9a-f]{32}", answer.request_id or ""), given
-    answer = web.ask("/about", **{"X-Request-ID": LONGEST_ID})
+    answer = web.request("/about", **{"X-Request-ID": LONGEST_ID})
     assert answer[:2] == (200, LONGEST_ID)
 
 
-def answers_for_its_log(web: Client) -> None:
-    """Ask for what ``has_logged`` looks for."""
-    answer = web.ask("/noted?n=1&key=SECRET", **{"X-Request-ID": "ab-1"})
+def send_requests_to_log(web: Client) -> None:
+    """Send the requests whose records ``check_log`` expects."""
+    answer = web.request("/noted?n=1&key=SECRET", **{"X-Request-ID": "ab-1"})
     assert answer[:2] == (200, "ab-1")
-    assert web.ask("/fail?key=SECRET", **{"X-Request-ID": "fail-1"}).status == 500
+    assert web.request("/fail?key=SECRET", **{"X-Request-ID": "fail-1"}).status == 500
     for path in ("/printed", "/stream", "/hostile"):
-        assert web.ask(path, **{"X-Request-ID": path.strip("/")}).status == 200
+        assert web.request(path, **{"X-Request-ID": path.strip("/")}).status == 200
     for agent in (AGENT, f"{AGENT}\x85"):
-        assert web.ask("/hostile", **{"User-Agent": agent}).status == 200
-    web.leave_in_mid_stream("/endless")
+        assert web.request("/hostile", **{"User-Agent": agent}).status == 200
+    web.disconnect_mid_stream("/endless")
     web.says("GET /endless ")
 
 
-def has_logged(site: WebSite, web: Client, streams_to_nobody: bool) -> None:
-    """Every line of a life is of the schema, and there is one for each request."""
-    found = lines(web)
+def check_log(site: WebSite, web: Client, streams_after_disconnect: bool) -> None:
+    """Check that every line follows the schema, and each request has one."""
+    records = log_records(web)
     assert "SECRET" not in web.output
-    assert {one["process"] for one in found} == {"web"}
+    assert {record["process"] for record in records} == {"web"}
     access = {
         **{"logger": ACCESS, "message": "GET /noted 200", "level": "info"},
         **{"method": "GET", "path": "/noted", "status": 200, "bytes": 5},
         **{"client": "127.0.0.1", "request_id": "ab-1"},
     }
-    (noted,) = of(found, **access)
+    (noted,) = matching(records, **access)
     assert 0.05 <= noted["duration"] < 30
-    of_request = of(found, request_id="ab-1", pid=noted["pid"])
-    assert [one["message"] for one in of_request] == [
+    of_request = matching(records, request_id="ab-1", pid=noted["pid"])
+    assert [record["message"] for record in of_request] == [
         "begins 1",
         "ends 1",
         "GET /noted 200",
     ]
     assert of_request[1]["extra"] == {"number": 7, "who": "{'a': 'b'}"}
     for id in IDS:
-        messages = [one["message"] for one in of(found, request_id=id)]
+        messages = [record["message"] for record in matching(records, request_id=id)]
         assert messages == [
             *(f"begins {id}", f"ends {id}", "GET /noted 200"),
             *(f"begins {id}", f"ends {id}", "GET /async-noted 200"),
         ]
 
-    (error,) = of(found, level="error", request_id="fail-1")
+    (error,) = matching(records, level="error", request_id="fail-1")
     assert error["logger"] == "django.request"
     assert error["exception"] == "ValueError"
     assert error["exception_message"] == "it fails\nin two lines"
     assert "proj/logged.py" in error["traceback"]
-    assert of(found, logger=ACCESS, request_id="fail-1", status=500)
+    assert matching(records, logger=ACCESS, request_id="fail-1", status=500)
 
-    (printed,) = of(found, logger="stdout")
+    (printed,) = matching(records, logger="stdout")
     assert printed["message"] == "printed /printed"
     assert printed["request_id"] == "printed"
-    (stream,) = of(found, logger=ACCESS, path="/stream")
+    (stream,) = matching(records, logger=ACCESS, path="/stream")
     assert stream["bytes"] == 300
-    assert len(of(found, message="a chunk", request_id="stream")) == 3
-    (left,) = of(found, logger=ACCESS, path="/endless")
-    assert left["status"] == 200
-    if not streams_to_nobody:
-        assert left["bytes"] < ENDLESS
-    # Granian leaves out a header that is not ASCII.
-    agents = [one for one in found if one["message"].startswith("agent: Mozilla")]
+    assert len(matching(records, message="a chunk", request_id="stream")) == 3
+    (disconnected,) = matching(records, logger=ACCESS, path="/endless")
+    assert disconnected["status"] == 200
+    if not streams_after_disconnect:
+        assert disconnected["bytes"] < ENDLESS_BYTES
+    # Granian drops headers that are not ASCII.
+    messages = [record["message"] for record in records]
+    agents = [text for text in messages if text.startswith("agent: Mozilla")]
     assert agents
-    assert all("'\"\\{}%s%(x)s" in one["message"] for one in agents)
-    # Health is told of only where it is bad.
-    health = [one for one in of(found, logger=ACCESS) if one["path"].startswith("/-/")]
-    assert {one["status"] for one in health} == {405, 503}
-    own = {one["logger"].partition(".")[0] for one in found}
-    assert own.intersection(site.backend.server_loggers)
+    assert all("'\"\\{}%s%(x)s" in text for text in agents)
+    # Health requests are logged only when they fail.
+    requests = matching(records, logger=ACCESS)
+    health = [record for record in requests if record["path"].startswith("/-/")]
+    assert {record["status"] for record in health} == {405, 503}
+    loggers = {record["logger"].partition(".")[0] for record in records}
+    assert loggers.intersection(site.backend.server_loggers)
 
 
 def seen(web: Client, path: str) -> dict[str, Any]:
-    """Return what a view sees of a request that a proxy has passed on."""
-    found = json.loads(web.ask(path, **FORWARDED).body)
-    forwarded = found.pop("forwarded")
+    """Return what a view sees of a request with the headers of a proxy."""
+    view = json.loads(web.request(path, **FORWARDED).body)
+    forwarded = view.pop("forwarded")
     assert "HTTP_X_FORWARDED_HOST" in forwarded or not forwarded
-    return {**found, "forwarded_host": bool(forwarded)}
+    return {**view, "forwarded_host": bool(forwarded)}
 
 
-def is_cut(web: Client, code: int) -> None:
-    """A request that is not finished within GRACEFUL_TIMEOUT is cut."""
+def check_request_is_cut(web: Client, code: int) -> None:
+    """Check that a request which is unfinished after GRACEFUL_TIMEOUT is cut."""
     request = web.in_flight("/slow?s=120")
     signalled = time.monotonic()
     assert web.stop(seconds=60) == code
@@ -564,140 +579,159 @@ def is_cut(web: Client, code: int) -> None:
 
 @pytest.mark.process
 class DeadlineContract(Contract):
-    """What holds for a worker that is not done within GRACEFUL_TIMEOUT."""
+    """
+    Test that a worker requeues tasks which are unfinished after GRACEFUL_TIMEOUT.
 
-    #: What "manage.py enqueue" calls its queue.
+    It is part of ``WorkerContract``. Subclass it alone for a further way to run a
+    worker that passes the whole contract already::
+
+        class TestWithoutPreload(DeadlineContract):
+            backend = "django_q2.DjangoQ2Worker"
+            variants = {"redis": {"PRELOAD": False}}
+            queue = "q2"
+    """
+
+    #: The queue's name in "manage.py enqueue" of the test project.
     queue: ClassVar[str]
-    #: The same for tasks that go back to their queue, where not all do.
+    #: The same for tasks that are requeued, if not all are.
     late_queue: ClassVar[str] = ""
-    #: Settings of the project.
+    #: Settings of the test project.
     settings: ClassVar[Mapping[str, Any]] = {}
-    #: Whether a second SIGTERM does not wait for the deadline.
-    hurries_on_a_second_signal: ClassVar[bool] = True
+    #: Whether a second SIGTERM stops the worker before the deadline.
+    second_signal_forces_stop: ClassVar[bool] = True
 
     @pytest.fixture
     def site(self, start: Starter, redis_url: str, variant: str) -> WorkerSite:
-        """The project with a database and a broker, for this worker."""
+        """The test project with a database and a broker, for this worker."""
         config = entry(self.backend, {"APP": "proj.celery.app"}, self.variants[variant])
         return WorkerSite(start, redis_url, config, self.settings, self.queue)
 
-    def test_a_task_that_is_not_finished_is_ended_and_put_back(
+    def test_unfinished_task_is_interrupted_and_requeued(
         self, site: WorkerSite
     ) -> None:
         site.queue = self.late_queue or self.queue
-        worker = site.worker(GRACEFUL_TIMEOUT=GRACE)
-        site.hold(worker, "long")
+        worker = site.start_worker(GRACEFUL_TIMEOUT=GRACE)
+        site.start_held_tasks(worker, "long")
         signalled = time.monotonic()
         assert worker.stop(seconds=60) == load(site.config).cut_exit_code([])
         assert GRACE - 0.5 < time.monotonic() - signalled < 30
         assert f"not finished within {GRACE} s (GRACEFUL_TIMEOUT)" in worker.output
         assert site.marks("long") == [(1, 0)]
 
-        # Not preloaded: the Django app alone can connect to the worker's signals.
+        # Without preload, only the Django app can connect to the worker's signals.
         last: dict[str, Any] = {
             "GRACEFUL_TIMEOUT": 600,
             "PRELOAD": False,
             "LOG_FORMAT": "json",
         }
-        again = site.worker(**last)
+        again = site.start_worker(**last)
         again.until(lambda: site.start.marks("long")[0] == 2, "the task begun again")
-        begun = 2
-        if self.hurries_on_a_second_signal:  # and the task goes back once more
+        starts = 2
+        if self.second_signal_forces_stop:  # which requeues the task again
             again.process.send_signal(signal.SIGTERM)
-            time.sleep(1.5)  # RQ takes two within a second for one
+            time.sleep(1.5)  # RQ ignores a second signal within a second
             assert again.stop(seconds=60) == 1
             assert site.marks("long") == [(2, 0)]
-            again, begun = site.worker(**last), 3
-        site.go()
-        site.done(again, "long")
+            again, starts = site.start_worker(**last), 3
+        site.release_tasks()
+        site.wait_until_done(again, "long")
         assert again.stop(seconds=60) == 0
-        assert site.marks("long") == [(begun, 1)]
-        found = lines(again)
-        (began,) = of(found, message="working on long")
-        assert began["state"] == "started"
-        (success,) = of(found, task_id=began["task_id"], state="success")
+        assert site.marks("long") == [(starts, 1)]
+        records = log_records(again)
+        (started,) = matching(records, message="working on long")
+        assert started["state"] == "started"
+        (success,) = matching(records, task_id=started["task_id"], state="success")
         assert 0 <= success["runtime"] < 30
 
 
 class WorkerContract(DeadlineContract):
-    """What holds for every worker."""
+    """
+    Test what every worker must do. Subclass it; five attributes are required::
 
-    #: What its log says when it takes tasks.
+        class TestDjangoQ2(WorkerContract):
+            backend = "django_q2.DjangoQ2Worker"
+            variants = {"redis": {}}
+            queue = "q2"  # add it to proj/jobs/management/commands/enqueue.py
+            ready = "running."  # in the worker's log
+            task = "proj.jobs.work.mark"  # the task's name in the log
+    """
+
+    #: Text that the worker logs once it accepts tasks.
     ready: ClassVar[str]
-    #: What it calls the task, and the queue, in its log; no queue if it knows none.
+    #: The names of task and queue in the log; "" if the worker knows no queues.
     task: ClassVar[str]
     logged_queue: ClassVar[str] = ""
     #: Whether the broker is the database.
     on_database: ClassVar[bool] = False
-    #: Processes beside those that CONCURRENCY counts.
+    #: Number of child processes that CONCURRENCY does not count.
     other_processes: ClassVar[int] = 0
 
-    def test_a_life(
+    def test_full_lifecycle(
         self, site: WorkerSite, start: Starter, broker: Broker, row: Row
     ) -> None:
-        """It works and logs, is probed as things happen to it, and is stopped."""
+        """Run tasks, log, answer the probe through failures, and stop gracefully."""
         site.env["TEST_REDIS_URL"] = broker.url
         keys: dict[str, Any] = {"LOG_FORMAT": "json", "HEALTH": {"MAX_AGE": MAX_AGE}}
-        worker = site.worker(**keys)
-        watched = Watched(start, worker)
-        watched.becomes(YES, "is ready")
+        worker = site.start_worker(**keys)
+        probed = ProbedProcess(start, worker)
+        probed.wait_for_readiness(YES, "is ready")
         ready_after = time.monotonic() - worker.started
         site.enqueue("good", "fail")
-        has_ended_both(worker)
+        wait_for_success_and_failure(worker)
 
-        # What it waits for goes: not ready, and alive for as long. And it comes back.
-        with self.broker_away(start, broker):
-            watched.becomes(NO, "no connection to")
+        # Without its broker it is live but not ready; it recovers with the broker.
+        with self.broker_unavailable(start, broker):
+            probed.wait_for_readiness(NO, "no connection to")
             time.sleep(MAX_AGE + 1)
-            assert watched.is_live()
-            assert watched.ask("--ready")[0] == NO
-        watched.becomes(YES, "is ready", seconds=120)
+            assert probed.is_live()
+            assert probed.probe("--ready")[0] == NO
+        probed.wait_for_readiness(YES, "is ready", seconds=120)
 
         worker.process.send_signal(signal.SIGSTOP)
-        watched.dies("is stopped")
+        probed.wait_until_not_live("is stopped")
         worker.process.send_signal(signal.SIGCONT)
-        watched.becomes(YES, "is ready")
+        probed.wait_for_readiness(YES, "is ready")
 
-        # A task that takes longer than the age that counts.
-        site.hold(worker, "long")
+        # A task that takes longer than a heartbeat is valid.
+        site.start_held_tasks(worker, "long")
         time.sleep(MAX_AGE + 1)
-        watched.becomes(YES, "is ready")
+        probed.wait_for_readiness(YES, "is ready")
         site.enqueue("behind")
         worker.process.send_signal(signal.SIGTERM)
-        watched.becomes(NO, "draining")
-        site.go()
+        probed.wait_for_readiness(NO, "draining")
+        site.release_tasks()
         signalled = time.monotonic()
         code = worker.exits()
         assert code == 0
         took = time.monotonic() - signalled
         assert took < 15
         assert site.marks("long") == [(1, 1)]
-        watched.dies("is not running")
-        self.has_logged(worker)
+        probed.wait_until_not_live("is not running")
+        self.check_log(worker)
 
-        again = site.pasted()
-        # One more, that is surely the second worker's: it is in its loop by then.
+        again = site.start_dry_run_command()
+        # A task that only the second worker can take: after it, the loop has started.
         site.enqueue("last")
-        site.done(again, "behind", "last")
+        site.wait_until_done(again, "behind", "last")
         assert again.stop() == 0
         assert site.marks("behind", "long", "last") == [(1, 1)] * 3
         row(
             STOPS,
-            **{"backend": self.id(site), "first (s)": ready_after},
+            **{"backend": self.title(site), "first (s)": ready_after},
             **{"in flight": "completed", "exit": code, "stop (s)": took},
         )
 
     def test_sigint_finishes_the_task(self, site: WorkerSite) -> None:
-        worker = site.worker(via=MODULE)
-        site.hold(worker, "long")
+        worker = site.start_worker(via=MODULE)
+        site.start_held_tasks(worker, "long")
         worker.process.send_signal(signal.SIGINT)
-        site.go()
+        site.release_tasks()
         code = load(site.config).clean_exit_code(signal.SIGINT, [])
         assert worker.exits() == code
         assert site.marks("long") == [(1, 1)]
 
     def test_portable_settings(self, start: Starter, redis_url: str) -> None:
-        """So many processes, those queues and no other, each replaced after a task."""
+        """CONCURRENCY, QUEUES and MAX_TASKS take effect."""
         queues = {
             name: {"URL": redis_url} for name in ("default", "wanted", "also", "other")
         }
@@ -712,17 +746,17 @@ class WorkerContract(DeadlineContract):
         config = entry(self.backend, {"APP": "proj.celery.app"}, keys)
         site = WorkerSite(start, redis_url, config, settings, self.queue)
         with override_settings(**settings):
-            cannot = unsupported(load(config))
-        worker = site.worker(via=SCRIPT, env={"CELERY_WORKER_LOGLEVEL": "INFO"})
+            unsupported_keys = unsupported(load(config))
+        worker = site.start_worker(via=SCRIPT, env={"CELERY_WORKER_LOGLEVEL": "INFO"})
         worker.says(self.ready)
         for key in keys:
-            told = f"{key} does nothing here" in worker.output
-            assert told is (key in cannot), key
-        on = "" if "QUEUES" in cannot else "wanted"
+            has_warning = f"{key} does nothing here" in worker.output
+            assert has_warning is (key in unsupported_keys), key
+        on = "" if "QUEUES" in unsupported_keys else "wanted"
         if on:
             site.enqueue("other", on="other")
-        if "CONCURRENCY" in cannot:
-            # One process, which ends after its one task.
+        if "CONCURRENCY" in unsupported_keys:
+            # A single process, which exits after its one task.
             site.enqueue("first", on=on)
             assert worker.exits() == 0
         else:
@@ -734,19 +768,21 @@ class WorkerContract(DeadlineContract):
             )
             names = ("first", "second", "third")
             site.enqueue(*names, on=on)
-            site.done(worker, *names)
+            site.wait_until_done(worker, *names)
             marks = start.data / "marks"
-            done_by = {harness.lines(marks / f"{name}.ended")[0] for name in names}
-            assert len(done_by) == 3
+            pids = {harness.lines(marks / f"{name}.ended")[0] for name in names}
+            assert len(pids) == 3
             assert worker.stop() == 0
         assert site.marks("first", "other") == [(1, 1), (0, 0)]
 
-    def id(self, site: WorkerSite) -> str:
+    def title(self, site: WorkerSite) -> str:
+        """Return the backend and its options, for the table of stops."""
         args = " ".join(str(value) for value in site.config.get("ARGS", {}).values())
         return f"{self.backend} {args}".strip()
 
     @contextlib.contextmanager
-    def broker_away(self, start: Starter, broker: Broker) -> Iterator[None]:
+    def broker_unavailable(self, start: Starter, broker: Broker) -> Iterator[None]:
+        """Take the broker away for as long as the block runs."""
         database = start.data / "db.sqlite3"
         away = database.with_suffix(".away")
         if self.on_database:
@@ -761,38 +797,40 @@ class WorkerContract(DeadlineContract):
         else:
             broker.start()
 
-    def has_logged(self, worker: Running) -> None:
-        """Every line is of the schema; a task has id, name, queue, state, runtime."""
-        found = lines(worker)
-        assert {one["process"] for one in found} == {"worker"}
-        (good,) = of(found, message="working on good")
+    def check_log(self, worker: Running) -> None:
+        """Check the schema of every line, and the fields of the tasks' lines."""
+        records = log_records(worker)
+        assert {record["process"] for record in records} == {"worker"}
+        (good,) = matching(records, message="working on good")
         assert good["state"] == "started"
         assert good["task"] == self.task
-        (success,) = of(found, task_id=good["task_id"], state="success")
+        (success,) = matching(records, task_id=good["task_id"], state="success")
         assert 0 <= success["runtime"] < 30
-        (failed,) = of(found, message="working on fail")
-        told = of(found, task_id=failed["task_id"], state="failure")
-        assert told
-        assert "it fails" in json.dumps(told)
+        (failed,) = matching(records, message="working on fail")
+        failures = matching(records, task_id=failed["task_id"], state="failure")
+        assert failures
+        assert "it fails" in json.dumps(failures)
         if self.logged_queue:
-            queues = {one["queue"] for one in (good, failed, *told)}
+            queues = {record["queue"] for record in (good, failed, *failures)}
             assert queues == {self.logged_queue}
-            assert of(told, exception="ValueError", exception_message="it fails")
-        after = found[found.index(told[-1]) + 1 :]
+            assert matching(
+                failures, exception="ValueError", exception_message="it fails"
+            )
+        later = records[records.index(failures[-1]) + 1 :]
         ids = (good["task_id"], failed["task_id"])
-        assert not [one for one in after if one.get("task_id") in ids]
+        assert not [record for record in later if record.get("task_id") in ids]
 
 
 TASKS_ON_DATABASE = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
 
 
-def has_ended_both(worker: Running) -> None:
-    """Wait for the lines of a task that is done and of one that has failed."""
+def wait_for_success_and_failure(worker: Running) -> None:
+    """Wait until one task has succeeded and one has failed, by the log."""
 
     def states() -> set[str]:
-        # Whole lines only: the last may be on its way.
-        whole = worker.output.rpartition("\n")[0].splitlines()
-        found = [schema.line(text) for text in whole]
-        return {one["state"] for one in found if "runtime" in one}
+        # Complete lines only: the last may still be in the middle of its write.
+        complete = worker.output.rpartition("\n")[0].splitlines()
+        records = [schema.line(text) for text in complete]
+        return {record["state"] for record in records if "runtime" in record}
 
     worker.until(lambda: states() == {"success", "failure"}, "both tasks ended")

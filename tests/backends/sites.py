@@ -1,4 +1,4 @@
-"""A backend under test, with the settings of one variant: start it, ask it, stop it."""
+"""Start the test project with one backend, send it requests or tasks, and stop it."""
 
 from __future__ import annotations
 
@@ -31,54 +31,57 @@ from tests.conftest import Starter
 from tests.harness import MANAGE, Running, Web, free_port, wait_for
 from tests.servers import BACKENDS
 
-#: The logger of the access lines.
+#: The logger of the access log.
 ACCESS = "django_prodserver.access"
-#: One more app of the project, which notes the processes that it is loaded in.
+#: An app that records the processes it is loaded in.
 RECORDED = '["proj.recorded.RecordedConfig"]'
-#: Answers of the probe.
+#: Exit codes of the probe.
 YES, NO, CANNOT_TELL = 0, 1, 2
-#: "Seconds" of a task that goes on until the test says so, or whatever is raised.
-HOLD, STUBBORN = -1, -2
-#: Where a socket is closed, the kernel may make a connection in that very moment.
-IN_THAT_MOMENT = 2
+#: "Seconds" of a task that runs until ``release_tasks``; the second one also ignores
+#: exceptions that are raised in it.
+HOLD, HOLD_IGNORING_EXCEPTIONS = -1, -2
+#: The kernel may accept a connection at the very moment its listener is closed.
+MAX_RESETS_AT_CLOSE = 2
 
 
-def lines(process: Running) -> list[dict[str, Any]]:
-    """Return all that a process has written; fail if a line is not of the schema."""
+def log_records(process: Running) -> list[dict[str, Any]]:
+    """Return the output of a process; fail if a line does not follow the schema."""
     return [schema.line(text) for text in process.output.splitlines()]
 
 
-def of(found: list[dict[str, Any]], **fields: Any) -> list[dict[str, Any]]:
-    """Return the lines that have all of these fields."""
-    return [one for one in found if fields.items() <= one.items()]
+def matching(records: list[dict[str, Any]], **fields: Any) -> list[dict[str, Any]]:
+    """Return the records that have all of these fields."""
+    return [record for record in records if fields.items() <= record.items()]
 
 
 def entry(path: str, *layers: Mapping[str, Any]) -> dict[str, Any]:
     """Return an entry of PRODUCTION_PROCESSES; later keys and ARGS win."""
-    found: dict[str, Any] = {"BACKEND": f"{BACKENDS}.{path}"}
+    merged: dict[str, Any] = {"BACKEND": f"{BACKENDS}.{path}"}
     args: dict[str, Any] = {}
     for layer in layers:
         args |= layer.get("ARGS", {})
-        found |= layer
-    return found | ({"ARGS": args} if args else {})
+        merged |= layer
+    return merged | ({"ARGS": args} if args else {})
 
 
 def load(config: Mapping[str, Any]) -> CommandBackend:
-    """Return the backend of an entry, to read from it what a test may expect."""
+    """Return the backend of an entry; tests read expected exit codes from it."""
     backend = loader.load(Process("web", dict(config)))
     assert isinstance(backend, CommandBackend)
     return backend
 
 
 def unsupported(backend: CommandBackend) -> set[str]:
-    """Return the portable settings that a server cannot honour."""
+    """Return the portable settings that a backend does not support."""
     return {
-        key for key, becomes in backend.keys.items() if isinstance(becomes, Unsupported)
+        key
+        for key, translation in backend.keys.items()
+        if isinstance(translation, Unsupported)
     }
 
 
-class Answer(NamedTuple):
-    """What a client gets."""
+class Response(NamedTuple):
+    """A response, as a client sees it."""
 
     status: int
     request_id: str | None
@@ -86,40 +89,40 @@ class Answer(NamedTuple):
 
 
 class Client(Web):
-    """A web server, and ways to ask it."""
+    """A web server, and an HTTP client for it."""
 
-    def ask(self, path: str, method: str = "GET", **headers: str) -> Answer:
-        """Ask as a client of any kind does; the status may be any."""
+    def request(self, path: str, method: str = "GET", **headers: str) -> Response:
+        """Send a request; return the response whatever its status."""
         url = f"http://127.0.0.1:{self.port}{path}"
         request = urllib.request.Request(url, headers=headers, method=method)
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:
                 body = answer.read().decode()
-                return Answer(answer.status, answer.headers["X-Request-ID"], body)
+                return Response(answer.status, answer.headers["X-Request-ID"], body)
         except urllib.error.HTTPError as error:
             body = error.read().decode()
-            return Answer(error.code, error.headers["X-Request-ID"], body)
+            return Response(error.code, error.headers["X-Request-ID"], body)
 
     def health(self, path: str, method: str = "GET") -> tuple[int, str]:
-        """Ask by the address, as a kubelet does, which is in no ALLOWED_HOSTS."""
-        answer = self.ask(path, method, Host="10.0.0.7:8000")
-        return answer.status, answer.body
+        """Send a request like a kubelet's: its Host is not in ALLOWED_HOSTS."""
+        response = self.request(path, method, Host="10.0.0.7:8000")
+        return response.status, response.body
 
     def workers(self, count: int) -> set[int]:
-        """Return the processes that answer, once there are that many."""
-        found: set[int] = set()
+        """Wait until so many workers have answered; return their process ids."""
+        pids: set[int] = set()
 
-        def ask() -> bool:
-            # At once: one after another, they could all be taken by the same.
-            asked = [self._threads.submit(self.get, "/who?s=0.2") for _ in range(8)]
-            found.update(int(future.result()) for future in asked)
-            return len(found) >= count
+        def all_answered() -> bool:
+            # In parallel, or a single worker could answer all of them.
+            futures = [self._threads.submit(self.get, "/who?s=0.2") for _ in range(8)]
+            pids.update(int(future.result()) for future in futures)
+            return len(pids) >= count
 
-        self.until(ask, f"answers of {count} workers")
-        return found
+        self.until(all_answered, f"answers of {count} workers")
+        return pids
 
-    def leave_in_mid_stream(self, path: str) -> None:
-        """Hang up once the first bytes of a stream have come."""
+    def disconnect_mid_stream(self, path: str) -> None:
+        """Disconnect after the first byte of a stream."""
         client = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         with contextlib.closing(client):
             client.request("GET", path)
@@ -127,7 +130,7 @@ class Client(Web):
 
 
 class UnixClient(Client):
-    """A web server on a unix socket."""
+    """A web server on a Unix socket."""
 
     socket: Path
 
@@ -144,34 +147,34 @@ class UnixClient(Client):
         return body
 
 
-class Hammer:
-    """A client that asks without a pause, one connection each, until it is told."""
+class LoadGenerator:
+    """Send requests without a pause, each on a new connection, while a block runs."""
 
     def __init__(self, web: Web) -> None:
         self.answers: list[Any] = []
         self.errors: list[Exception] = []
         self._web = web
-        self._enough = threading.Event()
+        self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run)
 
-    def __enter__(self) -> Hammer:
+    def __enter__(self) -> LoadGenerator:
         self._thread.start()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._enough.set()
+        self._stopping.set()
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._enough.is_set():
+        while not self._stopping.is_set():
             try:
                 self.answers.append(self._web.about()["pid"])
-            except Exception as error:  # whatever it is, the test is to say so
+            except Exception as error:  # of any kind: the test reports it
                 self.errors.append(error)
 
 
 class WebSite:
-    """The project, served by one backend with the settings of a variant."""
+    """The test project, served by one backend with the keys of a variant."""
 
     def __init__(
         self, start: Starter, port: int, path: str, variant: Mapping[str, Any]
@@ -197,7 +200,7 @@ class WebSite:
 
     @property
     def cut_code(self) -> int:
-        """The exit code after a stop that was cut."""
+        """The exit code after a stop that cut a request."""
         backend = self.backend
         return backend.cut_exit_code(backend.args)
 
@@ -206,8 +209,8 @@ class WebSite:
         return backend.finishes_on(signum, backend.args)
 
     @property
-    def count(self) -> int:
-        """How many processes answer requests."""
+    def worker_count(self) -> int:
+        """The number of processes that answer requests."""
         return int(self.variant.get("WORKERS", 1))
 
     def serve(
@@ -218,7 +221,7 @@ class WebSite:
         env: Mapping[str, str] | None = None,
         **keys: Any,
     ) -> Client:
-        """Start it, and wait for its first answer."""
+        """Start the server and wait for its first response."""
         environment = self.start.environment(
             {"web": self.entry(**keys)}, settings, **(env or {})
         )
@@ -227,26 +230,28 @@ class WebSite:
         web.wait_until_ready()
         return web
 
-    def fails(self, settings: Mapping[str, Any] | None = None, **keys: Any) -> Running:
-        """Start it, and return it once it has ended."""
+    def run_until_exit(
+        self, settings: Mapping[str, Any] | None = None, **keys: Any
+    ) -> Running:
+        """Start the server, which is expected to fail, and wait until it exits."""
         environment = self.start.environment({"web": self.entry(**keys)}, settings)
         web: Running = self.start.process([*MANAGE, "web"], environment)
         web.exits(20)
         return web
 
-    def printed(self, settings: Mapping[str, Any] | None = None, **keys: Any) -> str:
-        """Return what --dry-run prints."""
+    def dry_run(self, settings: Mapping[str, Any] | None = None, **keys: Any) -> str:
+        """Return the output of --dry-run."""
         done = self.start.command(
             "web", "--dry-run", processes={"web": self.entry(**keys)}, settings=settings
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    def serve_pasted(
+    def serve_dry_run_command(
         self, settings: Mapping[str, Any] | None = None, **keys: Any
     ) -> Client:
-        """Paste what --dry-run prints into a shell: it is the whole command."""
-        line = self.printed(settings, **keys)
+        """Start the server with the command that --dry-run prints, in a shell."""
+        line = self.dry_run(settings, **keys)
         environment = self.start.environment({"web": self.entry(**keys)}, settings)
         del environment["DJANGO_SETTINGS_MODULE"]
         pasted = ["sh", "-c", f"exec env {line}"]
@@ -257,7 +262,7 @@ class WebSite:
 
     @property
     def interface(self) -> str:
-        """Which of the two the application is: "wsgi" or "asgi"."""
+        """The interface of the application: "wsgi" or "asgi"."""
         backend = self.backend
         assert isinstance(backend, WebBackend)
         return backend.interface_for(backend.args)
@@ -265,21 +270,21 @@ class WebSite:
     def native_argv(
         self, settings: Mapping[str, Any] | None = None, **keys: Any
     ) -> list[str]:
-        """Return the native command without the variables before it."""
-        words = shlex.split(self.printed(settings, **keys))
+        """Return the native command without the environment variables before it."""
+        words = shlex.split(self.dry_run(settings, **keys))
         return list(itertools.dropwhile(lambda word: "=" in word, words))
 
-    def probed(self, *args: str) -> tuple[int, str]:
-        """Return the probe's exit code, and what it says but for the time it took."""
+    def probe(self, *args: str) -> tuple[int, str]:
+        """Return the probe's exit code, and its output without the duration."""
         done = self.start.probe(*args)
         assert done.stderr == ""
         return done.returncode, done.stdout.partition(" in ")[0].strip()
 
-    def loaded_by(self) -> list[int]:
-        """Return the processes that the application was loaded in."""
+    def loading_processes(self) -> list[int]:
+        """Return the ids of the processes that have loaded the application."""
         return sorted(int(pid) for pid in self._ready.read_text().split())
 
-    def forget_loads(self) -> None:
+    def clear_loads(self) -> None:
         self._ready.unlink()
 
     @property
@@ -288,20 +293,20 @@ class WebSite:
 
 
 class Stopped(NamedTuple):
-    """A stop, while clients come and go."""
+    """The results of a stop under load."""
 
     code: int
     seconds: float
     #: The body of the request that was in flight.
     in_flight: str
-    #: What became of a client that connected before the stop, and spoke after it.
+    #: The result of a client that connected before the stop and sent after it.
     quiet: str
-    #: What became of those that came later, by their number.
-    came: collections.Counter[str]
+    #: How often each result occurred among clients that connected after the stop.
+    late_clients: collections.Counter[str]
 
 
-def stop_in_use(web: Client, idle_clients: int) -> Stopped:
-    """Stop a server that idle, quiet, waiting and new clients use."""
+def stop_under_load(web: Client, idle_clients: int) -> Stopped:
+    """Stop a server that has idle, quiet and waiting clients, and gets new ones."""
     idle = [
         http.client.HTTPConnection("127.0.0.1", web.port) for _ in range(idle_clients)
     ]
@@ -313,27 +318,27 @@ def stop_in_use(web: Client, idle_clients: int) -> Stopped:
         quiet = socket.create_connection(("127.0.0.1", web.port), 30)
         signalled = time.monotonic()
         web.process.send_signal(signal.SIGTERM)
-        spoken = clients.submit(_speak_once_it_refuses, quiet, web.port)
-        came = []
+        quiet_result = clients.submit(_request_once_refused, quiet, web.port)
+        late = []
         while not request.done():
-            came.append(clients.submit(_come, web.port))
-            time.sleep(0.02)  # so many clients, not as many as there can be
-        answers = collections.Counter(client.result() for client in came)
+            late.append(clients.submit(_connect_and_request, web.port))
+            time.sleep(0.02)  # limits the number of clients
+        late_clients = collections.Counter(client.result() for client in late)
     code = web.exits()
     took = time.monotonic() - signalled
     for client in idle:
         client.close()
-    return Stopped(code, took, request.result(), spoken.result(), answers)
+    return Stopped(code, took, request.result(), quiet_result.result(), late_clients)
 
 
-def _speak_once_it_refuses(quiet: socket.socket, port: int) -> str:
-    """Send a request as soon as nobody listens any more, and return the status."""
-    # A worker that is busy listens for as long, so it does not refuse.
+def _request_once_refused(quiet: socket.socket, port: int) -> str:
+    """Send a request once new connections are refused; return the result."""
+    # A busy worker goes on listening and does not refuse; then send it anyway.
     with contextlib.suppress(AssertionError):
         wait_for(lambda: is_refused(port), "no listener", 1)
     client = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     client.sock = quiet
-    return _answer(client)
+    return _request_about(client)
 
 
 def is_refused(port: int) -> bool:
@@ -344,17 +349,17 @@ def is_refused(port: int) -> bool:
     return False
 
 
-def _come(port: int) -> str:
-    """Return what became of a client: refused, or the status it got."""
+def _connect_and_request(port: int) -> str:
+    """Return the result of a new client: "refused", a status or an error."""
     client = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         client.connect()
-    except ConnectionError:  # or reset, in the moment of the close
+    except ConnectionError:  # or reset, at the moment of the close
         return "refused"
-    return _answer(client)
+    return _request_about(client)
 
 
-def _answer(client: http.client.HTTPConnection) -> str:
+def _request_about(client: http.client.HTTPConnection) -> str:
     with contextlib.closing(client):
         try:
             client.request("GET", "/about", headers={"Connection": "close"})
@@ -368,7 +373,7 @@ def children(pid: int) -> set[int]:
 
 
 class Broker:
-    """A Redis of the test's own, on a port of its own, that can go and come back."""
+    """A Redis on its own port, for one test, which can be killed and restarted."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -390,7 +395,7 @@ class Broker:
 
 
 class WorkerSite:
-    """The project with a database and a broker, for one worker."""
+    """The test project with a database and a broker, for one worker."""
 
     def __init__(
         self,
@@ -402,7 +407,7 @@ class WorkerSite:
     ) -> None:
         self.start = start
         self.config = config
-        #: What "manage.py enqueue" calls the queue.
+        #: The queue's name in "manage.py enqueue".
         self.queue = queue
         self.env: dict[str, Any] = {
             "settings": dict(settings),
@@ -410,14 +415,14 @@ class WorkerSite:
         }
         start.migrate(**self.env)
 
-    def worker(
+    def start_worker(
         self, *, via: Sequence[str] = MANAGE, env: Mapping[str, Any] = {}, **keys: Any
     ) -> Running:
         config = {**self.config, **keys}
         return self.start.worker(config, via=via, **{**self.env, **env})
 
-    def pasted(self, **keys: Any) -> Running:
-        """Paste what --dry-run prints into a shell: it is the whole command."""
+    def start_dry_run_command(self, **keys: Any) -> Running:
+        """Start the worker with the command that --dry-run prints, in a shell."""
         processes = {"worker": {**self.config, **keys}}
         done = self.start.command(
             "worker", "--dry-run", processes=processes, **self.env
@@ -436,62 +441,64 @@ class WorkerSite:
             queue or self.queue, *names, seconds=seconds, on=on, **self.env
         )
 
-    def begun(self, worker: Running, *names: str) -> None:
-        """Return when the tasks of those names have begun."""
+    def wait_until_begun(self, worker: Running, *names: str) -> None:
+        """Wait until the tasks of those names have begun."""
         worker.until(
             lambda: all(self.start.marks(name)[0] for name in names), "tasks begun"
         )
 
-    def done(self, worker: Running, *names: str) -> None:
-        """Return when the tasks of those names have ended."""
+    def wait_until_done(self, worker: Running, *names: str) -> None:
+        """Wait until the tasks of those names have ended."""
         worker.until(
             lambda: all(self.start.marks(name)[1] for name in names), "tasks done"
         )
 
-    def hold(self, worker: Running, *names: str, seconds: float = HOLD) -> None:
-        """Put tasks on the queue that end when ``go`` says; return when they began."""
+    def start_held_tasks(
+        self, worker: Running, *names: str, seconds: float = HOLD
+    ) -> None:
+        """Enqueue tasks that run until ``release_tasks``; wait until they begin."""
         self.enqueue(*names, seconds=seconds)
-        self.begun(worker, *names)
+        self.wait_until_begun(worker, *names)
 
-    def go(self) -> None:
-        """Let all tasks come to their end."""
+    def release_tasks(self) -> None:
+        """Let the held tasks end."""
         (self.start.data / "go").touch()
 
     def marks(self, *names: str) -> list[tuple[int, int]]:
-        """Return how often each task began, and ended."""
+        """Return how often each task has begun, and how often it has ended."""
         return [self.start.marks(name) for name in names]
 
 
-class Watched:
-    """What the probe says of a process that was started."""
+class ProbedProcess:
+    """A started process, and the probe's answers about it."""
 
     def __init__(self, start: Starter, worker: Running, name: str = "worker") -> None:
         self.start = start
         self.worker = worker
         self.name = name
 
-    def ask(self, question: str) -> tuple[int, str]:
+    def probe(self, question: str) -> tuple[int, str]:
         done = self.start.probe(question, self.name)
         return done.returncode, done.stdout.strip()
 
     def is_live(self) -> bool:
-        return self.ask("--live")[0] == YES
+        return self.probe("--live")[0] == YES
 
-    def becomes(self, ready: int, words: str, seconds: float = 60) -> None:
-        """Wait until the readiness is that, for that reason, and it is alive."""
+    def wait_for_readiness(self, ready: int, reason: str, seconds: float = 60) -> None:
+        """Wait until the probe gives this readiness and reason for a live process."""
 
-        def said() -> bool:
-            code, line = self.ask("--ready")
-            return code == ready and words in line and self.is_live()
+        def matches() -> bool:
+            code, line = self.probe("--ready")
+            return code == ready and reason in line and self.is_live()
 
-        self.worker.until(said, f"ready is {ready} for {words!r}", seconds)
+        self.worker.until(matches, f"ready is {ready} for {reason!r}", seconds)
 
-    def dies(self, words: str) -> None:
-        """Wait until it is not alive, for that reason; then it is not ready."""
+    def wait_until_not_live(self, reason: str) -> None:
+        """Wait until it is not live, for this reason; check that it is not ready."""
 
-        def said() -> bool:
-            code, line = self.ask("--live")
-            return code == NO and words in line
+        def matches() -> bool:
+            code, line = self.probe("--live")
+            return code == NO and reason in line
 
-        wait_for(said, f"dead for {words!r}", 60)
-        assert self.ask("--ready")[0] == NO
+        wait_for(matches, f"not live for {reason!r}", 60)
+        assert self.probe("--ready")[0] == NO

@@ -1,4 +1,4 @@
-"""Celery's scheduler, which has no tasks of its own to finish."""
+"""Celery's scheduler, which sends tasks and runs none."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.backends.contract import MAX_AGE
-from tests.backends.sites import NO, YES, Broker, Watched, entry, lines
+from tests.backends.sites import NO, YES, Broker, ProbedProcess, entry, log_records
 from tests.conftest import Starter
 from tests.harness import SCRIPT
 from tests.harness import lines as lines_of
@@ -23,8 +23,8 @@ def config(**keys: Any) -> dict[str, Any]:
     return entry("celery.CeleryBeat", APP, keys)
 
 
-def test_it_sends_logs_and_stops(start: Starter, redis_url: str) -> None:
-    """A task is on the queue every half second, until SIGTERM."""
+def test_sends_tasks_logs_and_stops(start: Starter, redis_url: str) -> None:
+    """Beat enqueues a task every half second, until SIGTERM."""
     from redis import Redis
 
     beat = start.worker(
@@ -41,51 +41,53 @@ def test_it_sends_logs_and_stops(start: Starter, redis_url: str) -> None:
         task = json.loads(client.lrange("celery", 0, 0)[0])
     assert task["headers"]["task"] == "proj.jobs.celery_tasks.mark"
     beat.says("proj.jobs.celery_tasks.mark")
-    # In time, so the deadline does not count.
+    # Well before the deadline of GRACEFUL_TIMEOUT.
     assert beat.stop(seconds=60) == 0
-    assert lines(beat)
+    assert log_records(beat)
 
 
-def test_it_is_dead_where_workers_are_alive(start: Starter, broker: Broker) -> None:
-    """Not ready while its broker is away, and alive."""
+def test_probe_tells_beat_and_worker_apart(start: Starter, broker: Broker) -> None:
+    """Either can be down alone; without a broker, beat is live but not ready."""
     worker_config = entry("celery.CeleryWorker", APP, {"CONCURRENCY": 1})
-    worker = Watched(start, start.worker(worker_config, TEST_REDIS_URL=broker.url))
+    worker = ProbedProcess(
+        start, start.worker(worker_config, TEST_REDIS_URL=broker.url)
+    )
     environment = start.environment(
         {"beat": config(ARGS={"schedule": str(start.data / "schedule")})},
         TEST_REDIS_URL=broker.url,
     )
     process = start.process([*SCRIPT, "beat"], environment)
-    beat = Watched(start, process, "beat")
-    beat.becomes(YES, "is ready")
-    worker.becomes(YES, "is ready")
+    beat = ProbedProcess(start, process, "beat")
+    beat.wait_for_readiness(YES, "is ready")
+    worker.wait_for_readiness(YES, "is ready")
     broker.kill()
-    beat.becomes(NO, "no connection to the broker")
+    beat.wait_for_readiness(NO, "no connection to the broker")
     time.sleep(MAX_AGE + 1)
     assert beat.is_live()
     broker.start()
-    beat.becomes(YES, "is ready")
-    worker.becomes(YES, "is ready", seconds=120)
+    beat.wait_for_readiness(YES, "is ready")
+    worker.wait_for_readiness(YES, "is ready", seconds=120)
     process.process.kill()
     process.exits()
-    beat.dies("is not running")
-    worker.becomes(YES, "is ready")
+    beat.wait_until_not_live("is not running")
+    worker.wait_for_readiness(YES, "is ready")
 
 
-def test_a_scheduler_of_the_users_own(start: Starter, broker: Broker) -> None:
-    """It sleeps for minutes and is alive; it is not asked more often; it hangs."""
+def test_custom_scheduler(start: Starter, broker: Broker) -> None:
+    """A scheduler that sleeps for minutes is live, and one that hangs is not."""
     sleepy = config(ARGS={"scheduler": "proj.schedulers.Sleepy"})
 
-    def watched(hurry: bool) -> Watched:
+    def probed(hurry: bool) -> ProbedProcess:
         settings = {"HURRY": hurry}
         env: dict[str, Any] = {"settings": settings, "TEST_REDIS_URL": broker.url}
-        return Watched(start, start.worker(sleepy, **env))
+        return ProbedProcess(start, start.worker(sleepy, **env))
 
-    beat = watched(hurry=False)
-    beat.becomes(YES, "is ready")
+    beat = probed(hurry=False)
+    beat.wait_for_readiness(YES, "is ready")
     time.sleep(MAX_AGE + 1)
-    beat.becomes(YES, "is ready")
+    beat.wait_for_readiness(YES, "is ready")
     assert lines_of(start.data / "ticks") == ["tick"]
     assert beat.worker.stop() == 0
 
     (start.data / "hang").touch()
-    watched(hurry=True).dies("is not alive: its last heartbeat is")
+    probed(hurry=True).wait_until_not_live("is not alive: its last heartbeat is")

@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 
 from tests.backends.contract import MAX_AGE, DeadlineContract, WorkerContract
-from tests.backends.sites import CANNOT_TELL, HOLD, YES, Broker, Watched, WorkerSite
+from tests.backends.sites import (
+    CANNOT_TELL,
+    HOLD,
+    YES,
+    Broker,
+    ProbedProcess,
+    WorkerSite,
+)
 from tests.conftest import Starter
 from tests.harness import MODULE
 
@@ -25,7 +32,7 @@ class TestCeleryWorker(WorkerContract):
     }
     queue = "celery"
     late_queue = "celery-late"
-    hurries_on_a_second_signal = False
+    second_signal_forces_stop = False
     ready = " ready."
     task = "proj.jobs.celery_tasks.mark"
     logged_queue = "celery"
@@ -35,12 +42,12 @@ class TestWithoutPreload(DeadlineContract):
     backend = WORKER
     variants = {"prefork": {"CONCURRENCY": 1, "PRELOAD": False}}
     queue = "celery-late"
-    hurries_on_a_second_signal = False
+    second_signal_forces_stop = False
 
 
 @pytest.mark.process
-class TestItsOwn:
-    """What only Celery does."""
+class TestCeleryOnly:
+    """Behaviour that only Celery has."""
 
     config = {
         "BACKEND": "django_prodserver.backends.celery.CeleryWorker",
@@ -52,37 +59,41 @@ class TestItsOwn:
     def site(self, start: Starter, redis_url: str) -> WorkerSite:
         return WorkerSite(start, redis_url, self.config, {}, "celery")
 
-    def test_a_task_that_is_acknowledged_is_lost(self, site: WorkerSite) -> None:
-        """As its default is: a task that is not acks_late is acknowledged first."""
-        worker = site.worker(GRACEFUL_TIMEOUT=2)
-        site.hold(worker, "early", seconds=HOLD)
+    def test_task_acknowledged_early_is_lost_when_interrupted(
+        self, site: WorkerSite
+    ) -> None:
+        """Celery's default: without acks_late, a task is acknowledged as it starts."""
+        worker = site.start_worker(GRACEFUL_TIMEOUT=2)
+        site.start_held_tasks(worker, "early", seconds=HOLD)
         assert worker.stop(seconds=60) == 1
-        site.go()
-        again = site.worker(GRACEFUL_TIMEOUT=60)
+        site.release_tasks()
+        again = site.start_worker(GRACEFUL_TIMEOUT=60)
         site.enqueue("after")
-        site.done(again, "after")
+        site.wait_until_done(again, "after")
         assert site.marks("early") == [(1, 0)]
 
-    def test_sighup_starts_it_again_in_place(self, site: WorkerSite) -> None:
-        """As natively: the task in progress is finished, then it is a new worker."""
-        worker = site.worker()
-        site.hold(worker, "long")
+    def test_sighup_restarts_the_worker_in_place(self, site: WorkerSite) -> None:
+        """As with the native command; the task in progress is finished first."""
+        worker = site.start_worker()
+        site.start_held_tasks(worker, "long")
         worker.process.send_signal(signal.SIGHUP)
-        site.go()
+        site.release_tasks()
         worker.until(lambda: worker.output.count(" ready.") == 2, "ready again")
         assert site.marks("long") == [(1, 1)]
         site.enqueue("after")
-        site.done(worker, "after")
+        site.wait_until_done(worker, "after")
         assert worker.stop() == 0
 
-    def test_its_own_environment_variables_work(self, site: WorkerSite) -> None:
-        """LOG_LEVEL is "info" by default, and yields to it."""
-        worker = site.worker(env={"CELERY_WORKER_LOGLEVEL": "DEBUG"})
+    def test_environment_variables_of_celery_take_precedence(
+        self, site: WorkerSite
+    ) -> None:
+        """CELERY_WORKER_LOGLEVEL overrides the default of LOG_LEVEL, "info"."""
+        worker = site.start_worker(env={"CELERY_WORKER_LOGLEVEL": "DEBUG"})
         worker.says(" debug ")
         worker.says(" ready.")
         assert worker.stop() == 0
 
-    def test_a_broker_that_cannot_be_reached_is_no_success(
+    def test_exits_with_an_error_if_the_broker_is_unreachable(
         self, start: Starter
     ) -> None:
         settings = {
@@ -92,8 +103,8 @@ class TestItsOwn:
         worker = start.worker(self.config, settings=settings)
         assert worker.exits() == 1
 
-    def test_the_filesystem_is_a_broker_too(self, start: Starter) -> None:
-        """Where no server is wanted; a task is done, and the exit clean."""
+    def test_filesystem_broker(self, start: Starter) -> None:
+        """A worker without a broker server runs a task and exits with 0."""
         folder = start.data / "broker"
         folder.mkdir()
         settings = {
@@ -112,38 +123,42 @@ class TestItsOwn:
 
 
 @pytest.mark.process
-class TestTheProbe:
-    """What it says of a worker where things go wrong that no other worker has."""
+class TestProbe:
+    """The probe's answers to failures that only Celery's worker has."""
 
-    config = {**TestItsOwn.config, "HEALTH": {"MAX_AGE": MAX_AGE}}
+    config = {**TestCeleryOnly.config, "HEALTH": {"MAX_AGE": MAX_AGE}}
 
-    def watched(self, start: Starter, broker: Broker, **more: Any) -> Watched:
+    def start_probed(
+        self, start: Starter, broker: Broker, **more: Any
+    ) -> ProbedProcess:
         config = {**self.config, **more}
-        return Watched(start, start.worker(config, TEST_REDIS_URL=broker.url))
+        return ProbedProcess(start, start.worker(config, TEST_REDIS_URL=broker.url))
 
-    def test_a_loop_that_hangs_is_dead(self, start: Starter, broker: Broker) -> None:
-        """Its process runs, and the broker has not lost it."""
-        watched = self.watched(start, broker)
-        watched.becomes(YES, "is ready")
-        start.enqueue("celery-loop", "hang", seconds=600, TEST_REDIS_URL=broker.url)
-        watched.dies("is not alive: its last heartbeat is")
-
-    def test_no_broker_at_the_start(self, start: Starter, broker: Broker) -> None:
-        """It waits, alive and not ready, until there is one."""
-        broker.kill()
-        watched = self.watched(start, broker)
-        watched.worker.says("Cannot connect to")
-        watched.becomes(1, "it is starting")
-        broker.start()
-        watched.becomes(YES, "is ready")
-
-    def test_an_execd_worker_is_joined_by_the_app(
+    def test_hanging_event_loop_is_not_live(
         self, start: Starter, broker: Broker
     ) -> None:
-        """Or the probe says what to do, and never yes."""
-        watched = self.watched(start, broker, PRELOAD=False)
-        watched.becomes(YES, "is ready")
-        assert watched.worker.stop() == 0
+        """Although its process runs, and the broker is connected to it."""
+        probed = self.start_probed(start, broker)
+        probed.wait_for_readiness(YES, "is ready")
+        start.enqueue("celery-loop", "hang", seconds=600, TEST_REDIS_URL=broker.url)
+        probed.wait_until_not_live("is not alive: its last heartbeat is")
+
+    def test_starts_without_a_broker(self, start: Starter, broker: Broker) -> None:
+        """It is live and not ready until the broker can be reached."""
+        broker.kill()
+        probed = self.start_probed(start, broker)
+        probed.worker.says("Cannot connect to")
+        probed.wait_for_readiness(1, "it is starting")
+        broker.start()
+        probed.wait_for_readiness(YES, "is ready")
+
+    def test_without_preload_the_django_app_installs_the_heartbeat(
+        self, start: Starter, broker: Broker
+    ) -> None:
+        """Without the app, the probe cannot tell, and says to add the app."""
+        probed = self.start_probed(start, broker, PRELOAD=False)
+        probed.wait_for_readiness(YES, "is ready")
+        assert probed.worker.stop() == 0
 
         apps = ["django.contrib.contenttypes", "django.contrib.auth", "proj.jobs"]
         worker = start.worker(
@@ -153,7 +168,8 @@ class TestTheProbe:
             TEST_REDIS_URL=broker.url,
         )
         worker.until(
-            lambda: start.probe("worker").returncode == CANNOT_TELL, "the word"
+            lambda: start.probe("worker").returncode == CANNOT_TELL,
+            "the probe unable to tell",
         )
         line = start.probe("--live", "worker").stdout
         assert 'add "django_prodserver" to INSTALLED_APPS' in line

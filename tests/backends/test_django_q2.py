@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from tests.backends.contract import GRACE, MAX_AGE, DeadlineContract, WorkerContract
-from tests.backends.sites import HOLD, YES, Broker, Watched, WorkerSite, entry
+from tests.backends.sites import HOLD, YES, Broker, ProbedProcess, WorkerSite, entry
 from tests.conftest import Starter
 
 WORKER = "django_q2.DjangoQ2Worker"
@@ -20,7 +20,7 @@ ON_DATABASE: Mapping[str, Any] = {
     "Q_CLUSTER": {
         "name": "test",
         "workers": 2,
-        # Far from the deadline, which is to be what ends it.
+        # Longer than GRACEFUL_TIMEOUT, so that the latter ends the task.
         "timeout": 600,
         "retry": 1200,
         "orm": "default",
@@ -38,7 +38,7 @@ class TestDjangoQ2(WorkerContract):
     other_processes = 3  # the sentinel, the pusher and the monitor
 
 
-class TestOnTheDatabase(DeadlineContract):
+class TestOnDatabase(DeadlineContract):
     backend = WORKER
     variants = {"orm": {}}
     queue = "q2"
@@ -52,78 +52,74 @@ class TestWithoutPreload(DeadlineContract):
 
 
 @pytest.mark.process
-class TestItsOwn:
-    """What only a cluster does: it is six processes, with a queue of their own."""
+class TestClusterOnly:
+    """Behaviour that only Django-Q2 has: a cluster of six processes, and its queue."""
 
     @pytest.mark.parametrize("settings", [{}, ON_DATABASE], ids=["redis", "orm"])
-    def test_it_gives_back_what_it_has_fetched(
+    def test_prefetched_tasks_are_requeued(
         self, settings: Mapping[str, Any], start: Starter, redis_url: str
     ) -> None:
-        """It has two workers, and more tasks in a queue of its own."""
+        """Two workers run tasks; the cluster has fetched two more."""
         site = WorkerSite(start, redis_url, entry(WORKER), settings, "q2")
-        worker = site.worker(GRACEFUL_TIMEOUT=GRACE)
-        site.hold(worker, "a", "b")
+        worker = site.start_worker(GRACEFUL_TIMEOUT=GRACE)
+        site.start_held_tasks(worker, "a", "b")
         site.enqueue("c", "d", seconds=HOLD)
         assert worker.stop(seconds=60) == 1
-        site.go()
-        again = site.worker(GRACEFUL_TIMEOUT=60)
-        site.done(again, *"abcd")
+        site.release_tasks()
+        again = site.start_worker(GRACEFUL_TIMEOUT=60)
+        site.wait_until_done(again, *"abcd")
         assert again.stop(seconds=60) == 0
         assert site.marks(*"abcd") == [(2, 1)] * 2 + [(1, 1)] * 2
 
-    def test_a_signal_for_the_whole_group_loses_nothing(
+    def test_sigterm_to_the_process_group_loses_no_task(
         self, start: Starter, redis_url: str
     ) -> None:
-        """Natively it hangs: django-q2#346."""
+        """Without our fix the cluster hangs: django-q2#346."""
         site = WorkerSite(start, redis_url, entry(WORKER), {}, "q2")
-        worker = site.worker(GRACEFUL_TIMEOUT=60)
-        site.hold(worker, "a", "b")
+        worker = site.start_worker(GRACEFUL_TIMEOUT=60)
+        site.start_held_tasks(worker, "a", "b")
         for _ in range(2):
             worker.signal_all(signal.SIGTERM)
         worker.says("stopping")
-        site.go()
+        site.release_tasks()
         assert worker.exits(60) == 0
         assert site.marks("a", "b") == [(1, 1)] * 2
 
-    def test_a_task_that_is_put_back_is_in_the_database_once(
-        self, start: Starter, redis_url: str
-    ) -> None:
-        """Else it would run twice: at once, and again after Django-Q2's ``retry``."""
+    def test_requeued_task_is_stored_once(self, start: Starter, redis_url: str) -> None:
+        """Stored twice, it would run at once and again after Django-Q2's ``retry``."""
         site = WorkerSite(start, redis_url, entry(WORKER), ON_DATABASE, "q2")
-        worker = site.worker(GRACEFUL_TIMEOUT=GRACE)
-        site.hold(worker, "long")
+        worker = site.start_worker(GRACEFUL_TIMEOUT=GRACE)
+        site.start_held_tasks(worker, "long")
         assert worker.stop(seconds=60) == 1
         with closing(sqlite3.connect(start.data / "db.sqlite3")) as database:
             [count] = database.execute("SELECT count(*) FROM django_q_ormq").fetchone()
         assert count == 1
 
-    def test_a_signal_to_the_new_sentinel_does_not_stop_it(
+    def test_sentinel_survives_sigterm_right_after_its_fork(
         self, start: Starter, redis_url: str
     ) -> None:
-        """Between the fork and its own handlers, it has those of its parent."""
+        """Until it installs its own handlers, it has those of its parent."""
         deadline = 1
         site = WorkerSite(start, redis_url, entry(WORKER), {}, "q2")
         env: dict[str, Any] = {
             "settings": {"INTERRUPT": "fork"},
             "TEST_APPS": '["proj.interrupted.InterruptedConfig"]',
         }
-        worker = site.worker(env=env, GRACEFUL_TIMEOUT=deadline)
+        worker = site.start_worker(env=env, GRACEFUL_TIMEOUT=deadline)
         worker.says("running.")
-        # Longer than the deadline, should one have been started by that signal.
+        # Longer than the deadline that the signal must not have started.
         site.enqueue("long", seconds=3 * deadline)
-        site.done(worker, "long")
+        site.wait_until_done(worker, "long")
         assert "GRACEFUL_TIMEOUT" not in worker.output
-        # A stop may take longer than this, and its exit code is not the point.
+        # Still running; how it stops is tested elsewhere.
         assert worker.process.poll() is None
 
-    def test_a_sentinel_that_hangs_is_dead(
-        self, start: Starter, broker: Broker
-    ) -> None:
-        """The process that was started runs, and waits for it."""
+    def test_hanging_sentinel_is_not_live(self, start: Starter, broker: Broker) -> None:
+        """Although the started process runs and waits for its sentinel."""
         start.migrate()
         config = entry(WORKER, {"HEALTH": {"MAX_AGE": MAX_AGE}})
-        watched = Watched(start, start.worker(config, TEST_REDIS_URL=broker.url))
-        watched.becomes(YES, "is ready")
-        [sentinel] = psutil.Process(watched.worker.process.pid).children()
+        probed = ProbedProcess(start, start.worker(config, TEST_REDIS_URL=broker.url))
+        probed.wait_for_readiness(YES, "is ready")
+        [sentinel] = psutil.Process(probed.worker.process.pid).children()
         sentinel.suspend()
-        watched.dies("is not alive: its last heartbeat is")
+        probed.wait_until_not_live("is not alive: its last heartbeat is")

@@ -14,7 +14,7 @@ from tests.backends.contract import (
     DeadlineContract,
     WorkerContract,
 )
-from tests.backends.sites import HOLD, STUBBORN, WorkerSite, entry
+from tests.backends.sites import HOLD, HOLD_IGNORING_EXCEPTIONS, WorkerSite, entry
 from tests.conftest import Starter
 from tests.harness import wait_for
 from tests.postgres import Postgres
@@ -23,7 +23,7 @@ WORKER = "django_tasks.DjangoTasksWorker"
 ON_RQ = {"TASKS": {"default": {"BACKEND": "django_tasks_rq.RQBackend"}}}
 
 
-class TestOnTheDatabase(WorkerContract):
+class TestOnDatabase(WorkerContract):
     backend = WORKER
     variants = {"db_worker": {}}
     queue = "tasks"
@@ -58,47 +58,45 @@ def database_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgr
 
 
 @pytest.mark.process
-class TestItsOwnOnTheDatabase:
-    """What only django-tasks-db's worker does."""
+class TestDatabaseWorkerOnly:
+    """Behaviour that only django-tasks-db's worker has."""
 
     @pytest.fixture
     def site(self, start: Starter, redis_url: str) -> WorkerSite:
         return WorkerSite(start, redis_url, entry(WORKER), {}, "tasks")
 
-    def test_a_task_that_takes_no_exception_is_ended_too(
+    def test_deadline_ends_a_task_that_ignores_exceptions(
         self, site: WorkerSite
     ) -> None:
-        worker = site.worker(GRACEFUL_TIMEOUT=GRACE)
-        site.hold(worker, "long", seconds=STUBBORN)
+        worker = site.start_worker(GRACEFUL_TIMEOUT=GRACE)
+        site.start_held_tasks(worker, "long", seconds=HOLD_IGNORING_EXCEPTIONS)
         assert worker.stop(seconds=60) == 1
-        site.go()
-        again = site.worker(GRACEFUL_TIMEOUT=60)
-        site.done(again, "long")
+        site.release_tasks()
+        again = site.start_worker(GRACEFUL_TIMEOUT=60)
+        site.wait_until_done(again, "long")
         assert site.marks("long") == [(2, 1)]
 
-    def test_the_deadline_kills_what_the_task_has_started(
-        self, site: WorkerSite
-    ) -> None:
-        worker = site.worker(GRACEFUL_TIMEOUT=GRACE)
-        site.hold(worker, "parent", seconds=STUBBORN)
-        # The harness fails if a process of the worker is left.
+    def test_deadline_kills_subprocesses_of_the_task(self, site: WorkerSite) -> None:
+        worker = site.start_worker(GRACEFUL_TIMEOUT=GRACE)
+        site.start_held_tasks(worker, "parent", seconds=HOLD_IGNORING_EXCEPTIONS)
+        # The harness fails if a process of the worker is left running.
         assert worker.stop(seconds=60) == 1
 
-    def test_a_stop_between_claim_and_run_runs_the_task(self, site: WorkerSite) -> None:
-        """A task that is claimed and not run would be lost: it is never ready again."""
+    def test_stop_after_claiming_a_task_still_runs_it(self, site: WorkerSite) -> None:
+        """Otherwise the task would be lost: a claimed task is never requeued."""
         env: dict[str, Any] = {
             "settings": {"INTERRUPT": "claim"},
             "TEST_APPS": '["proj.interrupted.InterruptedConfig"]',
         }
-        worker = site.worker(env=env, GRACEFUL_TIMEOUT=60)
+        worker = site.start_worker(env=env, GRACEFUL_TIMEOUT=60)
         site.enqueue("claimed")
         assert worker.exits() == 0
         assert site.marks("claimed") == [(1, 1)]
 
-    def test_a_database_error_makes_a_new_connection(
+    def test_reconnects_after_a_database_error(
         self, start: Starter, database_server: Postgres
     ) -> None:
-        """Even where the old connection still answers, as after a failover."""
+        """Even if the old connection still works, as after a failover."""
         name = "db_worker"
         database = database_server.database(name)
         env: dict[str, Any] = {
@@ -130,15 +128,13 @@ class TestItsOwnOnTheDatabase:
 
 
 @pytest.mark.process
-def test_a_job_that_rq_puts_back_is_the_next_of_its_queue(
-    start: Starter, redis_url: str
-) -> None:
+def test_requeued_rq_job_runs_first(start: Starter, redis_url: str) -> None:
     site = WorkerSite(start, redis_url, entry(WORKER), ON_RQ, "tasks")
-    worker = site.worker(GRACEFUL_TIMEOUT=GRACE)
-    site.hold(worker, "first")
+    worker = site.start_worker(GRACEFUL_TIMEOUT=GRACE)
+    site.start_held_tasks(worker, "first")
     site.enqueue("second", seconds=HOLD)
     assert worker.stop(seconds=60) == 1
-    again = site.worker(GRACEFUL_TIMEOUT=GRACE)
+    again = site.start_worker(GRACEFUL_TIMEOUT=GRACE)
     again.until(
         lambda: site.start.marks("first")[0] == 2 or site.start.marks("second")[0],
         "a job begun",

@@ -1,4 +1,4 @@
-"""Flower, Celery's monitor: a web server with a page for probes."""
+"""Flower, Celery's monitor: a web server with a health page."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.harness import MANAGE, Web
 pytestmark = pytest.mark.process
 
 
-def test_it_answers_and_stops(start: Starter, redis_url: str, port: int) -> None:
+def test_serves_and_stops(start: Starter, redis_url: str, port: int) -> None:
     args = {"port": port, "address": "127.0.0.1", "url-prefix": "f"}
     keys = {"APP": "proj.celery.app", "ARGS": args}
     environment = start.environment(
@@ -27,7 +27,7 @@ def test_it_answers_and_stops(start: Starter, redis_url: str, port: int) -> None
             return False
 
     server.until(answers, "the first answer")
-    # The probe asks what Flower has for that.
+    # The probe requests Flower's own health page.
     ready, live = start.probe("--ready"), start.probe("--live")
     assert (ready.returncode, live.returncode) == (0, 0)
     assert f"200 from 127.0.0.1:{port}" in ready.stdout

@@ -31,40 +31,40 @@ class TestGunicorn(WebContract):
             "ARGS": {"worker-class": "uvicorn_worker.UvicornWorker"},
         },
     }
-    failure_code = 3
+    import_error_code = 3
     drops_quiet_connections = {"uvicorn-2"}
     waits_for_idle_connections = {"asgi-2"}
-    # Uvicorn's own middleware has believed the proxy, and ours believes no client.
+    # Uvicorn's middleware has applied the headers already, so ours sees no proxy.
     hides_forwarded_host = {"uvicorn-2"}
 
 
 @pytest.mark.process
 class TestMaxRequests:
-    """A worker that has answered so many requests is replaced."""
+    """Workers are replaced after MAX_REQUESTS requests."""
 
-    def test_no_request_is_dropped(self, start: Starter, port: int) -> None:
-        """Each is answered, by more workers than the two at first."""
+    def test_drops_no_request(self, start: Starter, port: int) -> None:
+        """Every request is answered, in the end by two new workers."""
         site = WebSite(start, port, GUNICORN, {"WORKERS": 2})
         web = site.serve(via=SCRIPT, MAX_REQUESTS=20)
         first = web.workers(2)
         answers: list[int] = []
 
-        def ask() -> bool:
+        def others_have_answered() -> bool:
             answers.append(int(web.get("/who?s=0", timeout=30)))
             return len({*answers} - first) >= 2
 
-        web.until(ask, f"two others than {first}", 60)
-        # Eight at the least were answered before, by both.
+        web.until(others_have_answered, f"two others than {first}", 60)
+        # workers(2) has sent at least eight requests before.
         assert max(map(answers.count, first)) <= 20
         replaced = web.output.count("Autorestarting worker after current request")
         assert replaced >= 2
         assert web.stop() == 0
 
     @pytest.mark.parametrize("worker_class", ["gthread", "sync"])
-    def test_it_leaves_its_queue_to_the_next(
+    def test_queued_clients_are_served_by_the_next_worker(
         self, start: Starter, port: int, worker_class: str
     ) -> None:
-        """At its limit, with a slow request in it and clients in its queue."""
+        """The old worker is at its limit, with a slow request and a full queue."""
         args = {"worker-class": worker_class, "max-requests": 1}
         site = WebSite(start, port, GUNICORN, {"ARGS": args})
         env = start.environment({"web": site.entry()})
@@ -75,28 +75,28 @@ class TestMaxRequests:
         (old,) = children(web.process.pid)
         request = web.in_flight("/slow?s=2")
         web.says("Autorestarting worker after current request")
-        # The queue fills while the worker cannot look at it.
+        # Clients queue while the worker is stopped.
         os.kill(old, signal.SIGSTOP)
         queued = [socket.create_connection(("127.0.0.1", port), 60) for _ in range(5)]
         for client in queued:
             client.sendall(b"GET /who?s=0 HTTP/1.0\r\nHost: localhost\r\n\r\n")
         os.kill(old, signal.SIGCONT)
         assert request.result() == "slow done"
-        answers = [answer_of(client) for client in queued]
-        # It may take one, which its poller has seen; natively, too.
+        answers = [body_of(client) for client in queued]
+        # The old worker may take one that its poller has seen, like the native server.
         assert answers.count(str(old)) <= 1
         assert all(answer.isdecimal() for answer in answers), answers
 
 
-def answer_of(client: socket.socket) -> str:
-    """Return the body of an answer that ends with the connection."""
+def body_of(client: socket.socket) -> str:
+    """Return the body of a response that ends with the connection."""
     with client:
         parts = iter(lambda: client.recv(4096), b"")
         return b"".join(parts).rpartition(b"\r\n\r\n")[2].decode()
 
 
 @pytest.mark.process
-def test_two_addresses_are_both_served(start: Starter, port: int) -> None:
+def test_serves_on_two_addresses(start: Starter, port: int) -> None:
     other = free_port()
     bind = [f"127.0.0.1:{port}", f"127.0.0.1:{other}"]
     web = WebSite(start, port, GUNICORN, {"BIND": bind}).serve()

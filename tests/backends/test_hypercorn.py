@@ -40,15 +40,13 @@ class TestHypercornWSGI(WebContract):
 
 @pytest.mark.process
 class TestSupervisor:
-    """What the parent of the workers does, which natively drops requests."""
+    """The workers' parent process, which drops requests in the native server."""
 
     @pytest.fixture
     def site(self, start: Starter, port: int) -> WebSite:
         return WebSite(start, port, ASGI, {"WORKERS": 2})
 
-    def test_a_killed_worker_ends_all_once_the_others_have_finished(
-        self, site: WebSite
-    ) -> None:
+    def test_stops_gracefully_when_a_worker_is_killed(self, site: WebSite) -> None:
         web = site.serve()
         request = web.in_flight("/slow?s=2")
         (busy,) = re.findall(r"web\[(\d+)\].*slow began", web.output)
@@ -58,27 +56,29 @@ class TestSupervisor:
         assert request.result() == "slow done"
         assert f"worker {idle} was killed by SIGKILL, stopping" in web.output
 
-    def test_a_signal_to_all_of_its_processes_is_one_stop(self, site: WebSite) -> None:
-        """As a terminal's Ctrl-C is; natively the workers end at once."""
+    def test_sigterm_to_the_process_group_is_a_graceful_stop(
+        self, site: WebSite
+    ) -> None:
+        """Ctrl-C signals the group, too; the native workers exit at once."""
         web = site.serve()
         request = web.in_flight("/slow?s=2")
         web.signal_all(signal.SIGTERM)
         assert web.exits() == 0
         assert request.result() == "slow done"
 
-    def test_a_second_signal_does_not_wait(self, site: WebSite) -> None:
+    def test_second_signal_forces_the_stop(self, site: WebSite) -> None:
         web = site.serve()
         web.in_flight("/slow?s=60")
         web.process.send_signal(signal.SIGTERM)
-        # The stop has begun: nobody listens any more.
-        wait_for(lambda: not _listens(site.port), "the stop")
-        time.sleep(0.2)  # two within 0.1 s are one stop
+        # The stop has begun once the listeners are closed.
+        wait_for(lambda: not _is_listening(site.port), "the stop")
+        time.sleep(0.2)  # a second signal within 0.1 s is ignored
         signalled = time.monotonic()
         assert web.stop(signal.SIGINT) == 1
         assert time.monotonic() - signalled < 10
 
     def test_sighup_replaces_the_workers(self, site: WebSite) -> None:
-        """They finish their requests first, and clients that come are not refused."""
+        """The old workers finish their requests; no client is refused."""
         web = site.serve()
         old = web.workers(2)
         request = web.in_flight("/slow?s=2")
@@ -88,8 +88,8 @@ class TestSupervisor:
         assert not web.workers(2) & old
         assert web.stop() == 0
 
-    def test_workers_end_with_their_parent(self, site: WebSite) -> None:
-        """Natively they serve on, and keep the port."""
+    def test_workers_stop_when_the_parent_is_killed(self, site: WebSite) -> None:
+        """The native workers go on serving, and keep the port."""
         web = site.serve()
         request = web.in_flight("/slow?s=1")
         web.process.kill()
@@ -97,24 +97,24 @@ class TestSupervisor:
         assert request.result() == "slow done"
 
     @BOTH
-    def test_max_requests_drops_none(
+    def test_max_requests_drops_no_request(
         self, start: Starter, port: int, backend: str
     ) -> None:
-        """Each is answered, by more workers than the two at first."""
+        """Every request is answered, in the end by further workers."""
         site = WebSite(start, port, backend, {"WORKERS": 2})
         web = site.serve(MAX_REQUESTS=10)
-        seen: set[str] = set()
+        pids: set[str] = set()
 
-        def ask() -> bool:
-            asked = [web._threads.submit(web.get, "/who?s=0", 30) for _ in range(4)]
-            seen.update(request.result() for request in asked)
-            return len(seen) >= 5
+        def others_have_answered() -> bool:
+            futures = [web._threads.submit(web.get, "/who?s=0", 30) for _ in range(4)]
+            pids.update(future.result() for future in futures)
+            return len(pids) >= 5
 
-        web.until(ask, "more workers", 60)
+        web.until(others_have_answered, "more workers", 60)
         assert web.stop() == 0
 
 
-def _listens(port: int) -> bool:
+def _is_listening(port: int) -> bool:
     try:
         socket.create_connection(("127.0.0.1", port), 1).close()
     except OSError:
@@ -124,7 +124,7 @@ def _listens(port: int) -> bool:
 
 @pytest.mark.process
 class TestAddresses:
-    def test_several_addresses_of_each_kind(
+    def test_serves_on_ipv4_ipv6_and_unix_addresses(
         self, start: Starter, port: int, short_folder: Path
     ) -> None:
         other, path = free_port(), short_folder / "web.sock"
@@ -139,8 +139,8 @@ class TestAddresses:
             assert client.recv(4096).startswith(b"HTTP/1.1 200")
         assert web.stop() == 0
 
-    def test_a_socket_that_is_open_already(self, start: Starter, port: int) -> None:
-        """As systemd hands one down."""
+    def test_serves_on_an_inherited_socket(self, start: Starter, port: int) -> None:
+        """As systemd passes one."""
         site = WebSite(start, port, ASGI, {"BIND": "fd://9"})
         env = start.environment({"web": site.entry()})
         argv = [sys.executable, "-c", LISTEN, str(port), *SCRIPT, "web"]
@@ -150,7 +150,7 @@ class TestAddresses:
         assert web.stop() == 0
 
 
-#: Listen as file descriptor 9, and become the command.
+#: Listen on file descriptor 9, then exec the command.
 LISTEN = """
 import os, socket, sys
 listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
@@ -159,8 +159,8 @@ os.execv(sys.argv[2], sys.argv[2:])
 """
 
 
-def test_devserver_finds_the_application_with_static_files(settings: Any) -> None:
-    """Hypercorn evaluates its name in the module, past the module's __getattr__."""
+def test_devserver_serves_static_files(settings: Any) -> None:
+    """Hypercorn evaluates the name without the module's __getattr__."""
     settings.DEBUG = True
     for backend in (HypercornServer(), HypercornWSGIServer()):
         backend.serve_static_files(backend.args)
@@ -170,7 +170,7 @@ def test_devserver_finds_the_application_with_static_files(settings: Any) -> Non
 
 
 class TestConfigurationFile:
-    """What Hypercorn's own file has, our defaults do not replace."""
+    """Our defaults do not override Hypercorn's configuration file."""
 
     FILE = 'bind = ["127.0.0.1:7000"]\nworkers = 3\nloglevel = "debug"\n'
 
@@ -178,7 +178,7 @@ class TestConfigurationFile:
         ("name", "prefix"),
         [("hypercorn.toml", ""), ("own.py", "file:"), ("own_config.py", "python:")],
     )
-    def test_defaults_yield_to_it(
+    def test_file_overrides_defaults(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, prefix: str
     ) -> None:
         (tmp_path / name).write_text(self.FILE)
@@ -191,7 +191,7 @@ class TestConfigurationFile:
         assert "--keep-alive=65" in words
         assert backend.addresses(backend.args) == ()
 
-    def test_settings_are_stronger(self, tmp_path: Path) -> None:
+    def test_settings_override_the_file(self, tmp_path: Path) -> None:
         file = tmp_path / "hypercorn.toml"
         file.write_text(self.FILE)
         args = {"config": str(file)}
@@ -209,7 +209,7 @@ def load_entry(**keys: Any) -> HypercornServer:
 
 
 @pytest.mark.parametrize(
-    ("binds", "found"),
+    ("binds", "expected"),
     [
         ([], ("tcp://127.0.0.1:8000",)),
         (["0.0.0.0"], ("tcp://0.0.0.0:8000",)),
@@ -220,18 +220,18 @@ def load_entry(**keys: Any) -> HypercornServer:
         (["fd://3"], ()),
     ],
 )
-def test_addresses_of_the_probe(binds: list[str], found: tuple[str, ...]) -> None:
-    assert HypercornServer().addresses([f"--bind={bind}" for bind in binds]) == found
+def test_probe_addresses(binds: list[str], expected: tuple[str, ...]) -> None:
+    assert HypercornServer().addresses([f"--bind={bind}" for bind in binds]) == expected
 
 
-def test_tls_takes_a_certificate_and_its_key() -> None:
+def test_tls_needs_a_certificate_and_a_key() -> None:
     both = ["--certfile=a", "--keyfile=b"]
     assert HypercornServer().speaks_tls(both)
     assert not HypercornServer().speaks_tls(both[:1])
 
 
 class TestLogger:
-    """Hypercorn's loggers, which its own Logger gives handlers of their own."""
+    """Hypercorn's loggers, to which its own Logger adds handlers."""
 
     @pytest.fixture
     def config(self) -> Any:
@@ -241,14 +241,14 @@ class TestLogger:
             logging.getLogger(name).handlers = []
             logging.getLogger(name).propagate = True
 
-    def test_lines_reach_the_root(self, config: Config) -> None:
+    def test_records_propagate_to_the_root_logger(self, config: Config) -> None:
         config.accesslog = "-"
         logger = Logger(config)
         assert logging.getLogger("hypercorn.error").handlers == []
         assert logging.getLogger("hypercorn.error").propagate
         assert logger.access_logger is None, "the access log is ours"
 
-    def test_handlers_of_logging_stay(self, config: Config) -> None:
+    def test_keeps_handlers_of_logging(self, config: Config) -> None:
         own = logging.NullHandler()
         for name in ("error", "access"):
             logging.getLogger(f"hypercorn.{name}").handlers = [own]
@@ -257,7 +257,7 @@ class TestLogger:
         assert logger.access_logger is logging.getLogger("hypercorn.access")
         assert logger.access_logger.handlers == [own]
 
-    def test_files_are_written(self, config: Config, tmp_path: Path) -> None:
+    def test_writes_to_log_files(self, config: Config, tmp_path: Path) -> None:
         config.accesslog = str(tmp_path / "access.log")
         config.errorlog = str(tmp_path / "error.log")
         logger = Logger(config)
@@ -270,9 +270,7 @@ class TestLogger:
 
 
 @pytest.mark.process
-def test_a_log_file_of_hypercorns_own_is_beside_ours(
-    start: Starter, port: int, tmp_path: Path
-) -> None:
+def test_writes_both_access_logs(start: Starter, port: int, tmp_path: Path) -> None:
     file = tmp_path / "access.log"
     args = {"access-logfile": str(file)}
     web = WebSite(start, port, ASGI, {}).serve(LOG_FORMAT="json", ARGS=args)

@@ -8,11 +8,11 @@ from tests.backends.contract import WebContract
 class TestUvicorn(WebContract):
     backend = "uvicorn.UvicornServer"
     variants = {"1": {}, "2": {"WORKERS": 2}}
-    failure_code = address_in_use_code = 3
+    import_error_code = address_in_use_code = 3
 
 
 class TestUvicornWSGI(WebContract):
     backend = "uvicorn.UvicornWSGIServer"
     variants = {"1": {}, "2": {"WORKERS": 2}}
-    failure_code = address_in_use_code = 3
-    streams_to_nobody = True  # a2wsgi does not notice
+    import_error_code = address_in_use_code = 3
+    streams_after_disconnect = True  # a2wsgi does not notice the disconnect

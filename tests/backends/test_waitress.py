@@ -1,4 +1,4 @@
-"""Waitress; its runner, which is ours, has tests of its own."""
+"""Waitress; test_waitress_runner.py tests our runner in detail."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ WAITRESS = "waitress.WaitressServer"
 class TestWaitress(WebContract):
     backend = WAITRESS
     variants = {"1": {}}
-    usage_code = 1
+    usage_error_code = 1
 
 
 @pytest.mark.process
-def test_two_addresses_are_both_served(start: Starter, port: int) -> None:
+def test_serves_on_two_addresses(start: Starter, port: int) -> None:
     other = free_port()
     bind = [f"127.0.0.1:{port}", f"127.0.0.1:{other}"]
     web = WebSite(start, port, WAITRESS, {"BIND": bind}).serve()

@@ -1,4 +1,4 @@
-"""Checks of the health middleware that fail, hang and are mistaken."""
+"""The health middleware with checks that fail, hang or do not exist."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from tests.servers import config
 pytestmark = pytest.mark.process
 
 
-class Health(Web):
-    """A server that is asked for its health as an orchestrator asks."""
+class HealthClient(Web):
+    """A server, and a client that requests its health like an orchestrator."""
 
-    def ask(self, path: str, method: str = "GET") -> tuple[int, str]:
-        """Ask by the address, as a kubelet does, which is in no ALLOWED_HOSTS."""
+    def request(self, path: str, method: str = "GET") -> tuple[int, str]:
+        """Send a request like a kubelet's: its Host is not in ALLOWED_HOSTS."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.request(method, path, headers={"Host": "10.0.0.7:8000"})
-            answer = connection.getresponse()
-            return answer.status, answer.read().decode()
+            response = connection.getresponse()
+            return response.status, response.read().decode()
         finally:
             connection.close()
 
 
 @pytest.fixture
 def serve(start: Starter, port: int):
-    """Start one of the servers; return it, with the first answer given."""
+    """Return a function that starts a server and waits for its first response."""
 
-    def serve(server: str, *checks: str, **settings: Any) -> Health:
+    def serve(server: str, *checks: str, **settings: Any) -> HealthClient:
         environment = start.environment(
             {"web": config(server, port)},
             {
@@ -50,22 +50,25 @@ def serve(start: Starter, port: int):
                 **settings,
             },
         )
-        found: Health = start.process([*MANAGE, "web"], environment, kind=Health)
-        found.port = port
-        found.wait_until_ready()
-        return found
+        web: HealthClient = start.process(
+            [*MANAGE, "web"], environment, kind=HealthClient
+        )
+        web.port = port
+        web.wait_until_ready()
+        return web
 
     return serve
 
 
-def probed(start: Starter, *args: str) -> tuple[int, str]:
+def probe(start: Starter, *args: str) -> tuple[int, str]:
+    """Return the probe's exit code, and its output without the duration."""
     done = start.probe(*args)
     assert done.stderr == ""
     return done.returncode, done.stdout.partition(" in ")[0].strip()
 
 
 @pytest.mark.parametrize("server", ["gunicorn-2", "uvicorn"])
-def test_a_database_that_goes_and_comes(server: str, serve, start: Starter) -> None:
+def test_readiness_follows_the_database(server: str, serve, start: Starter) -> None:
     folder = start.data / "database"
     folder.mkdir()
     database = {
@@ -73,46 +76,46 @@ def test_a_database_that_goes_and_comes(server: str, serve, start: Starter) -> N
         "NAME": str(folder / "db.sqlite3"),
     }
     checks = ("database", "migrations", "cache")
-    web: Health = serve(server, *checks, DATABASES={"default": database})
-    assert web.ask("/-/ready") == (503, "not ready: migrations\n")
+    web: HealthClient = serve(server, *checks, DATABASES={"default": database})
+    assert web.request("/-/ready") == (503, "not ready: migrations\n")
     web.says("not ready: migrations: ")
     assert " not applied, the first is " in web.output
     start.migrate(settings={"DATABASES": {"default": database}})
-    assert web.ask("/-/ready") == (200, "ready\n")
+    assert web.request("/-/ready") == (200, "ready\n")
     folder.rename(start.data / "elsewhere")
-    status, line = web.ask("/-/ready")
-    # A worker that has not seen all applied yet still looks.
+    status, line = web.request("/-/ready")
+    # A worker that has not yet seen all migrations applied also names "migrations".
     assert (status, line[:19]) == (503, "not ready: database")
     (start.data / "elsewhere").rename(folder)
-    assert web.ask("/-/ready") == (200, "ready\n")
+    assert web.request("/-/ready") == (200, "ready\n")
 
 
-def test_a_database_that_never_answers(serve, start: Starter) -> None:
-    """It takes the connection, and says no word: one thread, and an answer in time."""
+def test_a_hanging_check_times_out(serve, start: Starter) -> None:
+    """A silent Redis blocks a single thread; responses still arrive in time."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         redis = f"redis://127.0.0.1:{silent.getsockname()[1]}"
         cache = {
             "BACKEND": "django.core.cache.backends.redis.RedisCache",
             "LOCATION": redis,
         }
-        web: Health = serve(
+        web: HealthClient = serve(
             "waitress",
             CACHES={"default": cache},
             PRODSERVER_HEALTH={"CHECKS": ["cache"]},
         )
         for _ in range(5):
-            assert web.ask("/-/ready") == (503, "not ready: cache\n")
-            assert probed(start, "--timeout=30")[0] == 1
-        assert web.ask("/-/live") == (200, "alive\n")
+            assert web.request("/-/ready") == (503, "not ready: cache\n")
+            assert probe(start, "--timeout=30")[0] == 1
+        assert web.request("/-/live") == (200, "alive\n")
         threads = web.about()["threads"]
         assert threads.count("health-cache") == 1
-    # The other side has hung up: it was no use to wait, and no harm.
+    # The other side has closed the connections, so the check's thread ends.
     web.until(lambda: "health-cache" not in web.about()["threads"], "no such thread")
     assert web.stop() == 0
 
 
-def test_a_fault_is_one_message_and_no_start(start: Starter) -> None:
-    """Also where every worker would load the application, and fail, for ever."""
+def test_an_invalid_setting_prevents_the_start(start: Starter) -> None:
+    """One message, also where every worker would fail and be restarted endlessly."""
     done = start.command(
         "web",
         processes={"web": config("uvicorn-2", free_port())},
@@ -127,8 +130,8 @@ def test_a_fault_is_one_message_and_no_start(start: Starter) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_the_probe_asks_where_the_settings_say(serve, start: Starter) -> None:
-    web: Health = serve("granian-asgi", PRODSERVER_HEALTH={"READY_PATH": "/up"})
-    assert web.ask("/up") == (200, "ready\n")
+def test_probe_requests_the_configured_path(serve, start: Starter) -> None:
+    web: HealthClient = serve("granian-asgi", PRODSERVER_HEALTH={"READY_PATH": "/up"})
+    assert web.request("/up") == (200, "ready\n")
     assert "path=/up\n" in Path(start.data / "web.state").read_text()
-    assert probed(start) == (0, f"web is ready: 200 from 127.0.0.1:{web.port}")
+    assert probe(start) == (0, f"web is ready: 200 from 127.0.0.1:{web.port}")

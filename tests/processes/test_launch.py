@@ -1,4 +1,4 @@
-"""What a warm start is, when it is given up, and that nothing else differs."""
+"""Preloading the application: when it is disabled, and that nothing else changes."""
 
 from __future__ import annotations
 
@@ -25,26 +25,28 @@ pytestmark = pytest.mark.process
 RECORDED: dict[str, Any] = {"TEST_APPS": '["proj.recorded.RecordedConfig"]'}
 THREADED: dict[str, Any] = {"TEST_APPS": '["proj.threaded.ThreadedConfig"]'}
 HOLDING: dict[str, Any] = {"TEST_APPS": '["proj.holding.HoldingConfig"]'}
-COLD = "not preloading, because"
+NOT_PRELOADING = "not preloading, because"
 
 
 def workers(server: Web, count: int) -> list[dict[str, Any]]:
-    """Return what each of so many workers says about itself, once all answer."""
+    """Wait until so many workers have answered; return the ``/about`` of each."""
     found: dict[int, dict[str, Any]] = {}
 
-    def ask() -> list[dict[str, Any]]:
-        # At the same time, or one worker might take them all.
+    def all_answered() -> list[dict[str, Any]]:
+        # In parallel, or a single worker could answer all of them.
         for about in pool.map(lambda _: server.about(), range(4 * count)):
             found[about["pid"]] = about
         return list(found.values()) if len(found) >= count else []
 
     with ThreadPoolExecutor(2 * count) as pool:
-        answers: list[dict[str, Any]] = server.until(ask, f"answers of {count} workers")
+        answers: list[dict[str, Any]] = server.until(
+            all_answered, f"answers of {count} workers"
+        )
     return answers
 
 
 def printed(start: Starter, entry: Mapping[str, Any], **env: Any) -> str:
-    """Return the native command, as ``--dry-run`` prints it."""
+    """Return the native command that ``--dry-run`` prints."""
     done = running(
         [*MANAGE, "web", "--dry-run"], env=start.environment({"web": entry}, **env)
     )
@@ -52,41 +54,42 @@ def printed(start: Starter, entry: Mapping[str, Any], **env: Any) -> str:
     return done.stdout
 
 
-def failed(start: Starter, entry: Mapping[str, Any], **env: Any) -> tuple[int, str]:
-    """Return the exit code, and what was said, of a start that comes to nothing."""
+def run_failing(
+    start: Starter, entry: Mapping[str, Any], **env: Any
+) -> tuple[int, str]:
+    """Start a process that fails; return its exit code and its output."""
     server = start.process(
         [*MANAGE, "web"], start.environment({"web": entry}, **env), kind=Web
     )
     return server.exits(20), server.output
 
 
-class TestAThread:
+class TestThread:
     """Threads do not survive a fork, so the application is loaded after it."""
 
     @pytest.mark.parametrize(
         "server", ["gunicorn-2", "granian-wsgi-2", "granian-asgi-2", "uvicorn-2"]
     )
-    def test_makes_it_a_cold_start(
-        self, start: Starter, port: int, server: str
-    ) -> None:
+    def test_disables_preload(self, start: Starter, port: int, server: str) -> None:
         web = start.web(config(server, port), port=port, **THREADED)
         for about in workers(web, 2):
             assert "poller" in about["threads"]
-        notice = f"prodserver: {COLD} the application has started the thread 'poller'"
-        said = web.output.splitlines()
-        assert sum(line.endswith(notice) for line in said) == 1
+        reason = "the application has started the thread 'poller'"
+        notice = f"prodserver: {NOT_PRELOADING} {reason}"
+        output = web.output.splitlines()
+        assert sum(line.endswith(notice) for line in output) == 1
 
     @pytest.mark.parametrize("server", ["uvicorn", "waitress"])
-    def test_matters_to_no_server_that_does_not_fork(
+    def test_does_not_matter_without_a_fork(
         self, start: Starter, port: int, server: str
     ) -> None:
         web = start.web(config(server, port), port=port, **THREADED)
         assert "poller" in web.about()["threads"]
-        assert COLD not in web.output
+        assert NOT_PRELOADING not in web.output
 
 
-class TestAnOpenFile:
-    """A position in a file, or a conversation, cannot be shared by workers."""
+class TestOpenFile:
+    """A file position or a connection cannot be shared by workers."""
 
     @pytest.mark.parametrize(
         ("hold", "named"),
@@ -95,21 +98,21 @@ class TestAnOpenFile:
             ("file", f"the file {PROJECT / 'proj' / 'holding.py'}"),
         ],
     )
-    def test_makes_it_a_cold_start(
+    def test_disables_preload(
         self, start: Starter, port: int, hold: str, named: str
     ) -> None:
         settings = {"HOLD": hold}
         web = start.web(
             config("gunicorn", port), port=port, settings=settings, **HOLDING
         )
-        assert f"{COLD} the application has left open {named}" in web.output
+        assert f"{NOT_PRELOADING} the application has left open {named}" in web.output
 
     @pytest.mark.parametrize("hold", ["log", "memory", "garbage"])
-    def test_does_not_matter_where_it_can_be_shared_or_nobody_has_it(
+    def test_shareable_or_unreferenced_files_do_not_matter(
         self, start: Starter, port: int, hold: str
     ) -> None:
         settings = {"HOLD": hold}
-        # Not manage.py, which has set up the application before the launcher is.
+        # Not manage.py, which sets up the application before the launcher runs.
         web = start.web(
             config("gunicorn", port),
             port=port,
@@ -117,13 +120,13 @@ class TestAnOpenFile:
             via=MODULE,
             **HOLDING,
         )
-        assert COLD not in web.output
+        assert NOT_PRELOADING not in web.output
 
     @pytest.mark.parametrize("via", [MANAGE, MODULE])
-    def test_does_not_matter_where_it_is_djangos_connection(
+    def test_database_connections_of_django_do_not_matter(
         self, start: Starter, port: int, via: tuple[str, ...]
     ) -> None:
-        """As a query in ``ready()`` leaves it: it is closed before the workers fork."""
+        """A connection that ``ready()`` opened is closed before workers are forked."""
         web = start.web(
             config("gunicorn-2", port),
             port=port,
@@ -131,68 +134,68 @@ class TestAnOpenFile:
             via=via,
             **HOLDING,
         )
-        assert (start.data / "db.sqlite3").exists(), "it has been opened"
-        assert COLD not in web.output
+        assert (start.data / "db.sqlite3").exists(), "the database has been opened"
+        assert NOT_PRELOADING not in web.output
         for process in (web.process.pid, *(w["pid"] for w in workers(web, 2))):
             opened = [file.path for file in psutil.Process(process).open_files()]
             assert str(start.data / "db.sqlite3") not in opened
 
-    def test_does_not_matter_where_it_was_handed_down(
+    def test_inherited_files_do_not_matter(
         self, start: Starter, port: int, tmp_path: Path
     ) -> None:
-        """A socket of systemd's, or a shell's redirection, is the workers' too."""
+        """Such as a socket of systemd or a shell's redirection."""
         env = start.environment({"web": config("gunicorn", port)})
         opened = tmp_path / "opened"
         opened.touch()
-        # A shell opens it for reading, and becomes the launcher.
+        # The shell opens the file for reading, then execs the launcher.
         script = f'exec 7<{opened}; exec "$@"'
         web = start.process(["sh", "-c", script, "sh", *MANAGE, "web"], env, kind=Web)
         web.port = port
         web.wait_until_ready()
         descriptor = Path(f"/proc/{web.process.pid}/fd/7")
         assert descriptor.readlink() == opened
-        assert COLD not in web.output
+        assert NOT_PRELOADING not in web.output
 
 
-class TestWhatMustComeBeforeTheApplication:
-    """The launcher, which has loaded it, gives way to a process that has not."""
+class TestExecInsteadOfPreload:
+    """The launcher execs the server if something must run before the application."""
 
-    def serves_as_natively(self, web: Web, start: Starter) -> None:
-        """manage.py has set the application up once; then each worker has."""
+    def check_loaded_once_more_by_the_worker(self, web: Web, start: Starter) -> None:
+        """Check that manage.py loaded the application once, and then the worker."""
         about = web.about()
         ready = lines(start.data / "ready")
         assert ready == [str(web.process.pid), str(about["pid"])]
         assert about["ppid"] == web.process.pid
 
-    def test_gevent_patches_first(self, start: Starter, port: int) -> None:
+    def test_gevent_option(self, start: Starter, port: int) -> None:
         entry = config("gunicorn", port, {"worker-class": "gevent"})
         web = start.web(entry, port=port, **RECORDED)
-        self.serves_as_natively(web, start)
+        self.check_loaded_once_more_by_the_worker(web, start)
         assert "MonkeyPatchWarning" not in web.output
 
-    def test_gevent_in_a_config_file(
+    def test_gevent_in_a_configuration_file(
         self, start: Starter, port: int, tmp_path: Path
     ) -> None:
         file = tmp_path / "gunicorn.conf.py"
         file.write_text("worker_class = 'gevent'\n")
         entry = config("gunicorn", port, {"config": str(file)})
         web = start.web(entry, port=port, **RECORDED)
-        self.serves_as_natively(web, start)
+        self.check_loaded_once_more_by_the_worker(web, start)
 
-    def test_a_reloader_loads_it_again(self, start: Starter, port: int) -> None:
+    def test_reload_option(self, start: Starter, port: int) -> None:
         entry = config("gunicorn", port, {"reload": True})
         web = start.web(entry, port=port, **RECORDED)
-        self.serves_as_natively(web, start)
+        self.check_loaded_once_more_by_the_worker(web, start)
 
 
 class TestEnv:
-    """ENV is there before anything that reads it."""
+    """ENV is set before anything reads it."""
 
     @pytest.mark.parametrize("via", [MANAGE, MODULE], ids=["manage", "-m"])
-    def test_it_is_in_the_environment_the_process_began_with(
+    def test_is_in_the_initial_environment(
         self, start: Starter, port: int, via: tuple[str, ...]
     ) -> None:
-        """The C library reads it as the interpreter starts."""
+        """The C library reads variables as early as the interpreter's start."""
         entry = config("gunicorn", port, ENV={"MALLOC_ARENA_MAX": 2})
         web = start.web(entry, port=port, via=via, **RECORDED)
         environ = Path(f"/proc/{web.process.pid}/environ").read_bytes().split(b"\0")
@@ -200,16 +203,16 @@ class TestEnv:
         about = web.about()
         assert about["ppid"] == web.process.pid
         assert about["environ"]["MALLOC_ARENA_MAX"] == "2"
-        # Nothing of how it came there.
+        # No variable of the restart is left.
         left = [name for name in about["environ"] if name.startswith("_PROD")]
         assert left == [VARIABLE]
-        # Warm: no worker has loaded the application once more.
+        # Preloaded: no worker has loaded the application again.
         assert set(lines(start.data / "ready")) == {str(web.process.pid)}
 
-    def test_it_is_given_once_where_something_changes_it_back(
+    def test_restarts_only_once_if_a_variable_is_changed_back(
         self, start: Starter, port: int
     ) -> None:
-        """A sitecustomize, or the settings, that set the variable themselves."""
+        """Such as by a sitecustomize or by the settings."""
         (start.data / "sitecustomize.py").write_text(
             "import os\nos.environ['GREETING'] = 'no'\n"
         )
@@ -220,9 +223,9 @@ class TestEnv:
 
 
 class TestPrefix:
-    """A command that runs the server."""
+    """PREFIX: a command that runs the server."""
 
-    def test_it_wraps_the_native_command(
+    def test_wraps_the_native_command(
         self, start: Starter, port: int, tmp_path: Path
     ) -> None:
         wrapper = tmp_path / "wrapper"
@@ -236,17 +239,17 @@ class TestPrefix:
         assert lines(start.data / "ready") == [str(about["pid"])]
         assert web.stop() == 0
 
-    def test_one_that_is_not_there(self, start: Starter, port: int) -> None:
+    def test_missing_command(self, start: Starter, port: int) -> None:
         entry = config("gunicorn", port, PREFIX=["no-such-wrapper"])
-        code, said = failed(start, entry)
+        code, output = run_failing(start, entry)
         assert code == 78
-        assert said.count("\n") == 2
-        assert "no-such-wrapper cannot be started" in said
-        assert "PREFIX begins with a command" in said
+        assert output.count("\n") == 2
+        assert "no-such-wrapper cannot be started" in output
+        assert "PREFIX begins with a command" in output
 
 
 class TestLogging:
-    """The user's LOGGING rules the server's loggers, where it does so natively."""
+    """LOGGING configures the server's loggers as with the native command."""
 
     LOGGERS = (
         "gunicorn.error",
@@ -267,19 +270,19 @@ class TestLogging:
         "root": {"handlers": ["own"], "level": "INFO"},
     }
 
-    def resolve(self, web: Web) -> list[str]:
-        """Return which lines a life of the server logged, the numbers left out."""
+    def logged_lines(self, web: Web) -> list[str]:
+        """Stop the server; return its distinct log lines with numbers replaced."""
         web.get("/log")
         web.stop()
         own = [line for line in web.output.splitlines() if line.startswith("OWN ")]
-        # Which, and not how often: a busy machine asks twice whether it is ready.
+        # Distinct: on a busy machine, waiting for readiness takes more requests.
         return sorted({re.sub(r"\d+(\.\d+)*", "N", line) for line in own})
 
     @pytest.mark.parametrize("disable", [False, True], ids=["keep", "disable"])
     @pytest.mark.parametrize(
         "server", ["gunicorn", "uvicorn", "granian-wsgi", "waitress"]
     )
-    def test_it_logs_what_the_native_command_logs(
+    def test_logs_what_the_native_command_logs(
         self, start: Starter, port: int, server: str, disable: bool
     ) -> None:
         options: dict[str, Any] = {
@@ -293,16 +296,16 @@ class TestLogging:
         native: Web = start.process(["sh", "-c", f"exec env {line}"], env, kind=Web)
         native.port = port
         native.wait_until_ready()
-        expected = self.resolve(native)
+        expected = self.logged_lines(native)
         assert "OWN proj.urls WARNING a line of the application" in expected
         web = start.web(entry, port=port, settings={"LOGGING": logging})
-        assert self.resolve(web) == expected
+        assert self.logged_lines(web) == expected
 
     @pytest.mark.parametrize("server", ["uvicorn", "granian-wsgi"])
-    def test_a_file_of_the_applications_stays_open(
+    def test_log_file_of_the_application_stays_open(
         self, start: Starter, port: int, server: str
     ) -> None:
-        """Though these servers configure logging after it was opened."""
+        """Although these servers configure logging after the file was opened."""
         file = start.data / "app.log"
         handler = {"class": "logging.FileHandler", "filename": str(file), "mode": "w"}
         logging = {**self.LOGGING, "handlers": {"own": handler}}
@@ -310,10 +313,10 @@ class TestLogging:
         web.get("/log")
         assert "a line of the application\n" in file.read_text()
 
-    def test_logging_that_the_settings_configure_themselves(
+    def test_logging_configured_by_the_settings_module(
         self, start: Starter, port: int, tmp_path: Path
     ) -> None:
-        """Without Django, as they are imported: LOGGING_CONFIG is None then."""
+        """With LOGGING_CONFIG = None, at import and without Django."""
         (tmp_path / "own.py").write_text(
             "import logging.config\n"
             "from proj.settings import *\n"
@@ -329,16 +332,16 @@ class TestLogging:
         }
         web = start.web(config("uvicorn", port), port=port, **env)
         line = 'OWN uvicorn.access INFO N:N - "GET /log HTTP/N" N'
-        assert line in self.resolve(web)
+        assert line in self.logged_lines(web)
 
 
 @pytest.mark.parametrize(
     ("server", "name"), [("uvicorn", "UVICORN"), ("granian-asgi", "GRANIAN")]
 )
-def test_what_kubernetes_says_of_a_service_is_dropped(
+def test_service_variables_of_kubernetes_are_ignored(
     start: Starter, server: str, name: str
 ) -> None:
-    """Where one bears the server's name, and the port is not said otherwise."""
+    """A service with the server's name sets variables like the server's options."""
     file = start.data / "socket"
     entry = config(server, 0, {"uds": str(file)})
     del entry["ARGS"]["port"]
@@ -352,8 +355,8 @@ def test_what_kubernetes_says_of_a_service_is_dropped(
         assert f"prodserver: ignoring {variable}={link}\n" in web.output
 
 
-class TestTheServersOwnEnvironment:
-    """It means what it means to the native command."""
+class TestServerEnvironmentVariables:
+    """They mean the same as for the native command."""
 
     @pytest.mark.parametrize(
         ("server", "name", "value"),
@@ -365,12 +368,12 @@ class TestTheServersOwnEnvironment:
             ("uvicorn", "WEB_CONCURRENCY", "2"),
         ],
     )
-    def test_it_takes_effect(
+    def test_takes_effect(
         self, start: Starter, port: int, server: str, name: str, value: str
     ) -> None:
         web = start.web(config(server, port), port=port, **{name: value}, **RECORDED)
         assert len(workers(web, 2)) == 2
-        # And the start stays a warm one.
+        # And the application is still preloaded.
         assert lines(start.data / "ready") == [str(web.process.pid)]
 
     @pytest.mark.parametrize(
@@ -396,14 +399,14 @@ class TestTheServersOwnEnvironment:
             ),
         ],
     )
-    def test_a_default_of_ours_yields_to_it(
+    def test_overrides_our_default(
         self, start: Starter, server: str, default: str, name: str, value: str
     ) -> None:
         entry = config(server, 8000)
         assert f"--{default}=25" in printed(start, entry)
         assert default not in printed(start, entry, **{name: value})
 
-    def test_a_default_of_ours_yields_to_a_config_file(
+    def test_configuration_file_overrides_our_default(
         self, start: Starter, tmp_path: Path
     ) -> None:
         file = tmp_path / "gunicorn.conf.py"
@@ -413,7 +416,7 @@ class TestTheServersOwnEnvironment:
 
 
 @pytest.mark.parametrize("options", [("--workers", "3"), ("-w", "3"), ("--workers=3",)])
-def test_the_command_line_overrides(
+def test_command_line_overrides_settings(
     start: Starter, port: int, options: tuple[str, ...]
 ) -> None:
     web = start.web(config("gunicorn-1", port), *options, port=port)
@@ -421,8 +424,8 @@ def test_the_command_line_overrides(
     assert len(psutil.Process(web.process.pid).children()) == 3
 
 
-class TestElsewhere:
-    """Started in another working directory than the project's."""
+class TestOtherWorkingDirectory:
+    """Start in a working directory other than the project's."""
 
     COMMAND = (sys.executable, str(PROJECT / "manage.py"), "prodserver", "web")
 
@@ -459,13 +462,13 @@ class TestElsewhere:
         assert start.marks("elsewhere") == (1, 1)
 
 
-class TestABrokenApplication:
-    """It is told as the server tells it, and nothing hangs."""
+class TestBrokenApplication:
+    """The server reports the error, and nothing hangs."""
 
     @pytest.mark.parametrize(
         "server", ["gunicorn", "uvicorn", "uvicorn-2", "granian-wsgi", "waitress"]
     )
-    def test_urls_that_cannot_be_imported_are_an_error_of_each_request(
+    def test_broken_urls_fail_each_request(
         self, start: Starter, port: int, server: str
     ) -> None:
         settings = {"ROOT_URLCONF": "proj.broken"}
@@ -483,11 +486,11 @@ class TestABrokenApplication:
             return 200
 
         assert web.until(status, "an answer") == 500
-        assert f"{COLD} the application fails: RuntimeError" in web.output
+        assert f"{NOT_PRELOADING} the application fails: RuntimeError" in web.output
 
 
 def test_call_command_serves(start: Starter, port: int, tmp_path: Path) -> None:
-    """A script that calls it becomes the server."""
+    """The process of a script that calls the command is replaced by the server."""
     script = tmp_path / "serve.py"
     script.write_text(
         "import django\n"
@@ -505,10 +508,10 @@ def test_call_command_serves(start: Starter, port: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("via", [MANAGE, MODULE], ids=["manage", "-m"])
-def test_a_backend_of_others_is_started_in_place(
+def test_third_party_backend_runs_in_the_same_process(
     start: Starter, port: int, via: tuple[str, ...]
 ) -> None:
-    """``start_server`` finds Django set up, and its options as words."""
+    """``start_server`` is called after django.setup(), with options as words."""
     entry = {
         "BACKEND": "proj.thirdparty.WsgirefServer",
         "ARGS": {"port": port, "greeting": "hello"},

@@ -12,7 +12,7 @@ import pytest
 
 from django_prodserver.config.context import VARIABLE, Context
 from tests import schema, servers
-from tests.backends.sites import ACCESS, lines, of
+from tests.backends.sites import ACCESS, log_records, matching
 from tests.conftest import Starter
 from tests.harness import MANAGE, PROJECT, SCRIPT, Web, running, wait_for
 
@@ -72,8 +72,8 @@ class TestTheUsersLogging:
         said = web.output.splitlines()
         assert said.count("OWN proj.urls WARNING a line of the application") == 1
         others = [schema.line(text) for text in said if not text.startswith("OWN ")]
-        assert of(others, logger=ACCESS, request_id="ab-1")
-        assert not of(others, logger="proj.urls")
+        assert matching(others, logger=ACCESS, request_id="ab-1")
+        assert not matching(others, logger="proj.urls")
 
     def test_a_file_for_the_application_leaves_the_rest_on_stdout(
         self, start: Starter, port: int
@@ -87,23 +87,23 @@ class TestTheUsersLogging:
         root = {"handlers": ["own"], "level": "WARNING"}
         web = self.life(start, port, "gunicorn", handlers={"own": handler}, root=root)
         assert "OWN proj.urls WARNING a line of the application\n" in file.read_text()
-        found = lines(web)
-        assert of(found, logger=ACCESS, request_id="ab-1")
-        assert of(found, logger="gunicorn.error")
-        assert not of(found, logger="proj.urls")
+        found = log_records(web)
+        assert matching(found, logger=ACCESS, request_id="ab-1")
+        assert matching(found, logger="gunicorn.error")
+        assert not matching(found, logger="proj.urls")
 
     def test_a_level_stands(self, start: Starter, port: int) -> None:
         web = self.life(start, port, "gunicorn", root={"level": "ERROR"})
-        found = lines(web)
-        assert not of(found, logger="proj.urls")
-        assert of(found, logger=ACCESS, request_id="ab-1")
+        found = log_records(web)
+        assert not matching(found, logger="proj.urls")
+        assert matching(found, logger=ACCESS, request_id="ab-1")
 
     def test_loggers_that_are_disabled_by_default(
         self, start: Starter, port: int
     ) -> None:
         """Our own are not among them: ACCESS_LOG says what is wanted."""
         web = self.life(start, port, "waitress", disable_existing_loggers=True)
-        assert of(lines(web), logger=ACCESS, request_id="ab-1")
+        assert matching(log_records(web), logger=ACCESS, request_id="ab-1")
 
     def test_native_is_the_servers_own(self, start: Starter, port: int) -> None:
         entry = servers.config("uvicorn", port, LOG_FORMAT="native")

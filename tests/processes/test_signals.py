@@ -1,4 +1,4 @@
-"""Signals at the moments that are hard: while it starts, while it is being used."""
+"""Signals at difficult moments: during the start, and during an upgrade."""
 
 from __future__ import annotations
 
@@ -12,28 +12,29 @@ from typing import Any
 
 import pytest
 
-from tests.backends.sites import Hammer, children, is_refused
+from tests.backends.sites import LoadGenerator, children, is_refused
 from tests.conftest import Starter
 from tests.harness import MODULE, PROJECT, Web, wait_for
 from tests.servers import BACKENDS, config
 
 pytestmark = pytest.mark.process
 
-#: Stopped before the server has its handlers, or uvicorn, which raises it again.
-STOPPED = {0, -signal.SIGTERM}
+#: Exit codes: -SIGTERM before the server has handlers, and for uvicorn, which raises
+#: the signal again after its stop.
+CLEAN_CODES = {0, -signal.SIGTERM}
 
 
 def test_sigusr2_upgrades_gunicorn(start: Starter, port: int, tmp_path: Path) -> None:
-    """Gunicorn's upgrade: the new master runs the native command, anew."""
+    """Gunicorn's upgrade: the new master runs the native command from scratch."""
     env = start.environment({"web": config("gunicorn", port)})
-    # Elsewhere, so that the new one must find the project by itself.
+    # In another directory, so that the new master must find the project itself.
     command = [sys.executable, str(PROJECT / "manage.py"), "prodserver", "web"]
     web: Web = start.process(command, env, kind=Web, cwd=tmp_path)
     web.port = port
     web.wait_until_ready()
     old = web.process.pid
     old_workers = children(old)
-    with Hammer(web) as client:
+    with LoadGenerator(web) as client:
         web.process.send_signal(signal.SIGUSR2)
 
         def upgraded() -> int:
@@ -53,20 +54,22 @@ def test_sigusr2_upgrades_gunicorn(start: Starter, port: int, tmp_path: Path) ->
     wait_for(lambda: not web.left(), "the new master gone")
 
 
-class Candidate(Web):
-    """Any process, which may be a web server."""
+class StartingProcess(Web):
+    """A process that is starting, which may be a web server."""
 
     port = 0
 
-    def has_a_word(self) -> None:
-        # Waitress has none, but serves.
-        self.until(lambda: self.output or self._serves(), "its first word")
+    def starts_to_respond(self) -> None:
+        # Waitress writes no output at its start.
+        self.until(
+            lambda: self.output or self._serves(), "its first output or response"
+        )
 
-    def listens(self) -> None:
+    def logs_listening(self) -> None:
         self.says("Listening at")
 
-    def accepts(self) -> None:
-        """Return when its socket is there, whoever is behind it."""
+    def accepts_connections(self) -> None:
+        """Wait until its port accepts connections, of any process."""
         self.until(lambda: not is_refused(self.port), "a connection")
 
     def _serves(self) -> bool:
@@ -76,27 +79,29 @@ class Candidate(Web):
             return False
 
 
-def stopped(
+def stop_problem(
     start: Starter,
     env: dict[str, str],
-    when: Callable[[Candidate], None],
+    when: Callable[[StartingProcess], None],
     port: int = 0,
 ) -> str:
-    """Start it, stop it at some moment; return what was wrong with that, or nothing."""
-    process: Candidate = start.process([*MODULE, "web"], env, kind=Candidate)
+    """Start a process, stop it when ``when`` returns; return what failed, or ""."""
+    process: StartingProcess = start.process(
+        [*MODULE, "web"], env, kind=StartingProcess
+    )
     process.port = port
     when(process)
     signalled = time.monotonic()
     code = process.stop(signal.SIGTERM, 20)
     took = time.monotonic() - signalled
-    fine = took < 3 and code in STOPPED
-    return "" if fine else f"{code} after {took:.1f} s:\n{process.output}"
+    is_clean = took < 3 and code in CLEAN_CODES
+    return "" if is_clean else f"{code} after {took:.1f} s:\n{process.output}"
 
 
-class TestWhileItStarts:
-    """Whatever the moment of SIGTERM, it ends soon, and nothing is left."""
+class TestStopDuringStart:
+    """SIGTERM at any moment of the start ends the process soon."""
 
-    #: In the launcher, as it loads the project: the project itself sends the signal.
+    #: Moments in the launcher at which the project sends the signal while it loads.
     LOADING = ("settings", "ready", "urls")
     SERVERS = (
         *("gunicorn-2", "uvicorn", "uvicorn-2", "uvicorn-wsgi"),
@@ -107,37 +112,45 @@ class TestWhileItStarts:
     def test_a_server(self, start: Starter, port: int, server: str) -> None:
         entry = {"web": config(server, port)}
         for moment in self.LOADING:
-            assert stops_itself(start, entry, moment) == -signal.SIGTERM
+            assert exit_code_after_stop_at(start, entry, moment) == -signal.SIGTERM
         env = start.environment(entry)
         for when in (
-            *(Candidate.has_a_word, Candidate.accepts, Candidate.wait_until_ready),
+            *(
+                StartingProcess.starts_to_respond,
+                StartingProcess.accepts_connections,
+                StartingProcess.wait_until_ready,
+            ),
         ):
-            assert not stopped(start, env, when, port)
+            assert not stop_problem(start, env, when, port)
 
     def test_a_worker(self, start: Starter) -> None:
         start.migrate()
         entry = {"web": {"BACKEND": f"{BACKENDS}.django_tasks.DjangoTasksWorker"}}
         for moment in ("settings", "ready"):
-            assert stops_itself(start, entry, moment) == -signal.SIGTERM
-        assert not stopped(start, start.environment(entry), Candidate.has_a_word)
+            assert exit_code_after_stop_at(start, entry, moment) == -signal.SIGTERM
+        assert not stop_problem(
+            start, start.environment(entry), StartingProcess.starts_to_respond
+        )
 
     @pytest.mark.parametrize("server", ["granian-wsgi-4", "granian-asgi-4"])
-    def test_granian_as_its_workers_begin(
+    def test_granian_while_its_workers_start(
         self, start: Starter, port: int, server: str
     ) -> None:
-        """Natively a stop at the first answer hangs: 12 of 12 (wsgi), 10 of 12."""
+        """The native command hangs in 12 of 12 such stops (wsgi), 10 of 12 (asgi)."""
         env = start.environment({"web": config(server, port)})
 
         for _ in range(12):
-            assert not stopped(start, env, Candidate.wait_until_ready, port)
+            assert not stop_problem(start, env, StartingProcess.wait_until_ready, port)
         for _ in range(4):
-            assert not stopped(start, env, Candidate.listens)
+            assert not stop_problem(start, env, StartingProcess.logs_listening)
 
 
-def stops_itself(start: Starter, entry: dict[str, Any], moment: str) -> int:
-    """Start what sends itself SIGTERM at a moment, and return its exit code."""
+def exit_code_after_stop_at(start: Starter, entry: dict[str, Any], moment: str) -> int:
+    """Start a process that sends itself SIGTERM at a moment; return its exit code."""
     env = start.environment(
         entry, TEST_STOP_AT=moment, TEST_APPS='["proj.moments.MomentsConfig"]'
     )
-    process: Candidate = start.process([*MODULE, "web"], env, kind=Candidate)
+    process: StartingProcess = start.process(
+        [*MODULE, "web"], env, kind=StartingProcess
+    )
     return process.exits(20)

@@ -1,4 +1,4 @@
-"""The paths that users write in settings, code and scripts stay what they are."""
+"""The paths that users refer to in settings, code and scripts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from django.utils.module_loading import import_string
 from django_prodserver.health import probe
 
 BACKENDS = "django_prodserver.backends"
-#: Each class, with the path that django-prodserver 3.x had for it.
+#: The path of each class, and its path in django-prodserver 3.x.
 CLASSES = {
     "celery.CeleryBeat": "workers.celery.CeleryBeat",
     "celery.CeleryFlower": "servers.flower.CeleryFlower",
@@ -30,12 +30,12 @@ CLASSES = {
 
 
 @pytest.mark.parametrize(("path", "old"), CLASSES.items(), ids=list(CLASSES))
-def test_a_backend_is_the_same_class_under_both_paths(path: str, old: str) -> None:
+def test_old_path_has_the_same_class(path: str, old: str) -> None:
     import_module(f"{BACKENDS}.servers")
     import_module(f"{BACKENDS}.workers")
-    found = import_string(f"{BACKENDS}.{path}")
-    assert found.__name__ == path.partition(".")[2]
-    assert import_string(f"{BACKENDS}.{old}") is found
+    backend = import_string(f"{BACKENDS}.{path}")
+    assert backend.__name__ == path.partition(".")[2]
+    assert import_string(f"{BACKENDS}.{old}") is backend
 
 
 @pytest.mark.parametrize(
@@ -50,17 +50,17 @@ def test_a_backend_is_the_same_class_under_both_paths(path: str, old: str) -> No
         "django_prodserver.health.middleware.HealthMiddleware",
     ],
 )
-def test_a_public_name_stays_where_it_is(path: str) -> None:
+def test_public_name_can_be_imported(path: str) -> None:
     assert import_string(path).__name__ == path.rpartition(".")[2]
 
 
-def test_the_base_class_of_3x_is_the_public_one() -> None:
+def test_base_class_of_3x_is_the_public_one() -> None:
     base = import_module(f"{BACKENDS}.base")
     assert base.BaseProcessBackend is base.BaseServerBackend
 
 
-def test_the_probe_runs_as_a_file_without_the_package() -> None:
-    """As the image's health check does."""
+def test_probe_runs_as_a_file_without_the_package() -> None:
+    """The image's health check runs it like this."""
     assert probe.__file__
     assert Path(probe.__file__).parts[-2:] == ("health", "probe.py")
     done = subprocess.run(
@@ -90,6 +90,6 @@ def test_the_probe_runs_as_a_file_without_the_package() -> None:
         "prodserver-waitress",
     ],
 )
-def test_a_console_script_can_be_loaded(script: str) -> None:
+def test_console_script_can_be_loaded(script: str) -> None:
     (entry,) = metadata.entry_points(group="console_scripts", name=script)
     assert callable(entry.load())

@@ -1,4 +1,4 @@
-"""An app whose first fork stops its parent, before the child has its handlers."""
+"""An app that stops the parent process while the first worker is being forked."""
 
 import os
 import signal
@@ -19,13 +19,13 @@ class ForkedConfig(AppConfig):
 
 
 def _stop_the_parent() -> None:
-    """Return when the parent, which stops, has passed the signal on."""
+    """Send SIGTERM to the parent, and wait until it is passed on to this child."""
     marker = settings.DATA / "forked"
     if marker.exists():
         return
     marker.touch()
     os.kill(os.getppid(), signal.SIGTERM)
-    # Not for ever: where it is not held back, it is never seen to be pending.
+    # With a deadline: a signal that is not blocked is never pending.
     deadline = time.monotonic() + 5
     while signal.SIGTERM not in signal.sigpending() and time.monotonic() < deadline:
         time.sleep(0.01)

@@ -1,4 +1,4 @@
-"""An app that sends SIGTERM to its own process at the moment ``INTERRUPT`` names."""
+"""An app that sends SIGTERM to its own process when ``INTERRUPT`` says: claim, fork."""
 
 import os
 import signal

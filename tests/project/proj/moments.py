@@ -1,4 +1,4 @@
-"""Has the process that loads the project stop itself at a moment that a test names."""
+"""Send SIGTERM to the process that loads the project, at the moment a test names."""
 
 import os
 import signal
@@ -8,6 +8,7 @@ from django.apps import AppConfig
 
 
 def reached(moment: str) -> None:
+    """Stop this process if ``TEST_STOP_AT`` names the moment."""
     if os.environ.get("TEST_STOP_AT") == moment:
         os.kill(os.getpid(), signal.SIGTERM)
 

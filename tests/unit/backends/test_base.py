@@ -1,4 +1,4 @@
-"""What is stronger than what, where an option is said in several places."""
+"""Precedence, if an option is set in several places."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def option(backend: CommandBackend, name: str) -> str | None:
 
 
 def resolved(backend: CommandBackend, key: str) -> tuple[object, str]:
-    """Return a key's value, and what says it."""
-    found = backend.resolve(key)
-    return found.value, found.origin
+    """Return the value of a key, and where it comes from."""
+    setting = backend.resolve(key)
+    return setting.value, setting.origin
 
 
 @pytest.mark.parametrize(
@@ -39,51 +39,49 @@ def resolved(backend: CommandBackend, key: str) -> tuple[object, str]:
         (UvicornServer, "UVICORN_WORKERS", "9"),
     ],
 )
-def test_a_written_key_is_stronger_than_the_servers_variable(
-    backend, variable, text, monkeypatch
-):
-    """Which a default is not: nobody has written that."""
+def test_key_overrides_the_variable_of_the_server(backend, variable, text, monkeypatch):
+    """A default does not override it."""
     monkeypatch.setenv(variable, text)
     assert option(backend(WORKERS=4), "workers") == "4"
     assert option(backend(), "threads") is None
     assert option(backend(), "workers") is None
 
 
-def test_the_platforms_variable_yields_to_the_servers(monkeypatch):
+def test_variable_of_the_server_overrides_the_platform_variable(monkeypatch):
     monkeypatch.setenv("WEB_CONCURRENCY", "5")
     assert option(UvicornServer(), "workers") == "5"
     monkeypatch.setenv("UVICORN_WORKERS", "9")
     assert option(UvicornServer(), "workers") is None
 
 
-def test_a_written_key_is_stronger_than_rqs_own_default(settings):
+def test_key_overrides_the_default_of_rq(settings):
     settings.TASKS = {"default": {"BACKEND": "django_tasks_rq.RQBackend"}}
     backend = DjangoTasksWorker(MAX_TASKS=7)
     assert "--max-jobs=7" in backend.command(backend.args)
 
 
 @pytest.mark.parametrize("text", ["x", "0", "-1", "2.5", "1e3", "٣", " 2"])
-def test_a_variable_that_makes_no_sense_is_not_used(text, monkeypatch):
-    """The checks tell it; a start without them has the server's own number."""
+def test_invalid_variable_is_ignored(text, monkeypatch):
+    """System checks report it; without them the server's own default applies."""
     monkeypatch.setenv("WEB_CONCURRENCY", text)
     backend = GunicornServer()
     assert backend.resolve("WORKERS").value is None
     assert option(backend, "workers") is None
 
 
-def test_a_variable_that_is_empty_is_none(monkeypatch):
+def test_empty_variable_is_unset(monkeypatch):
     monkeypatch.setenv("WEB_CONCURRENCY", "")
     assert resolved(GunicornServer(), "WORKERS") == (None, "default")
 
 
-def test_the_key_is_stronger_than_its_variable(monkeypatch):
+def test_key_overrides_its_variable(monkeypatch):
     monkeypatch.setenv("WEB_CONCURRENCY", "5")
     assert resolved(GunicornServer(), "WORKERS") == (5, "WEB_CONCURRENCY")
     assert resolved(GunicornServer(WORKERS=3), "WORKERS") == (3, "WORKERS")
 
 
 @pytest.mark.parametrize("written", [True, False])
-def test_auto_is_a_number_with_its_reason_and_where_it_is_said(written, monkeypatch):
+def test_auto_has_a_number_a_reason_and_an_origin(written, monkeypatch):
     number: tuple[int, str] = (6, "6 CPUs")
     monkeypatch.setattr(concurrency, "auto", lambda key: number)
     monkeypatch.setenv("WEB_CONCURRENCY", "auto")
@@ -94,13 +92,13 @@ def test_auto_is_a_number_with_its_reason_and_where_it_is_said(written, monkeypa
     assert backend.resolve("WORKERS").why == "6 CPUs"
 
 
-def test_what_a_server_cannot_honour_is_nothing_for_it():
-    """Whatever is written, or by default."""
+def test_unsupported_key_has_no_value():
+    """Neither from the settings nor by default."""
     assert resolved(WaitressServer(WORKERS=3), "WORKERS") == (None, "default")
     assert WaitressServer(WORKERS=3).args == WaitressServer().args
 
 
-def test_layers_that_come_to_no_option_are_left_out():
+def test_layers_without_options_are_left_out():
     backend = GunicornServer(ROOT_PATH="/shop")
     assert all(layer.words for layer in backend.layers[:-1])
     origins = [layer.origin for layer in backend.layers]

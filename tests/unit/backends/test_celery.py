@@ -1,4 +1,4 @@
-"""What Celery's backends set in the app of the process."""
+"""Settings that Celery's backends change in the Celery app."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def _restored_app():
     app.conf.update(before)
 
 
-def test_the_apps_own_concurrency_stands():
+def test_keeps_the_concurrency_of_the_app():
     app.conf.worker_concurrency = 37
     worker = CeleryWorker(APP=APP)
     worker.prepare(worker.args)
     assert app.conf.worker_concurrency == 37
 
 
-def test_without_one_the_concurrency_is_the_cpus():
+def test_concurrency_defaults_to_the_cpus():
     worker = CeleryWorker(APP=APP)
     worker.prepare(worker.args)
     expected = worker.resolve("CONCURRENCY").value
@@ -38,7 +38,7 @@ def test_without_one_the_concurrency_is_the_cpus():
 
 
 @pytest.mark.parametrize("option", ["concurrency", "autoscale"])
-def test_an_option_leaves_the_app_as_it_is(option):
+def test_an_option_keeps_the_app_unchanged(option):
     worker = CeleryWorker(APP=APP, ARGS={option: "5"})
     worker.prepare(worker.args)
     assert app.conf.worker_concurrency is None
@@ -46,7 +46,7 @@ def test_an_option_leaves_the_app_as_it_is(option):
 
 @pytest.fixture
 def directories(tmp_path, monkeypatch):
-    """A working directory, and one for what the process writes while it runs."""
+    """A working directory and a runtime directory."""
     working, runtime = tmp_path / "working", tmp_path / "runtime"
     working.mkdir()
     runtime.mkdir()
@@ -55,15 +55,15 @@ def directories(tmp_path, monkeypatch):
     return working, runtime
 
 
-def test_the_schedule_stays_in_a_writable_directory(directories):
+def test_schedule_in_a_writable_directory(directories):
     assert state.runtime_directory() == str(directories[1])
     beat = CeleryBeat(APP=APP)
     beat.prepare(beat.args)
     assert app.conf.beat_schedule_filename == SCHEDULE
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_the_schedule_moves_out_of_a_read_only_directory(directories):
+@pytest.mark.skipif(os.geteuid() == 0, reason="root can write anywhere")
+def test_schedule_in_a_read_only_directory(directories):
     working, runtime = directories
     working.chmod(0o500)
     beat = CeleryBeat(APP=APP)

@@ -1,4 +1,4 @@
-"""What Django-Q2's backend sets in its configuration."""
+"""Settings that the backend changes in Django-Q2's configuration."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django_prodserver.backends.django_q2 import DjangoQ2Worker
 
 @pytest.fixture
 def configure(monkeypatch):
-    """Set up a cluster of a ``Q_CLUSTER`` and keys of ours, and restore its Conf."""
+    """Return a function that prepares a cluster; restore Django-Q2's Conf after it."""
 
     def configure(cluster: dict[str, Any], **keys: Any) -> None:
         monkeypatch.setattr(Conf, "conf", cluster)
@@ -25,17 +25,17 @@ def configure(monkeypatch):
     return configure
 
 
-def test_the_queue_limit_is_the_number_of_workers(configure):
+def test_queue_limit_defaults_to_the_number_of_workers(configure):
     configure({"workers": 3})
     assert (Conf.WORKERS, Conf.QUEUE_LIMIT) == (3, 3)
 
 
-def test_the_concurrency_is_the_number_of_workers(configure):
+def test_concurrency_sets_the_number_of_workers(configure):
     configure({"workers": 3}, CONCURRENCY=5)
     assert (Conf.WORKERS, Conf.QUEUE_LIMIT) == (5, 5)
 
 
-def test_a_queue_limit_of_the_settings_stands(configure):
+def test_keeps_the_queue_limit_of_the_settings(configure):
     configure({"workers": 3, "queue_limit": 50})
     assert (Conf.WORKERS, Conf.QUEUE_LIMIT) == (3, 50)
 

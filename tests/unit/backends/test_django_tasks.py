@@ -1,4 +1,4 @@
-"""The backend of Django Tasks: which worker it is, and how that one is installed."""
+"""The backend of Django Tasks: the choice of the worker, and its installation."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ TASKS = {
         ({"backend": "no-such"}, DatabaseWorker),
     ],
 )
-def test_the_entry_of_tasks_chooses_the_worker(args, expected, settings):
+def test_tasks_setting_selects_the_worker(args, expected, settings):
     settings.TASKS = TASKS
     assert type(DjangoTasksWorker(ARGS=args).worker) is expected
 
 
-def test_the_command_of_the_database_worker(settings):
+def test_command_of_the_database_worker(settings):
     settings.TASKS = TASKS
     backend = DjangoTasksWorker(ARGS={"interval": 5}, QUEUES=["a", "b"], MAX_TASKS=9)
     assert backend.command(backend.args) == [
@@ -43,7 +43,7 @@ def test_the_command_of_the_database_worker(settings):
     ]
 
 
-def test_the_command_of_the_rq_worker(settings):
+def test_command_of_the_rq_worker(settings):
     settings.TASKS = TASKS
     backend = DjangoTasksWorker(ARGS={"backend": "reports", "burst": True}, MAX_TASKS=9)
     assert backend.command(backend.args) == [
@@ -55,7 +55,7 @@ def test_the_command_of_the_rq_worker(settings):
 @pytest.mark.parametrize(
     ("args", "seconds"), [({}, 30), ({"interval": 60}, 90), ({"interval": "x"}, 30)]
 )
-def test_a_database_worker_that_polls_rarely_may_beat_rarely(args, seconds, settings):
+def test_heartbeat_max_age_grows_with_the_poll_interval(args, seconds, settings):
     settings.TASKS = TASKS
     backend = DjangoTasksWorker(ARGS=args)
     assert backend.heartbeat_max_age(backend.args) == seconds
@@ -70,7 +70,7 @@ PARTS: dict[str, Callable[[], None]] = {
 @pytest.mark.parametrize(
     "parts", [*permutations(PARTS), ("heartbeat",), ("deadline",)], ids="-".join
 )
-def test_heartbeat_and_deadline_are_installed_in_any_order(parts, monkeypatch):
+def test_heartbeat_and_deadline_in_any_order(parts, monkeypatch):
     monkeypatch.setattr(db_worker, "Worker", db_worker.Worker)
     monkeypatch.setattr(managed.ManagedWorker, "has_heartbeat", False)
     monkeypatch.setattr(managed.ManagedWorker, "graceful_timeout", None)

@@ -1,4 +1,4 @@
-"""What a backend says of its stops, against what was measured of real ones."""
+"""The exit codes that backends declare, compared with measured ones."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ def _bare_environment(monkeypatch):
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("name", MEASURED["processes"])
-def test_a_backend_stops_as_it_says(name, signum, settings):
+def test_declared_stop_matches_the_measured_one(name, signum, settings):
     if name == "rqworker":
         settings.TASKS = {"default": {"BACKEND": "django_tasks_rq.RQBackend"}}
     backend = loader.load(Process("web", ENTRIES[name]))
     assert isinstance(backend, CommandBackend)
-    seen = MEASURED["processes"][name][signum.name.removeprefix("SIG")]
-    assert backend.clean_exit_code(signum, backend.args) == seen["code"]
-    assert backend.finishes_on(signum, backend.args) is (seen["work"] == "done")
+    measured = MEASURED["processes"][name][signum.name.removeprefix("SIG")]
+    assert backend.clean_exit_code(signum, backend.args) == measured["code"]
+    assert backend.finishes_on(signum, backend.args) is (measured["work"] == "done")

@@ -1,4 +1,4 @@
-"""What we know of the servers' options, against the servers that are installed."""
+"""The stored option tables, compared with the installed servers."""
 
 import argparse
 import json
@@ -40,7 +40,7 @@ FLOWER = "celery/flower_options.json"
 DB_WORKER = "django_tasks/db_worker_options.json"
 
 
-def known_options(table):
+def stored_options(table):
     file, _ = TABLES[table]
     return option_table(file)
 
@@ -52,8 +52,8 @@ def skip_without(installed):
         pytest.skip(f"{installed.distribution} is not installed")
 
 
-def said(table, **args):
-    return render(args, known_options(table))
+def rendered(table, **args):
+    return render(args, stored_options(table))
 
 
 def generator(*args, **process):
@@ -66,51 +66,51 @@ def generator(*args, **process):
     )
 
 
-def words_of(table):
-    """Yield each option of a table as ARGS can say it, in every way there is."""
+def rendered_options(table):
+    """Yield each option of a table with every form in which ARGS renders it."""
     values: dict[str, list[object]] = {
         "value": [1],
         "list": [1, ["1", "2"]],
         "bool": [True, False],
         "flag": [True, False],
     }
-    for option in known_options(table).options:
+    for option in stored_options(table).options:
         for value in values[option.kind]:
-            if words := render({option.name: value}, known_options(table)):
+            if words := render({option.name: value}, stored_options(table)):
                 yield option, words
 
 
-def test_every_table_that_a_backend_names_can_be_generated_and_no_other_is_there():
+def test_each_option_table_has_a_generator_and_a_backend():
     used = {str(backend(path).option_file) for path in loader.known_backends()}
-    # The same backend has it where TASKS is on RQ.
+    # The backend of Django Tasks uses this one if TASKS is on RQ.
     assert used | {"django_tasks/rqworker_options.json"} == set(TABLES)
     folder = Path(django_prodserver.__file__).parent / "backends"
     found = {str(path.relative_to(folder)) for path in folder.glob("*/*options.json")}
     assert found == set(TABLES)
 
 
-def given_by(words):
-    """Return the texts that the words of one option hold; none for a bare flag."""
+def values_in(words):
+    """Return the values in the words of one option; none for a bare flag."""
     return [text for _, equals, text in (w.partition("=") for w in words) if equals]
 
 
-def texts(value):
-    """Return what a parser has made of an option's value, as texts."""
+def as_strings(value):
+    """Return a parsed value as a list of strings."""
     values = value if isinstance(value, list | tuple) else [value]
     return [str(each) for each in values]
 
 
 @pytest.mark.parametrize("table", IN_PROCESS)
-def test_the_table_is_what_the_installed_server_says(table):
+def test_table_matches_the_installed_server(table):
     _, installed = TABLES[table]
     skip_without(installed)
     read = tuple(installed.read_options())
     changed = "the server has changed: run make options"
-    assert read == known_options(table).options, changed
+    assert read == stored_options(table).options, changed
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_each_option_that_a_server_describes_is_one_that_it_takes(table):
+def test_described_options_exist(table):
     _, installed = TABLES[table]
     skip_without(installed)
     names = {option.name for option in installed.read_options()}
@@ -125,18 +125,18 @@ def commands_checked():
 
 
 @pytest.mark.parametrize("table", COMMANDS)
-def test_the_table_is_what_the_installed_command_says(table, commands_checked):
+def test_table_matches_the_installed_command(table, commands_checked):
     _, installed = TABLES[table]
     skip_without(installed)
-    told = commands_checked.stdout + commands_checked.stderr
-    assert f"{table}: as in " in told, told
+    output = commands_checked.stdout + commands_checked.stderr
+    assert f"{table}: as in " in output, output
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_no_spelling_means_two_options(table):
+def test_spellings_are_unique(table):
     spellings = [
         spelling
-        for option in known_options(table).options
+        for option in stored_options(table).options
         for spelling in {
             option.name,
             *option.spellings,
@@ -147,20 +147,20 @@ def test_no_spelling_means_two_options(table):
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_no_table_has_help_and_version_for_an_option(table):
-    names = {option.name for option in known_options(table).options}
+def test_tables_omit_help_and_version(table):
+    names = {option.name for option in stored_options(table).options}
     assert {"help", "version"}.isdisjoint(names)
 
 
 @pytest.mark.parametrize("table", COMMANDS)
-def test_djangos_own_options_are_not_in_a_commands_table(table):
-    names = {option.name for option in known_options(table).options}
+def test_tables_of_commands_omit_options_of_django(table):
+    names = {option.name for option in stored_options(table).options}
     assert names.isdisjoint({"settings", "verbosity", "traceback", "skip-checks"})
 
 
 @pytest.mark.parametrize("key", ["w", "workers", "-w", "--workers"])
-def test_gunicorns_workers_has_four_spellings(key):
-    assert render({key: 4}, known_options(GUNICORN)) == ["--workers=4"]
+def test_gunicorn_workers_has_four_spellings(key):
+    assert render({key: 4}, stored_options(GUNICORN)) == ["--workers=4"]
 
 
 @pytest.mark.parametrize(
@@ -176,41 +176,41 @@ def test_gunicorns_workers_has_four_spellings(key):
         ("raw_env", "--env=x"),
     ],
 )
-def test_gunicorns_settings_are_spellings_of_its_options(key, word):
-    assert said(GUNICORN, **{key: "x"}) == [word]
+def test_gunicorn_settings_are_spellings_of_options(key, word):
+    assert rendered(GUNICORN, **{key: "x"}) == [word]
 
 
-def test_gunicorn_can_be_told_not_to_use_sendfile():
-    assert said(GUNICORN, sendfile=False) == ["--no-sendfile"]
-    assert said(GUNICORN, sendfile=True) == []
+def test_gunicorn_sendfile_can_be_disabled():
+    assert rendered(GUNICORN, sendfile=False) == ["--no-sendfile"]
+    assert rendered(GUNICORN, sendfile=True) == []
 
 
-def test_gunicorns_control_socket_is_a_path_and_going_without_one_a_flag():
-    assert said(GUNICORN, control_socket="/x") == ["--control-socket=/x"]
-    assert said(GUNICORN, no_control_socket=True) == ["--no-control-socket"]
-    assert said(GUNICORN, control_socket_disable=True) == ["--no-control-socket"]
+def test_gunicorn_control_socket_and_its_flag():
+    assert rendered(GUNICORN, control_socket="/x") == ["--control-socket=/x"]
+    assert rendered(GUNICORN, no_control_socket=True) == ["--no-control-socket"]
+    assert rendered(GUNICORN, control_socket_disable=True) == ["--no-control-socket"]
 
 
-def test_gunicorns_proxy_protocol_never_swallows_the_application():
-    assert said(GUNICORN, proxy_protocol=True) == ["--proxy-protocol=true"]
-    assert said(GUNICORN, proxy_protocol="v2") == ["--proxy-protocol=v2"]
+def test_gunicorn_proxy_protocol_keeps_the_application():
+    assert rendered(GUNICORN, proxy_protocol=True) == ["--proxy-protocol=true"]
+    assert rendered(GUNICORN, proxy_protocol="v2") == ["--proxy-protocol=v2"]
 
 
 def test_gunicorn_binds_to_several_addresses():
-    assert said(GUNICORN, bind=["a:1", "b:2"]) == ["--bind=a:1", "--bind=b:2"]
+    assert rendered(GUNICORN, bind=["a:1", "b:2"]) == ["--bind=a:1", "--bind=b:2"]
 
 
-def test_uvicorns_access_log_can_be_off():
-    assert said(UVICORN, access_log=False) == ["--no-access-log"]
+def test_uvicorn_access_log_can_be_disabled():
+    assert rendered(UVICORN, access_log=False) == ["--no-access-log"]
 
 
-def test_uvicorns_deflate_takes_a_word():
-    off = said(UVICORN, ws_per_message_deflate=False)
+def test_uvicorn_deflate_has_a_value():
+    off = rendered(UVICORN, ws_per_message_deflate=False)
     assert off == ["--ws-per-message-deflate=false"]
 
 
-def test_uvicorns_parameters_are_spellings_of_its_options():
-    both = said(UVICORN, headers=["A:1", "B:2"])
+def test_uvicorn_parameters_are_spellings_of_options():
+    both = rendered(UVICORN, headers=["A:1", "B:2"])
     assert both == ["--header=A:1", "--header=B:2"]
 
 
@@ -226,54 +226,54 @@ def test_uvicorns_parameters_are_spellings_of_its_options():
         ("interface", "wsgi", "--interface=wsgi"),
     ],
 )
-def test_granian_understands_what_older_settings_have(key, value, word):
-    assert said(GRANIAN, **{key: value}) == [word]
+def test_granian_accepts_older_spellings(key, value, word):
+    assert rendered(GRANIAN, **{key: value}) == [word]
 
 
-def test_waitress_switches_have_a_negative():
-    assert said(WAITRESS, expose_tracebacks=False) == ["--no-expose-tracebacks"]
+def test_waitress_flags_can_be_disabled():
+    assert rendered(WAITRESS, expose_tracebacks=False) == ["--no-expose-tracebacks"]
 
 
 def test_waitress_listens_on_several_addresses():
-    assert said(WAITRESS, listen=["a:1", "b:2"]) == ["--listen=a:1", "--listen=b:2"]
+    assert rendered(WAITRESS, listen=["a:1", "b:2"]) == ["--listen=a:1", "--listen=b:2"]
 
 
-def test_celerys_queues_are_one_value():
-    celery = OptionTable(known_options(CELERY_WORKER).options, join=",")
+def test_celery_queues_are_joined():
+    celery = OptionTable(stored_options(CELERY_WORKER).options, join=",")
     assert render({"queues": ["a", "b"]}, celery) == ["--queues=a,b"]
     assert render({"Q": ["a", "b"]}, celery) == ["--queues=a,b"]
 
 
-def test_celerys_short_options_have_a_case():
-    assert said(CELERY_WORKER, c=2) == ["--concurrency=2"]
-    assert said(CELERY_WORKER, s="x") == ["--schedule-filename=x"]
-    assert said(CELERY_WORKER, S="x") == ["--statedb=x"]
+def test_celery_short_options_are_case_sensitive():
+    assert rendered(CELERY_WORKER, c=2) == ["--concurrency=2"]
+    assert rendered(CELERY_WORKER, s="x") == ["--schedule-filename=x"]
+    assert rendered(CELERY_WORKER, S="x") == ["--statedb=x"]
 
 
-def test_flowers_switches_take_a_word():
-    assert said(FLOWER, auto_refresh=False) == ["--auto-refresh=false"]
+def test_flower_flags_have_a_value():
+    assert rendered(FLOWER, auto_refresh=False) == ["--auto-refresh=false"]
 
 
-def test_db_worker_can_be_told_not_to_wait_at_its_start():
-    assert said(DB_WORKER, startup_delay=False) == ["--no-startup-delay"]
-    assert said(DB_WORKER, startup_delay=True) == []
+def test_db_worker_startup_delay_can_be_disabled():
+    assert rendered(DB_WORKER, startup_delay=False) == ["--no-startup-delay"]
+    assert rendered(DB_WORKER, startup_delay=True) == []
 
 
-def test_db_worker_can_be_told_not_to_reload():
-    assert said(DB_WORKER, reload=False) == ["--no-reload"]
+def test_db_worker_reload_can_be_disabled():
+    assert rendered(DB_WORKER, reload=False) == ["--no-reload"]
 
 
-def test_gunicorns_parser_takes_the_whole_table():
+def test_gunicorn_parses_the_whole_table():
     config = pytest.importorskip("gunicorn.config")
     parser = config.Config().parser()
     parser.allow_abbrev = False  # or "--worker" would do for "--workers"
-    for option, words in words_of(GUNICORN):
+    for option, words in rendered_options(GUNICORN):
         parsed = vars(parser.parse_args(words))
         found = {name: v for name, v in parsed.items() if v not in (None, [])}
         assert len(found) == 1, option
         (value,) = found.values()
-        if given := given_by(words):
-            assert texts(value) == given, option
+        if given := values_in(words):
+            assert as_strings(value) == given, option
         else:
             assert isinstance(value, bool), option
 
@@ -287,39 +287,39 @@ def test_gunicorns_parser_takes_the_whole_table():
         pytest.param(CELERY_BEAT, "celery.bin.beat", "beat", id="beat"),
     ],
 )
-def test_clicks_parser_takes_the_whole_table(table, module, name):
+def test_click_parses_the_whole_table(table, module, name):
     click = pytest.importorskip("click")
     pytest.importorskip(module)
-    # Not "import uvicorn.main": that is the command, which hides the module.
+    # Not "import uvicorn.main": the package's attribute "main" is the command.
     command = getattr(sys.modules[module], name)
     parser = command.make_parser(click.Context(command))
     arguments = {p.name for p in command.params if isinstance(p, click.Argument)}
-    for option, words in words_of(table):
+    for option, words in rendered_options(table):
         found, left, _ = parser.parse_args(words)
         assert left == [], option
         for name in arguments:
             found.pop(name, None)
         assert len(found) == 1, option
         (value,) = found.values()
-        if given := given_by(words):
-            assert texts(value) == given, option
+        if given := values_in(words):
+            assert as_strings(value) == given, option
 
 
-def test_waitress_parser_takes_the_whole_table():
+def test_waitress_parses_the_whole_table():
     adjustments = pytest.importorskip("waitress.adjustments")
-    for option, words in words_of(WAITRESS):
+    for option, words in rendered_options(WAITRESS):
         if option.name == "graceful-timeout":
-            continue  # ours, which prodserver-waitress takes out before
+            continue  # ours, removed by prodserver-waitress before
         given, left = adjustments.Adjustments.parse_args(words)
-        # By its full name: getopt takes any beginning of one.
+        # The full name: getopt also accepts any unambiguous beginning of one.
         assert given[option.name.replace("-", "_")], option
         assert left == []
 
 
-def test_flower_drops_nothing_of_the_table():
-    """It leaves out the options that it does not know, and starts."""
+def test_flower_knows_the_whole_table():
+    """Flower ignores unknown options without an error."""
     flower = pytest.importorskip("flower.command")
-    for option, words in words_of(FLOWER):
+    for option, words in rendered_options(FLOWER):
         assert all(map(flower.is_flower_option, words)), option
 
 
@@ -362,7 +362,7 @@ def test_flower_drops_nothing_of_the_table():
         pytest.param([("queue", {"nargs": "*"})], [], id="positional"),
     ],
 )
-def test_the_options_of_a_management_command(flags, options, monkeypatch):
+def test_options_of_a_management_command(flags, options, monkeypatch):
     class Command(BaseCommand):
         def add_arguments(self, parser):
             for flag, how in flags:
@@ -372,8 +372,8 @@ def test_the_options_of_a_management_command(flags, options, monkeypatch):
     assert parsers.from_command("shop", "work") == options
 
 
-def test_the_tables_do_not_depend_on_the_machine(tmp_path):
-    """Some defaults do: the port, the CPUs, the home, the folder, the host's name."""
+def test_tables_do_not_depend_on_the_machine(tmp_path):
+    """Defaults may depend on the port, CPUs, home directory or host name."""
     elsewhere = os.environ | {
         "CELERY_WORKER_QUEUES": "elsewhere",
         "GRANIAN_PORT": "1234",
@@ -391,7 +391,7 @@ def test_the_tables_do_not_depend_on_the_machine(tmp_path):
     assert check.returncode == 0, check.stdout + check.stderr
 
 
-def test_a_table_that_differs_is_named_and_written_anew(tmp_path):
+def test_a_changed_table_is_reported_and_rewritten(tmp_path):
     pytest.importorskip("waitress")
     shutil.copytree(
         Path(django_prodserver.__file__).parent, tmp_path / "django_prodserver"
@@ -413,7 +413,7 @@ def test_a_table_that_differs_is_named_and_written_anew(tmp_path):
     assert copy.read_text() == right
 
 
-def test_a_table_that_we_do_not_have_is_an_error():
+def test_an_unknown_table_is_an_error():
     wrong = generator("--check", "unicorn/options.json")
     assert wrong.returncode == 2
     assert "no table named unicorn/options.json" in wrong.stderr
@@ -427,12 +427,12 @@ OPTIONS = [
 ]
 
 
-def test_a_table_is_read_as_it_was_written():
+def test_table_round_trip():
     assert from_json(to_json("unicorn", "1.0", OPTIONS)) == OPTIONS
 
 
-def test_a_table_names_its_release_and_has_an_option_a_line():
-    """So that a new release of a server is a short difference."""
+def test_table_names_the_release_and_has_one_option_per_line():
+    """This keeps the diff of a server's new release short."""
     text = to_json("unicorn", "1.0", OPTIONS)
     found = json.loads(text)
     assert (found["package"], found["version"]) == ("unicorn", "1.0")
@@ -442,7 +442,7 @@ def test_a_table_names_its_release_and_has_an_option_a_line():
     assert text.endswith("]\n}\n")
 
 
-def test_a_backend_without_a_table_asks_no_server():
+def test_backend_without_a_table():
     class Outbox(ManagementBackend):
         package = "orders"
         management_command = "send_outbox"
@@ -452,7 +452,7 @@ def test_a_backend_without_a_table_asks_no_server():
     assert outbox.args == ["--interval=1"]
 
 
-def test_a_table_is_read_without_the_server(tmp_path):
+def test_reading_a_table_does_not_import_the_server(tmp_path):
     code = """
 import sys
 from django_prodserver.backends.gunicorn import GunicornServer

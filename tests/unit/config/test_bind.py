@@ -1,4 +1,4 @@
-"""Host and port in one text; ``BIND`` itself is in test_keys and test_properties."""
+"""Splitting and joining host and port; test_keys and test_properties test ``BIND``."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from django_prodserver.config.bind import join_host_port, split_host_port
         ("[::1]", ("::1", "8000")),
     ],
 )
-def test_host_and_port_are_split(text: str, parts: tuple[str, str]) -> None:
+def test_split_host_and_port(text: str, parts: tuple[str, str]) -> None:
     assert split_host_port(text, "8000") == parts
 
 
-def test_without_a_default_a_missing_port_is_empty() -> None:
+def test_split_without_a_default_port() -> None:
     assert split_host_port("a") == ("a", "")
 
 
-def test_only_an_address_of_ipv6_is_joined_in_brackets() -> None:
+def test_join_puts_only_ipv6_in_brackets() -> None:
     assert join_host_port("::1", 80) == "[::1]:80"
     assert join_host_port("10.0.0.1", "80") == "10.0.0.1:80"

@@ -1,4 +1,4 @@
-"""Whose word counts for where a request comes from."""
+"""Trusted proxies."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from django_prodserver.config.trusted_proxies import TrustedProxies, are_valid
         (["*"], "nonsense", "10.0.0.1"),
     ],
 )
-def test_the_client_is_the_nearest_that_is_no_proxy(
+def test_client_is_the_nearest_untrusted_address(
     proxies: list[str], forwarded_for: str, client: str
 ) -> None:
     assert TrustedProxies(proxies).client(forwarded_for, "10.0.0.1") == client
@@ -44,11 +44,11 @@ def test_the_client_is_the_nearest_that_is_no_proxy(
         (["*"], "203.0.113.7", True),
     ],
 )
-def test_whose_word_counts(proxies: list[str], peer: str, trusted: bool) -> None:
+def test_trusted_peers(proxies: list[str], peer: str, trusted: bool) -> None:
     assert TrustedProxies(proxies).has(peer) is trusted
 
 
-def test_what_is_no_network_is_told() -> None:
+def test_invalid_networks() -> None:
     assert are_valid(["10.0.0.0/8", "::1", "*"])
     assert not are_valid(["10.0.0.0/33"])
     assert not are_valid(["proxy.example"])

@@ -1,4 +1,4 @@
-"""What ``WAIT_FOR`` can name."""
+"""Values of ``WAIT_FOR``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from django_prodserver.config import wait_for
         [],
     ],
 )
-def test_what_can_be_waited_for(value):
+def test_valid_values(value):
     assert wait_for.is_valid(value)
 
 
@@ -42,21 +42,21 @@ def test_what_can_be_waited_for(value):
         ["database", "tcp://db"],
     ],
 )
-def test_what_cannot(value):
+def test_invalid_values(value):
     assert not wait_for.is_valid(value)
 
 
-def test_an_address_may_be_of_ipv6():
+def test_addresses():
     assert wait_for.address("tcp://[::1]:80") == ("::1", 80)
     assert wait_for.address("database") is None
 
 
 @pytest.mark.parametrize("port", [1, 65535])
-def test_every_port_can_be_waited_for(port):
+def test_lowest_and_highest_port(port):
     assert wait_for.is_valid(f"tcp://db:{port}")
 
 
-def test_one_name_needs_no_list():
+def test_a_single_name_becomes_a_list():
     assert wait_for.listed("database") == ["database"]
     assert wait_for.listed(("database", "cache")) == ["database", "cache"]
     assert wait_for.listed(None) == []

@@ -1,4 +1,4 @@
-"""The environment that a process is started with."""
+"""The environment in which a process is started."""
 
 from __future__ import annotations
 
@@ -13,26 +13,28 @@ from django_prodserver.config.processes import Process
 from django_prodserver.launch import environment
 
 
-def standard() -> str:
+def standard_library() -> str:
     return str(Path(os.__file__).parent)
 
 
-class TestOfACommand:
-    def test_it_finds_what_this_process_can_import(self, monkeypatch, tmp_path):
-        """All ahead of the standard library: manage.py's folder, PYTHONPATH, "."."""
+class TestCommandEnvironment:
+    def test_pythonpath_has_the_import_path_of_this_process(
+        self, monkeypatch, tmp_path
+    ):
+        """All before the standard library: manage.py's directory, PYTHONPATH, "."."""
         monkeypatch.chdir(tmp_path)
         scripts = str(Path(sys.executable).parent)
         ahead = ["", "/a", "/python313.zip", scripts, "/b", "/a"]
-        monkeypatch.setattr(sys, "path", [*ahead, standard(), "/site-packages"])
+        monkeypatch.setattr(sys, "path", [*ahead, standard_library(), "/site-packages"])
         found = environment.of_command(Process("web", {}))
         assert found["PYTHONPATH"] == f"{tmp_path}:/a:/b"
 
     @pytest.mark.parametrize("path", [[], ["/a"]], ids=["nothing", "no standard"])
-    def test_without_anything_ahead_there_is_none(self, monkeypatch, path):
+    def test_no_pythonpath_without_extra_entries(self, monkeypatch, path):
         monkeypatch.setattr(sys, "path", path)
         assert "PYTHONPATH" not in environment.of_command(Process("web", {}))
 
-    def test_it_has_the_settings_and_env_which_is_stronger(self):
+    def test_env_overrides_the_settings_module(self):
         found = environment.of_command(Process("web", {}))
         assert found["DJANGO_SETTINGS_MODULE"] == "proj.settings"
         own = {"DJANGO_SETTINGS_MODULE": "other", "A": 1}
@@ -40,8 +42,8 @@ class TestOfACommand:
         assert (found["DJANGO_SETTINGS_MODULE"], found["A"]) == ("other", "1")
 
 
-def test_the_variables_of_a_service_are_dropped_and_told(monkeypatch, capfd):
-    """And nothing that only looks like them."""
+def test_service_links_are_dropped_and_reported(monkeypatch, capfd):
+    """Variables that merely look similar are kept."""
     for name, value in {
         "UVICORN_PORT": "tcp://10.0.0.1:80",
         "UVICORN_WORKERS": "2",
@@ -52,12 +54,12 @@ def test_the_variables_of_a_service_are_dropped_and_told(monkeypatch, capfd):
     assert "UVICORN_PORT" not in os.environ
     assert os.environ["UVICORN_WORKERS"] == "2"
     assert os.environ["SHOP_PORT"] == "tcp://10.0.0.1:80"
-    said = "".join(capfd.readouterr())
-    assert said.count("ignoring") == 1
-    assert "ignoring UVICORN_PORT=tcp://10.0.0.1:80" in said
+    output = "".join(capfd.readouterr())
+    assert output.count("ignoring") == 1
+    assert "ignoring UVICORN_PORT=tcp://10.0.0.1:80" in output
 
 
-#: Says what it sees each time that it is started, and asks for ENV.
+#: A program that prints its environment at each start, and restarts with ENV.
 PROGRAM = """
 import os, sys
 from django_prodserver.config.processes import Process
@@ -65,13 +67,13 @@ from django_prodserver.launch import environment
 print(os.getpid(), os.environ.get("A"), *sys.argv[1:], flush=True)
 os.environ.update(eval(sys.argv[1]))
 environment.restart_with(Process("web", {"ENV": {"A": "1", "B": 2}}))
-print("goes on", flush=True)
+print("continues", flush=True)
 """
 
 
-def starts(undone: str, **extra: str) -> list[str]:
+def starts(changes: str, **extra: str) -> list[str]:
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, undone, "word"],
+        [sys.executable, "-c", PROGRAM, changes, "word"],
         env=os.environ | extra,
         capture_output=True,
         text=True,
@@ -81,30 +83,30 @@ def starts(undone: str, **extra: str) -> list[str]:
     return done.stdout.splitlines()
 
 
-def test_the_same_command_starts_again_with_env():
+def test_restarts_with_env():
     first, second, last = starts("{}")
     pid = first.split()[0]
     assert [first, second, last] == [
         f"{pid} None {{}} word",
         f"{pid} 1 {{}} word",
-        "goes on",
+        "continues",
     ]
 
 
-def test_it_does_not_where_env_is_there_already():
+def test_does_not_restart_if_env_is_already_set():
     lines = starts("{}", A="1", B="2")
     assert len(lines) == 2
-    assert lines[-1] == "goes on"
+    assert lines[-1] == "continues"
 
 
-def test_it_does_so_once_where_something_changes_it_back():
+def test_restarts_only_once_if_env_is_changed_back():
     lines = starts("{'A': '0'}")
     assert len(lines) == 3
-    assert lines[-1] == "goes on"
+    assert lines[-1] == "continues"
 
 
-def test_it_is_not_kept_from_it_by_the_mark_of_another_process():
-    """One that was started by a process that had started again."""
+def test_restart_marker_of_the_parent_is_ignored():
+    """A child of a restarted process restarts as well."""
     program = PROGRAM + (
         "import subprocess\n"
         "if 'inner' not in sys.argv:\n"

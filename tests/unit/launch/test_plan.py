@@ -1,4 +1,4 @@
-"""A plan: everything about a start, before anything is started."""
+"""Plans: the command, environment and faults of a start, before it starts."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def workers(words: tuple[str, ...]) -> list[str]:
     return [word for word in words if word.startswith(("--workers", "-w"))]
 
 
-def test_the_command_line_is_the_strongest():
+def test_command_line_overrides_args():
     plan = make_plan(process(ARGS={"workers": 2}), ["-w3"])
     assert workers(plan.args) == ["-w3"]
     assert plan.overrides == ("-w3",)
     assert plan.command[-len(plan.args) :] == plan.args
 
 
-def test_devserver_has_one_worker_unless_the_command_line_says_more():
+def test_devserver_has_one_worker_by_default():
     plan = make_plan(process(ARGS={"workers": 2}), development=True)
     assert workers(plan.args) == ["--workers=1"]
     plan = make_plan(process(ARGS={"workers": 2}), ["--workers=3"], development=True)
@@ -55,7 +55,7 @@ def test_devserver_has_one_worker_unless_the_command_line_says_more():
     ("development", "debug", "serves"),
     [(True, True, True), (True, False, False), (False, True, False)],
 )
-def test_static_files_are_for_devserver_with_debug(
+def test_only_devserver_with_debug_serves_static_files(
     development, debug, serves, settings
 ):
     settings.DEBUG = debug
@@ -64,7 +64,7 @@ def test_static_files_are_for_devserver_with_debug(
     assert ("proj.wsgi:application" in command) is not serves
 
 
-def test_a_wrapper_comes_first_and_is_no_option():
+def test_prefix_precedes_the_command():
     plan = make_plan(process(PREFIX=["env", "-u"], ARGS={"workers": 2}))
     assert plan.prefix == ("env", "-u")
     assert plan.base_command == ("env", "-u", "gunicorn", "proj.wsgi:application")
@@ -72,7 +72,7 @@ def test_a_wrapper_comes_first_and_is_no_option():
     assert plan.commands == (plan.command,)
 
 
-def test_it_changes_nothing():
+def test_planning_has_no_side_effects():
     before = dict(os.environ)
     plan = make_plan(process(ENV={"A": 1}, ROOT_PATH="/shop"))
     assert os.environ == before
@@ -81,7 +81,7 @@ def test_it_changes_nothing():
         plan.args = ()  # type: ignore[misc]
 
 
-def test_what_is_wrong_is_in_it_and_the_first_is_raised(monkeypatch):
+def test_faults_are_collected_and_check_raises_the_first(monkeypatch):
     monkeypatch.setenv("PORT", "http")
     monkeypatch.setenv("WEB_CONCURRENCY", "many")
     plan = make_plan(process(WRONG=1))
@@ -95,13 +95,13 @@ def test_what_is_wrong_is_in_it_and_the_first_is_raised(monkeypatch):
     assert caught.value is plan.faults[0]
 
 
-def test_what_is_right_passes():
+def test_check_passes_without_faults():
     plan = make_plan(process())
     assert plan.faults == ()
     plan.check()
 
 
-def test_a_command_that_cannot_be_made_is_a_fault_of_the_process(settings):
+def test_a_missing_application_is_a_fault_of_the_process(settings):
     settings.WSGI_APPLICATION = None
     plan = make_plan(process())
     assert plan.command == ()
@@ -113,7 +113,9 @@ def test_a_command_that_cannot_be_made_is_a_fault_of_the_process(settings):
 
 @pytest.mark.parametrize("installed", [True, False])
 @pytest.mark.parametrize("backend", [GUNICORN, CELERY])
-def test_the_health_setting_is_for_who_answers_it(installed, backend, settings):
+def test_health_setting_is_checked_only_where_the_middleware_runs(
+    installed, backend, settings
+):
     settings.MIDDLEWARE = [health.MIDDLEWARE] if installed else []
     settings.PRODSERVER_HEALTH = {"TIMEOUT": "long"}
     plan = make_plan(process(backend, APP="proj.celery.app"))
@@ -121,7 +123,7 @@ def test_the_health_setting_is_for_who_answers_it(installed, backend, settings):
     assert (Fault.BAD_HEALTH in ids) is (installed and backend is GUNICORN)
 
 
-def test_a_key_that_is_wrong_makes_no_plan():
+def test_an_invalid_env_makes_no_plan():
     with pytest.raises(ConfigurationError) as caught:
         make_plan(process(ENV=5))
     assert caught.value.fault is Fault.BAD_VALUE

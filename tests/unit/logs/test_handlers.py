@@ -1,4 +1,4 @@
-"""Where lines go: whole, once, and never in the way of what is logged."""
+"""Writing log lines: complete, once, and without errors in the application."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ import pytest
 from django_prodserver.logs import context, handlers
 from django_prodserver.logs.handlers import StdoutHandler, StreamToLog
 
-#: Takes the lock of a descriptor, or exits with 1.
-TAKE = (
+#: A program that takes the lock of a descriptor, or exits with 1.
+TAKE_LOCK = (
     "import fcntl, sys\n"
     "try: fcntl.lockf(int(sys.argv[1]), fcntl.LOCK_EX | fcntl.LOCK_NB)\n"
     "except BlockingIOError: sys.exit(1)"
@@ -31,7 +31,7 @@ def record(name: str = "shop", level: int = logging.INFO, message: str = "a line
 
 @pytest.fixture
 def pipe(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[int, int]]:
-    """A pipe in the place of standard output."""
+    """A pipe in place of standard output."""
     reader, writer = os.pipe()
     monkeypatch.setattr(handlers, "STDOUT", writer)
     yield reader, writer
@@ -42,7 +42,7 @@ def pipe(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[int, int]]:
 def is_free(descriptor: int) -> bool:
     """Tell whether another process can take the lock."""
     taken = subprocess.run(
-        [sys.executable, "-ISc", TAKE, str(descriptor)],
+        [sys.executable, "-ISc", TAKE_LOCK, str(descriptor)],
         pass_fds=[descriptor],
         check=False,
     )
@@ -50,29 +50,30 @@ def is_free(descriptor: int) -> bool:
 
 
 def locked_while_writing(descriptor: int, monkeypatch: pytest.MonkeyPatch) -> bool:
-    found = []
+    """Write a line, and tell whether the descriptor was locked during the write."""
+    free = []
     real = os.write
 
     def write(to: int, data: bytes) -> int:
-        found.append(is_free(descriptor))
+        free.append(is_free(descriptor))
         return real(to, data)
 
     with monkeypatch.context() as patched:
         patched.setattr(os, "write", write)
         handlers.write(b"a line\n")
-    assert len(found) == 1
-    return not found[0]
+    assert len(free) == 1
+    return not free[0]
 
 
-def test_a_pipe_is_locked_for_a_line_and_no_longer(pipe, monkeypatch):
-    """Or a long line of one worker would come between that of another."""
+def test_pipe_is_locked_while_a_line_is_written(pipe, monkeypatch):
+    """Otherwise long lines of several workers could be mixed."""
     reader, writer = pipe
     assert locked_while_writing(writer, monkeypatch)
     assert os.read(reader, 100) == b"a line\n"
     assert is_free(writer)
 
 
-def test_the_lock_is_given_back_where_nobody_reads(pipe, monkeypatch):
+def test_lock_is_released_after_a_broken_pipe(pipe, monkeypatch):
     _, writer = pipe
 
     def fail(to: int, data: bytes) -> int:
@@ -85,34 +86,34 @@ def test_the_lock_is_given_back_where_nobody_reads(pipe, monkeypatch):
     assert is_free(writer)
 
 
-def test_what_is_no_pipe_is_not_locked(monkeypatch, tmp_path):
-    """Others lock a terminal or /dev/null, of whom we know nothing."""
+def test_files_are_not_locked(monkeypatch, tmp_path):
+    """Unrelated programs may lock a terminal or /dev/null."""
     with (tmp_path / "log").open("wb") as file:
         monkeypatch.setattr(handlers, "STDOUT", file.fileno())
         assert not locked_while_writing(file.fileno(), monkeypatch)
     assert (tmp_path / "log").read_bytes() == b"a line\n"
 
 
-def test_a_full_pipe_that_does_not_wait_is_waited_for(pipe):
+def test_waits_for_a_full_non_blocking_pipe(pipe):
     reader, writer = pipe
     flags = fcntl.fcntl(writer, fcntl.F_GETFL)
     fcntl.fcntl(writer, fcntl.F_SETFL, flags | os.O_NONBLOCK)
     data = bytes(range(256)) * 2000
     writing = threading.Thread(target=handlers.write, args=(data,))
     writing.start()
-    found = b""
-    while len(found) < len(data):
-        found += os.read(reader, 100_000)
+    received = b""
+    while len(received) < len(data):
+        received += os.read(reader, 100_000)
     writing.join(60)
-    assert found == data
+    assert received == data
 
 
-class TestARecord:
-    def test_is_a_line(self, pipe):
+class TestRecord:
+    def test_is_one_line(self, pipe):
         StdoutHandler().handle(record())
         assert os.read(pipe[0], 1000).endswith(b"shop: a line\n")
 
-    def test_that_cannot_be_formatted_is_told(self, pipe, monkeypatch):
+    def test_formatting_error_is_reported(self, pipe, monkeypatch):
         handler = StdoutHandler()
 
         def fail(record: logging.LogRecord) -> str:
@@ -122,7 +123,7 @@ class TestARecord:
         handler.handle(record())
         assert os.read(pipe[0], 1000) == b"cannot log a line of shop: RuntimeError\n"
 
-    def test_that_nobody_reads_ends_nothing(self, monkeypatch):
+    def test_broken_pipe_raises_nothing(self, monkeypatch):
         reader, writer = os.pipe()
         os.close(reader)
         monkeypatch.setattr(handlers, "STDOUT", writer)
@@ -130,12 +131,12 @@ class TestARecord:
         os.close(writer)
         StdoutHandler().handle(record())
 
-    def test_with_half_a_surrogate(self, pipe):
+    def test_lone_surrogate_is_escaped(self, pipe):
         StdoutHandler().handle(record(message="a\ud800b"))
         assert b"a\\ud800b" in os.read(pipe[0], 1000)
 
     @pytest.mark.parametrize("one", [True, False])
-    def test_ends_a_task_that_is_told_in_one_line(self, pipe, one):
+    def test_ends_a_task_of_one_line(self, pipe, one):
         task = context.Task("1", "shop.mail")
         task.for_one_line = one
         token = context.task.set(task)
@@ -146,19 +147,19 @@ class TestARecord:
             context.task.reset(token)
 
 
-class Own(logging.StreamHandler):  # type: ignore[type-arg]
+class CustomHandler(logging.StreamHandler):  # type: ignore[type-arg]
     def emit(self, record: logging.LogRecord) -> None:
-        """Send it elsewhere."""
+        """Send the record elsewhere."""
 
 
-class TestTheConsole:
+class TestWritesToConsole:
     @pytest.mark.parametrize("number", [1, 2])
-    def test_is_where_a_stream_leads(self, number):
+    def test_standard_streams(self, number):
         with os.fdopen(number, "w", closefd=False) as stream:
             assert handlers.writes_to_console(logging.StreamHandler(stream))
-            assert not handlers.writes_to_console(Own(stream))
+            assert not handlers.writes_to_console(CustomHandler(stream))
 
-    def test_is_not_every_stream(self, tmp_path):
+    def test_other_streams(self, tmp_path):
         for stream in (io.StringIO(), None):
             handler = logging.StreamHandler(io.StringIO())
             handler.stream = stream  # type: ignore[assignment]
@@ -168,20 +169,20 @@ class TestTheConsole:
         file.close()
         assert not handlers.writes_to_console(logging.NullHandler())
 
-    def test_is_ours_whatever_the_number(self):
+    def test_our_handler(self):
         assert handlers.writes_to_console(StdoutHandler())
 
 
 @pytest.fixture
 def console() -> Iterator[logging.Handler]:
-    """A handler of the user's, that writes to standard error."""
+    """A handler of the user that writes to standard error."""
     with os.fdopen(2, "w", closefd=False) as stream:
         yield logging.StreamHandler(stream)
 
 
 @pytest.fixture
-def below() -> Iterator[logging.Logger]:
-    """A logger that is below another one."""
+def child() -> Iterator[logging.Logger]:
+    """A logger with a parent logger."""
     logger = logging.getLogger("prodserver_test.below")
     yield logger
     for each in (logger, logging.getLogger("prodserver_test")):
@@ -189,39 +190,39 @@ def below() -> Iterator[logging.Logger]:
         each.propagate = True
 
 
-class TestWhatTheUsersHandlerHasWritten:
+class TestHandlersOfTheUser:
     @pytest.mark.parametrize("name", ["prodserver_test", "prodserver_test.below"])
-    def test_is_not_written_again(self, console, below, name):
+    def test_record_is_not_written_twice(self, console, child, name):
         logging.getLogger(name).addHandler(console)
-        assert not StdoutHandler().filter(record(below.name))
+        assert not StdoutHandler().filter(record(child.name))
         assert StdoutHandler().filter(record("prodserver_other"))
 
-    def test_has_its_level(self, console, below):
+    def test_level_of_the_handler(self, console, child):
         console.setLevel(logging.WARNING)
-        below.addHandler(console)
-        assert StdoutHandler().filter(record(below.name))
-        assert not StdoutHandler().filter(record(below.name, logging.WARNING))
-        assert not StdoutHandler().filter(record(below.name, logging.ERROR))
+        child.addHandler(console)
+        assert StdoutHandler().filter(record(child.name))
+        assert not StdoutHandler().filter(record(child.name, logging.WARNING))
+        assert not StdoutHandler().filter(record(child.name, logging.ERROR))
 
-    def test_has_passed_its_filters(self, console, below):
+    def test_filters_of_the_handler(self, console, child):
         console.addFilter(lambda record: False)
-        below.addHandler(console)
-        assert StdoutHandler().filter(record(below.name))
+        child.addHandler(console)
+        assert StdoutHandler().filter(record(child.name))
 
-    def test_has_come_so_far(self, console, below):
+    def test_propagation(self, console, child):
         logging.getLogger("prodserver_test").addHandler(console)
-        below.propagate = False
-        assert StdoutHandler().filter(record(below.name))
+        child.propagate = False
+        assert StdoutHandler().filter(record(child.name))
 
-    def test_is_not_what_ours_or_a_file_has(self, below, tmp_path):
+    def test_our_handler_and_files_do_not_count(self, child, tmp_path):
         file = logging.FileHandler(tmp_path / "log")
-        below.addHandler(file)
-        below.addHandler(StdoutHandler())
-        assert StdoutHandler().filter(record(below.name))
+        child.addHandler(file)
+        child.addHandler(StdoutHandler())
+        assert StdoutHandler().filter(record(child.name))
         file.close()
 
 
-class Kept(StdoutHandler):
+class RecordingHandler(StdoutHandler):
     def __init__(self) -> None:
         super().__init__()
         self.records: list[logging.LogRecord] = []
@@ -234,53 +235,65 @@ class Kept(StdoutHandler):
         return [record.getMessage() for record in self.records]
 
 
-class TestWhatIsPrinted:
+class TestPrintedOutput:
     @pytest.fixture
-    def kept(self) -> Kept:
-        return Kept()
+    def recorder(self) -> RecordingHandler:
+        return RecordingHandler()
 
     @pytest.fixture
-    def stream(self, kept: Kept, tmp_path: Path) -> Iterator[StreamToLog]:
+    def stream(
+        self, recorder: RecordingHandler, tmp_path: Path
+    ) -> Iterator[StreamToLog]:
         with (tmp_path / "stream").open("w") as under:
-            stream = StreamToLog("stdout", logging.INFO, under, kept)
+            stream = StreamToLog("stdout", logging.INFO, under, recorder)
             yield stream
             stream.close()
 
-    def test_is_a_record_each_line(self, kept: Kept, stream: StreamToLog) -> None:
+    def test_each_line_is_a_record(
+        self, recorder: RecordingHandler, stream: StreamToLog
+    ) -> None:
         print("one\n\n  \ntwo", 3, file=stream)
-        assert kept.lines == ["one", "two 3"]
-        assert {(r.name, r.levelno) for r in kept.records} == {("stdout", logging.INFO)}
+        assert recorder.lines == ["one", "two 3"]
+        assert {(r.name, r.levelno) for r in recorder.records} == {
+            ("stdout", logging.INFO)
+        }
 
-    def test_is_told_once_its_line_ends(self, kept: Kept, stream: StreamToLog) -> None:
+    def test_partial_line_is_logged_once_complete(
+        self, recorder: RecordingHandler, stream: StreamToLog
+    ) -> None:
         assert stream.write("half") == 4
-        assert kept.lines == []
+        assert recorder.lines == []
         assert stream.write(" a line\nrest") == 12
-        assert kept.lines == ["half a line"]
+        assert recorder.lines == ["half a line"]
         stream.finish()
         stream.finish()
-        assert kept.lines == ["half a line", "rest"]
+        assert recorder.lines == ["half a line", "rest"]
 
-    def test_is_no_others_half(self, kept: Kept, stream: StreamToLog) -> None:
-        """Each thread has its own line."""
+    def test_threads_do_not_mix_lines(
+        self, recorder: RecordingHandler, stream: StreamToLog
+    ) -> None:
+        """Each thread has its own buffer."""
         stream.write("main ")
         other = threading.Thread(target=stream.write, args=("other\n",))
         other.start()
         other.join()
         stream.write("thread\n")
-        assert kept.lines == ["other", "main thread"]
+        assert recorder.lines == ["other", "main thread"]
 
-    def test_may_hold_percent_signs(self, kept: Kept, stream: StreamToLog) -> None:
+    def test_percent_signs_are_kept(
+        self, recorder: RecordingHandler, stream: StreamToLog
+    ) -> None:
         print("100 %s", file=stream)
-        assert kept.lines == ["100 %s"]
+        assert recorder.lines == ["100 %s"]
 
-    def test_is_left_as_it_is_where_a_handler_of_logging_writes(
-        self, kept: Kept, stream: StreamToLog, tmp_path: Path
+    def test_output_of_logging_handlers_is_unchanged(
+        self, recorder: RecordingHandler, stream: StreamToLog, tmp_path: Path
     ) -> None:
         logging.StreamHandler(stream).handle(record(message="in its own form"))
         assert (tmp_path / "stream").read_text() == "in its own form\n"
-        assert kept.lines == []
+        assert recorder.lines == []
 
-    def test_has_a_stream_for_those_who_ask(
+    def test_has_the_attributes_of_the_stream(
         self, stream: StreamToLog, tmp_path: Path
     ) -> None:
         assert stream.fileno() == stream.stream.fileno()

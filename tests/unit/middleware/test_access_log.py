@@ -1,4 +1,4 @@
-"""The request id and the access line, through Django's own handlers."""
+"""Request ids and the access log, with Django's own handlers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ GIVEN = "a-request-of-the-proxy"
 
 @pytest.fixture
 def install() -> Iterator[Callable[[bool], None]]:
-    """Wrap Django's handlers for one test."""
+    """Wrap Django's handlers for one test; unwrap them afterwards."""
     before = [(handler, dict(vars(handler))) for handler in (WSGIHandler, ASGIHandler)]
     disabled = access_log.logger.disabled
     yield access_log.install
@@ -33,10 +33,10 @@ def install() -> Iterator[Callable[[bool], None]]:
         handler.__call__ = attributes["__call__"]  # type: ignore[method-assign]
 
 
-Answer = tuple[int, list[str], bytes]
+Response = tuple[int, list[str], bytes]
 
 
-def ask_wsgi(path: str, method: str, given: str) -> Answer:
+def request_wsgi(path: str, method: str, given: str) -> Response:
     environ: dict[str, Any] = {
         "REMOTE_ADDR": CLIENT,
         "PATH_INFO": path.encode().decode("latin-1"),
@@ -45,17 +45,17 @@ def ask_wsgi(path: str, method: str, given: str) -> Answer:
         **({"HTTP_X_REQUEST_ID": given} if given else {}),
     }
     setup_testing_defaults(environ)
-    said: list[Any] = []
+    started: list[Any] = []
     handler: Any = WSGIHandler()
-    response = handler(environ, lambda *start: said.append(start))
+    response = handler(environ, lambda *start: started.append(start))
     body = b"".join(response)
     response.close()
-    status, headers = said[0]
+    status, headers = started[0]
     ids = [value for name, value in headers if name.lower() == "x-request-id"]
     return int(status[:3]), ids, body
 
 
-def ask_asgi(path: str, method: str, given: str) -> Answer:
+def request_asgi(path: str, method: str, given: str) -> Response:
     headers = [(b"host", b"localhost")]
     if given:
         headers.append((b"x-request-id", given.encode()))
@@ -73,7 +73,7 @@ def ask_asgi(path: str, method: str, given: str) -> Answer:
 
     async def receive() -> dict[str, Any]:
         if asked:
-            await asyncio.sleep(60)  # a client that stays
+            await asyncio.sleep(60)  # the client stays connected
         asked.append(True)
         return {"type": "http.request", "body": b"", "more_body": False}
 
@@ -81,19 +81,23 @@ def ask_asgi(path: str, method: str, given: str) -> Answer:
         sent.append(message)
 
     asyncio.run(ASGIHandler()(scope, receive, send))  # type: ignore[arg-type]
-    found = [v.decode() for n, v in sent[0]["headers"] if n.lower() == b"x-request-id"]
-    return sent[0]["status"], found, b"".join(m.get("body", b"") for m in sent)
+    ids = [v.decode() for n, v in sent[0]["headers"] if n.lower() == b"x-request-id"]
+    return sent[0]["status"], ids, b"".join(m.get("body", b"") for m in sent)
 
 
-@pytest.fixture(params=[ask_wsgi, ask_asgi], ids=["wsgi", "asgi"])
-def ask(request: pytest.FixtureRequest, settings: Any) -> Callable[..., Answer]:
+@pytest.fixture(params=[request_wsgi, request_asgi], ids=["wsgi", "asgi"])
+def send_request(
+    request: pytest.FixtureRequest, settings: Any
+) -> Callable[..., Response]:
     settings.ROOT_URLCONF = "proj.logged"
 
-    def ask(path: str = "/log", method: str = "GET", given: str = "") -> Answer:
-        answer: Answer = request.param(path, method, given)
-        return answer
+    def send_request(
+        path: str = "/log", method: str = "GET", given: str = ""
+    ) -> Response:
+        response: Response = request.param(path, method, given)
+        return response
 
-    return ask
+    return send_request
 
 
 @pytest.fixture
@@ -103,9 +107,9 @@ def lines(caplog: pytest.LogCaptureFixture) -> Callable[[], list[Any]]:
     return lambda: [record for record in caplog.records if record.name == name]
 
 
-def test_a_request_is_a_line(install, ask, lines):
+def test_request_is_logged(install, send_request, lines):
     install(True)
-    status, ids, body = ask()
+    status, ids, body = send_request()
     (line,) = lines()
     assert (status, body) == (200, b"logged")
     assert line.getMessage() == "GET /log 200"
@@ -115,89 +119,89 @@ def test_a_request_is_a_line(install, ask, lines):
     assert [line.request_id] == ids
 
 
-def test_it_is_one_line_however_often_it_is_installed(install, ask, lines):
+def test_installing_repeatedly_logs_once(install, send_request, lines):
     for _ in range(3):
         install(True)
-    assert len(ask()[1]) == 1
+    assert len(send_request()[1]) == 1
     assert len(lines()) == 1
 
 
-def test_the_id_of_the_proxy_is_kept_and_sent_back(install, ask, lines):
+def test_request_id_of_the_proxy_is_kept_and_sent_back(install, send_request, lines):
     install(True)
-    assert ask(given=GIVEN)[1] == [GIVEN]
+    assert send_request(given=GIVEN)[1] == [GIVEN]
     assert lines()[0].request_id == GIVEN
 
 
 @pytest.mark.parametrize("given", ["", "a b", "x" * 129, "a\nb"])
-def test_another_is_made_where_there_is_none_that_is_fit(install, ask, given):
+def test_missing_or_invalid_request_id_is_replaced(install, send_request, given):
     install(True)
-    first, second = ask(given=given)[1], ask(given=given)[1]
+    first, second = send_request(given=given)[1], send_request(given=given)[1]
     assert len(first[0]) == 32
     assert first != second
 
 
-def test_the_id_is_not_the_next_requests(install, ask, lines):
+def test_request_id_is_reset_after_the_request(install, send_request, lines):
     install(True)
-    ask(given=GIVEN)
+    send_request(given=GIVEN)
     assert request_id.get() == ""
 
 
-def test_without_an_access_log_the_ids_stay(install, ask, lines):
+def test_without_access_log_request_ids_remain(install, send_request, lines):
     install(False)
-    assert ask(given=GIVEN)[1] == [GIVEN]
+    assert send_request(given=GIVEN)[1] == [GIVEN]
     assert lines() == []
 
 
-def test_what_is_not_found_is_a_line_too(install, ask, lines):
+def test_404_is_logged(install, send_request, lines):
     install(True)
-    ask("/nosuch")
+    send_request("/nosuch")
     assert lines()[0].getMessage() == "GET /nosuch 404"
 
 
-def test_what_fails_is_a_line_too(install, ask, lines):
+def test_500_is_logged(install, send_request, lines):
     install(True)
-    assert ask("/fail")[0] == 500
+    assert send_request("/fail")[0] == 500
     assert lines()[0].status == 500
 
 
-def test_of_head_there_is_no_body(install, ask, lines):
+def test_head_has_zero_bytes(install, send_request, lines):
     install(True)
-    ask(method="HEAD")
+    send_request(method="HEAD")
     assert (lines()[0].method, lines()[0].bytes) == ("HEAD", 0)
 
 
 @pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume")
-def test_a_stream_is_told_with_all_its_bytes(install, ask, lines):
+def test_stream_is_logged_with_its_size(install, send_request, lines):
     install(True)
-    assert len(ask("/stream")[2]) == 300
+    assert len(send_request("/stream")[2]) == 300
     (line,) = lines()
     assert (line.status, line.bytes) == (200, 300)
 
 
-def test_a_path_beyond_ascii_is_text_and_a_long_one_is_cut(install, ask, lines):
+def test_non_ascii_path_is_kept_and_long_path_is_cut(install, send_request, lines):
     install(True)
-    ask("/läden")
-    ask("/" + "x" * 5000)
+    send_request("/läden")
+    send_request("/" + "x" * 5000)
     assert lines()[0].path == "/läden"
     assert len(lines()[1].path) <= 1024
     assert lines()[1].path.startswith("/xxx")
 
 
-def test_the_probes_questions_are_no_lines_while_all_is_well(
-    install, ask, lines, settings
+def test_successful_health_requests_are_not_logged(
+    install, send_request, lines, settings
 ):
     settings.MIDDLEWARE = [conf.MIDDLEWARE]
     settings.PRODSERVER_HEALTH = {"READY_PATH": "/healthz"}
     install(True)
     for path in ("/-/live", "/healthz"):
-        assert ask(path)[0] == 200
+        assert send_request(path)[0] == 200
     assert lines() == []
-    assert ask("/-/live", "POST")[0] == 405
+    assert send_request("/-/live", "POST")[0] == 405
     assert [line.status for line in lines()] == [405]
 
 
-def test_a_stream_that_the_client_leaves_is_told(install, settings, lines):
-    """With what had been sent by then; a server closes what it does not finish."""
+def test_aborted_stream_is_logged(install, settings, lines):
+    """With the bytes sent so far; a server closes responses that it aborts."""
     settings.ROOT_URLCONF = "proj.logged"
     install(True)
     environ: dict[str, Any] = {"PATH_INFO": "/stream", "HTTP_HOST": "localhost"}

@@ -1,4 +1,4 @@
-"""``ROOT_PATH`` and ``TRUSTED_PROXIES``, through Django's own handlers."""
+"""``ROOT_PATH`` and ``TRUSTED_PROXIES``, with Django's own handlers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from django.core.handlers.wsgi import WSGIHandler
 
 from django_prodserver.middleware import proxy_headers
 
-PROXY, STRANGER = "10.0.0.1", "192.0.2.9"
+PROXY, UNTRUSTED = "10.0.0.1", "192.0.2.9"
 FORWARDED = {
     "X-Forwarded-For": "9.9.9.9, 203.0.113.7",
     "X-Forwarded-Proto": "https",
@@ -24,12 +24,12 @@ FORWARDED = {
 NAMES = sorted(f"HTTP_{name.upper().replace('-', '_')}" for name in FORWARDED)
 
 Install = Callable[..., None]
-Ask = Callable[..., Any]
+SendRequest = Callable[..., Any]
 
 
 @pytest.fixture
 def install() -> Iterator[Install]:
-    """Wrap Django's handlers, as a process with these keys does, for one test."""
+    """Wrap Django's handlers for one test; unwrap them afterwards."""
     before = [(handler, dict(vars(handler))) for handler in (WSGIHandler, ASGIHandler)]
 
     def install(root: str = "", proxies: tuple[str, ...] = ()) -> None:
@@ -42,7 +42,7 @@ def install() -> Iterator[Install]:
         handler.__call__ = attributes["__call__"]  # type: ignore[method-assign]
 
 
-def ask_wsgi(
+def request_wsgi(
     path: str, client: str, headers: dict[str, str], prefix: str = ""
 ) -> dict[str, Any]:
     environ: dict[str, Any] = {
@@ -60,7 +60,7 @@ def ask_wsgi(
     return dict(json.loads(b"".join(response)))
 
 
-def ask_asgi(
+def request_asgi(
     path: str, client: str, headers: dict[str, str], prefix: str = ""
 ) -> dict[str, Any]:
     given = {"Host": "localhost", **headers}
@@ -76,11 +76,11 @@ def ask_asgi(
         "headers": [(n.lower().encode(), v.encode()) for n, v in given.items()],
     }
     body = b""
-    as_it_was = repr(scope)
+    original = repr(scope)
 
     async def receive() -> dict[str, Any]:
         if asked:
-            await asyncio.sleep(60)  # a client that stays
+            await asyncio.sleep(60)  # the client stays connected
         asked.append(True)
         return {"type": "http.request", "body": b"", "more_body": False}
 
@@ -91,120 +91,130 @@ def ask_asgi(
 
     asked: list[bool] = []
     asyncio.run(ASGIHandler()(scope, receive, send))  # type: ignore[arg-type]
-    assert repr(scope) == as_it_was, "it is the server's own"
+    assert repr(scope) == original, "the server's scope was modified"
     return dict(json.loads(body))
 
 
-@pytest.fixture(params=[ask_wsgi, ask_asgi], ids=["wsgi", "asgi"])
-def ask(request: pytest.FixtureRequest, settings: Any) -> Ask:
+@pytest.fixture(params=[request_wsgi, request_asgi], ids=["wsgi", "asgi"])
+def send_request(request: pytest.FixtureRequest, settings: Any) -> SendRequest:
     settings.ROOT_URLCONF = "proj.logged"
 
-    def ask(path: str = "/seen", client: str = STRANGER, **more: Any) -> Any:
+    def send_request(path: str = "/seen", client: str = UNTRUSTED, **more: Any) -> Any:
         return request.param(path, client, more.pop("headers", {}), **more)
 
-    return ask
+    return send_request
 
 
-def test_without_either_nothing_is_changed(install: Install, ask: Ask) -> None:
+def test_without_keys_nothing_changes(
+    install: Install, send_request: SendRequest
+) -> None:
     install()
-    found = ask(headers=FORWARDED)
-    assert found["client"] == STRANGER
-    assert found["scheme"] == "http"
-    assert found["forwarded"] == NAMES
-    assert found["reverse"] == "/seen"
+    view = send_request(headers=FORWARDED)
+    assert view["client"] == UNTRUSTED
+    assert view["scheme"] == "http"
+    assert view["forwarded"] == NAMES
+    assert view["reverse"] == "/seen"
 
 
 @pytest.mark.parametrize(
     ("path", "prefix"),
     [("/seen", ""), ("/shop/seen", ""), ("/seen", "/shop")],
-    ids=["cut off", "left", "known to the server"],
+    ids=["removed", "kept", "set by the server"],
 )
-def test_the_prefix_is_there_once(
-    install: Install, ask: Ask, path: str, prefix: str
+def test_prefix_occurs_once(
+    install: Install, send_request: SendRequest, path: str, prefix: str
 ) -> None:
     install("/shop")
-    found = ask(path, prefix=prefix)
-    assert (found["path"], found["path_info"]) == ("/shop/seen", "/seen")
-    assert found["reverse"] == "/shop/seen"
-    assert found["client"] == STRANGER
+    view = send_request(path, prefix=prefix)
+    assert (view["path"], view["path_info"]) == ("/shop/seen", "/seen")
+    assert view["reverse"] == "/shop/seen"
+    assert view["client"] == UNTRUSTED
 
 
 @pytest.mark.parametrize("path", ["/shopping", "/shop-window"])
-def test_a_path_that_begins_like_the_prefix_is_not_below_it(
-    install: Install, ask: Ask, path: str
+def test_prefix_matches_whole_path_segments(
+    install: Install, send_request: SendRequest, path: str
 ) -> None:
     install("/shop")
-    found = ask(path)
-    assert (found["path"], found["path_info"]) == (f"/shop{path}", path)
+    view = send_request(path)
+    assert (view["path"], view["path_info"]) == (f"/shop{path}", path)
 
 
-def test_the_prefix_alone_is_the_root(install: Install, settings: Any) -> None:
+def test_prefix_alone_is_the_root(install: Install, settings: Any) -> None:
     settings.ROOT_URLCONF = "proj.logged"
     install("/shop")
-    assert ask_wsgi("/shop", STRANGER, {})["path"] == "/shop/"
+    assert request_wsgi("/shop", UNTRUSTED, {})["path"] == "/shop/"
     with pytest.raises(AssertionError, match="'/shop/'"):  # where Django redirects
-        ask_asgi("/shop", STRANGER, {})
+        request_asgi("/shop", UNTRUSTED, {})
 
 
-def test_a_prefix_beyond_ascii(install: Install, ask: Ask) -> None:
+def test_non_ascii_prefix(install: Install, send_request: SendRequest) -> None:
     install("/läden")
     for path in ("/läden/seen", "/seen"):
-        found = ask(path)
-        assert found["path_info"] == "/seen"
-        assert found["path"] == "/läden/seen"
+        view = send_request(path)
+        assert view["path_info"] == "/seen"
+        assert view["path"] == "/läden/seen"
 
 
-def test_a_proxy_is_believed(install: Install, ask: Ask) -> None:
+def test_headers_of_a_trusted_proxy_apply(
+    install: Install, send_request: SendRequest
+) -> None:
     install("", ("10.0.0.0/8",))
-    found = ask(client=PROXY, headers=FORWARDED)
-    assert found["client"] == "203.0.113.7"
-    assert found["scheme"] == "https"
-    assert found["forwarded"] == NAMES
-    assert found["path"] == "/seen"
+    view = send_request(client=PROXY, headers=FORWARDED)
+    assert view["client"] == "203.0.113.7"
+    assert view["scheme"] == "https"
+    assert view["forwarded"] == NAMES
+    assert view["path"] == "/seen"
 
 
-def test_a_proxy_that_says_nothing_changes_nothing(install: Install, ask: Ask) -> None:
+def test_trusted_proxy_without_headers(
+    install: Install, send_request: SendRequest
+) -> None:
     install("", ("10.0.0.0/8",))
-    found = ask(client=PROXY)
-    assert (found["client"], found["scheme"]) == (PROXY, "http")
+    view = send_request(client=PROXY)
+    assert (view["client"], view["scheme"]) == (PROXY, "http")
 
 
 @pytest.mark.parametrize("scheme", ["ftp", "", "javascript"])
-def test_a_scheme_of_a_proxy_is_one_of_http(
-    install: Install, ask: Ask, scheme: str
+def test_invalid_schemes_are_ignored(
+    install: Install, send_request: SendRequest, scheme: str
 ) -> None:
     install("", ("10.0.0.0/8",))
     headers = {"X-Forwarded-Proto": scheme}
-    assert ask(client=PROXY, headers=headers)["scheme"] == "http"
+    assert send_request(client=PROXY, headers=headers)["scheme"] == "http"
 
 
 @pytest.mark.parametrize("given", ["HTTPS", "https, http", " https "])
-def test_the_first_scheme_counts(install: Install, ask: Ask, given: str) -> None:
+def test_first_scheme_applies(
+    install: Install, send_request: SendRequest, given: str
+) -> None:
     install("", ("10.0.0.0/8",))
     headers = {"X-Forwarded-Proto": given}
-    assert ask(client=PROXY, headers=headers)["scheme"] == "https"
+    assert send_request(client=PROXY, headers=headers)["scheme"] == "https"
 
 
-def test_nobody_else_is_believed(install: Install, ask: Ask) -> None:
+def test_headers_of_untrusted_peers_are_removed(
+    install: Install, send_request: SendRequest
+) -> None:
     install("", ("10.0.0.0/8",))
     headers = {**FORWARDED, "X-Request-ID": "kept"}
-    found = ask(client=STRANGER, headers=headers)
-    assert (found["client"], found["scheme"]) == (STRANGER, "http")
-    assert found["forwarded"] == []
+    view = send_request(client=UNTRUSTED, headers=headers)
+    assert (view["client"], view["scheme"]) == (UNTRUSTED, "http")
+    assert view["forwarded"] == []
 
 
-def test_it_is_installed_once(install: Install, ask: Ask) -> None:
-    """Twice, the client would be taken for a proxy that is not trusted."""
+def test_is_installed_once(install: Install, send_request: SendRequest) -> None:
+    """Applied twice, the client would count as an untrusted proxy."""
     for _ in range(2):
         install("/shop", ("10.0.0.0/8",))
-    found = ask(client=PROXY, headers=FORWARDED)
-    assert found["client"] == "203.0.113.7"
-    assert found["forwarded"] == NAMES
-    assert found["path"] == "/shop/seen"
+    view = send_request(client=PROXY, headers=FORWARDED)
+    assert view["client"] == "203.0.113.7"
+    assert view["forwarded"] == NAMES
+    assert view["path"] == "/shop/seen"
 
 
-def test_a_lifespan_of_asgi_is_left_alone(install: Install) -> None:
-    """Django's handler refuses it, in its own words."""
+def test_asgi_lifespan_is_passed_through(install: Install) -> None:
+    """Django's handler rejects it with its own error."""
     install("/shop", ("10.0.0.0/8",))
 
     async def nothing(*args: Any) -> None:

@@ -1,4 +1,4 @@
-"""Which console script is this interpreter's."""
+"""Finding the console script that belongs to this interpreter."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from django_prodserver.process import executable
 
 
 @pytest.fixture
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An interpreter without any script beside it."""
+def bare_interpreter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Pretend that the interpreter is in an empty directory; return the directory."""
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     return tmp_path
 
@@ -25,30 +25,30 @@ def script(folder: Path, name: str, mode: int = 0o755) -> Path:
     return path
 
 
-def test_it_is_the_one_beside_the_interpreter(elsewhere):
-    """Also where another package, or PATH, has one of that name."""
-    path = script(elsewhere, "pytest")
+def test_prefers_the_script_beside_the_interpreter(bare_interpreter):
+    """Even if another package or PATH has a script of that name."""
+    path = script(bare_interpreter, "pytest")
     assert executable.find("pytest") == str(path)
 
 
-def test_else_it_is_where_its_package_was_installed(elsewhere, monkeypatch):
+def test_falls_back_to_the_script_of_the_package(bare_interpreter, monkeypatch):
     found = Path(executable.find("pytest"))
     monkeypatch.undo()
     assert found == (Path(sys.executable).parent / "pytest").resolve()
 
 
 @pytest.mark.parametrize("name", ["nosuchcommand", "pytest-nosuch"])
-def test_one_that_is_nowhere_is_a_fault(elsewhere, name):
+def test_a_missing_script_is_an_error(bare_interpreter, name):
     with pytest.raises(ConfigurationError) as caught:
         executable.find(name)
     assert caught.value.fault is Fault.NOT_INSTALLED
-    assert f"The command {name} is missing beside {elsewhere}/python." in str(
+    assert f"The command {name} is missing beside {bare_interpreter}/python." in str(
         caught.value
     )
 
 
-def test_what_cannot_be_run_is_none(elsewhere, monkeypatch):
-    script(elsewhere, "nosuchcommand", 0o644)
-    # Root may run what has any x at all, and this has none.
+def test_ignores_files_that_are_not_executable(bare_interpreter, monkeypatch):
+    script(bare_interpreter, "nosuchcommand", 0o644)
+    # Without any x bit, so that root cannot run it either.
     with pytest.raises(ConfigurationError):
         executable.find("nosuchcommand")

@@ -1,4 +1,4 @@
-"""What keeps a loaded application from being shared by forked workers."""
+"""Obstacles to sharing a loaded application with forked workers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 
 def run(code: str, **options: Any) -> list[str]:
-    """Run code in an interpreter of its own; return the lines that it prints."""
+    """Run code in a new interpreter; return the lines that it prints."""
     setup = """
         import gc, os, signal, socket, sys, tempfile, threading
         from django_prodserver.process import fork_safety
@@ -30,15 +30,15 @@ def run(code: str, **options: Any) -> list[str]:
 
 
 def obstacle(code: str, **options: object) -> str:
-    (found,) = run(f"{code}\nprint(fork_safety.find_obstacle())", **options)
-    return found
+    (line,) = run(f"{code}\nprint(fork_safety.find_obstacle())", **options)
+    return line
 
 
-def test_nothing_is_in_the_way_of_a_bare_interpreter():
+def test_bare_interpreter_is_safe():
     assert obstacle("") == ""
 
 
-def test_a_thread():
+def test_running_thread():
     code = """
         stop = threading.Event()
         threading.Thread(target=stop.wait, name="poller", daemon=True).start()
@@ -47,18 +47,18 @@ def test_a_thread():
     assert found == "the application has started the thread 'poller'"
 
 
-def test_a_thread_that_has_ended_is_none():
+def test_finished_thread_is_safe():
     code = "t = threading.Thread(target=int); t.start(); t.join()"
     assert obstacle(code) == ""
 
 
-def test_a_socket():
+def test_open_socket():
     found = obstacle("s = socket.socket()\nsys.stderr.write(str(s.fileno()))")
     assert found.startswith("the application has left open a socket (file descriptor ")
 
 
 @pytest.mark.parametrize("mode", ["r", "w", "r+"])
-def test_a_file(mode, tmp_path):
+def test_open_file(mode, tmp_path):
     path = tmp_path / "data"
     path.touch()
     found = obstacle(f"f = open({str(path)!r}, {mode!r})")
@@ -78,14 +78,14 @@ def test_a_file(mode, tmp_path):
     ],
     ids=["log", "memfd", "memory", "folder", "pipe", "device", "closed"],
 )
-def test_what_can_be_shared(code, tmp_path):
+def test_shareable_files_are_safe(code, tmp_path):
     (tmp_path / "data").touch()
     assert obstacle(code.replace("PATH", repr(str(tmp_path / "data")))) == ""
 
 
 @pytest.mark.parametrize("is_inheritable", [True, False])
-def test_what_was_handed_down_is_the_workers_too(is_inheritable, tmp_path):
-    """As ``7<file`` of a shell; Python's own are close-on-exec."""
+def test_inherited_files_are_safe(is_inheritable, tmp_path):
+    """Such as ``7<file`` in a shell; files that Python opens are close-on-exec."""
     (tmp_path / "data").touch()
     path = str(tmp_path / "data")
     code = f"f = open({path!r}); os.set_inheritable(f.fileno(), {is_inheritable})"
@@ -95,7 +95,7 @@ def test_what_was_handed_down_is_the_workers_too(is_inheritable, tmp_path):
     assert obstacle(code) == expected
 
 
-def test_what_the_collector_closes_is_none():
+def test_unreferenced_files_are_safe():
     code = """
         gc.disable()
         cycle = [socket.socket()]
@@ -105,10 +105,10 @@ def test_what_the_collector_closes_is_none():
     assert obstacle(textwrap.dedent(code)) == ""
 
 
-def test_a_forked_worker_has_no_handlers_of_its_parents():
-    """And the parent keeps them; neither has a signal blocked."""
+def test_forked_worker_does_not_inherit_signal_handlers():
+    """The parent keeps them; no signal stays blocked in either."""
     code = """
-        def tell():
+        def report():
             handlers = [signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGINT)]
             names = [getattr(h, "name", None) or h.__name__ for h in handlers]
             print(*names, *signal.pthread_sigmask(signal.SIG_BLOCK, ()), flush=True)
@@ -120,18 +120,18 @@ def test_a_forked_worker_has_no_handlers_of_its_parents():
         fork_safety.restore_signals_in_children()
         child = os.fork()
         if not child:
-            tell()
+            report()
             os._exit(0)
         os.waitpid(child, 0)
-        tell()
+        report()
     """
     assert run(code) == ["SIG_DFL SIG_DFL", "handler handler"]
 
 
-def test_a_signal_between_the_fork_and_the_handlers_ends_the_worker():
-    """It is held until the child has the system's own; what was blocked stays so."""
+def test_signal_right_after_the_fork_ends_the_worker():
+    """It is blocked until the child has default handlers; the mask is then restored."""
     code = """
-        # Before: those of the launcher run behind it in a child.
+        # Registered first: in a child, the launcher's hooks run after it.
         def hit():
             os.kill(os.getpid(), signal.SIGTERM)
 

@@ -1,4 +1,4 @@
-"""How long is waited, and what is said of it meanwhile."""
+"""Retrying with backoff: the pauses, the deadline and the messages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from django_prodserver.process.retry import Backoff
 @pytest.mark.parametrize(
     ("text", "seconds"), [("", 300), ("0", 0), ("2.5", 2.5), (None, 300)]
 )
-def test_the_time_that_may_pass(text, seconds, monkeypatch):
+def test_timeout(text, seconds, monkeypatch):
     monkeypatch.delenv(retry.VARIABLE, raising=False)
     if text is not None:
         monkeypatch.setenv(retry.VARIABLE, text)
@@ -22,13 +22,13 @@ def test_the_time_that_may_pass(text, seconds, monkeypatch):
 
 
 @pytest.mark.parametrize("text", ["x", "-1", "inf", "nan", "5 s"])
-def test_a_time_that_is_none(text, monkeypatch):
+def test_invalid_timeout(text, monkeypatch):
     monkeypatch.setenv(retry.VARIABLE, text)
     with pytest.raises(ConfigurationError, match=f"is '{text}' in the environment"):
         retry.timeout()
 
 
-def test_a_reason_holds_no_password(settings, monkeypatch):
+def test_reason_hides_passwords(settings, monkeypatch):
     monkeypatch.setitem(settings.DATABASES["default"], "PASSWORD", "hunter2")
     error = ConnectionError("no hunter2\n at redis://:topsecret@broker/0")
     assert (
@@ -37,15 +37,15 @@ def test_a_reason_holds_no_password(settings, monkeypatch):
     )
 
 
-def test_a_short_password_is_not_looked_for(settings, monkeypatch):
-    """It would be in words by chance, and be told by its mask."""
+def test_short_passwords_are_not_replaced(settings, monkeypatch):
+    """Ordinary words may contain it, and masking them would reveal it."""
     monkeypatch.setitem(settings.DATABASES["default"], "PASSWORD", "short")
     assert retry.describe_error(OSError("in short")) == "OSError: in short"
     monkeypatch.setitem(settings.DATABASES["default"], "PASSWORD", "longer")
     assert retry.describe_error(OSError("a longer one")) == "OSError: a *** one"
 
 
-def test_a_reason_is_one_line_and_not_too_long():
+def test_reason_is_one_short_line():
     assert retry.describe_error(OSError()) == "OSError"
     longest = "OSError: " + "x" * 291
     assert retry.describe_error(OSError("x" * 291)) == longest
@@ -53,7 +53,7 @@ def test_a_reason_is_one_line_and_not_too_long():
 
 
 class Clock:
-    """Time that passes as it is slept."""
+    """A clock that advances only by sleeping."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -69,21 +69,21 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch):
-    found = Clock()
-    fake = SimpleNamespace(monotonic=found.monotonic, sleep=found.sleep)
+    clock = Clock()
+    fake = SimpleNamespace(monotonic=clock.monotonic, sleep=clock.sleep)
     monkeypatch.setattr(retry, "time", fake)
     monkeypatch.delenv(retry.VARIABLE, raising=False)
-    return found
+    return clock
 
 
 @pytest.fixture
-def said(monkeypatch):
+def logged(monkeypatch):
     lines: list[str] = []
     monkeypatch.setattr(retry, "log", lines.append)
     return lines
 
 
-def test_the_pauses_grow_up_to_a_limit(clock, said):
+def test_pauses_grow_to_a_limit(clock, logged):
     backoff = Backoff("db")
     for _ in range(10):
         backoff.wait("refused")
@@ -92,7 +92,7 @@ def test_the_pauses_grow_up_to_a_limit(clock, said):
     assert max(clock.slept) == 2.0
 
 
-def test_the_last_pause_ends_with_the_time(clock, said, monkeypatch):
+def test_last_pause_ends_at_the_deadline(clock, logged, monkeypatch):
     monkeypatch.setenv(retry.VARIABLE, "0.7")
     backoff = Backoff("db")
     message = r"^db was not there within 0\.7 s: refused\."
@@ -104,34 +104,34 @@ def test_the_last_pause_ends_with_the_time(clock, said, monkeypatch):
     assert clock.now == pytest.approx(backoff.deadline)
 
 
-def test_no_time_is_for_one_try(clock, said, monkeypatch):
+def test_zero_timeout_allows_one_try(clock, logged, monkeypatch):
     monkeypatch.setenv(retry.VARIABLE, "0")
     with pytest.raises(UnavailableError):
         Backoff("db").wait("refused")
-    assert (clock.slept, said) == ([], [])
+    assert (clock.slept, logged) == ([], [])
 
 
-def test_the_time_counts_from_when_the_wait_began(clock, said):
-    """Of several that are waited for, the first has had some of it."""
+def test_deadline_counts_from_the_start_of_the_wait(clock, logged):
+    """Earlier dependencies have used up some of the time."""
     assert Backoff("db").deadline == 400
     assert Backoff("db", started=90).deadline == 390
 
 
-def test_a_line_is_written_at_once_and_then_every_few_seconds(clock, said):
+def test_reports_at_once_and_then_every_five_seconds(clock, logged):
     backoff = Backoff("db")
     for seconds in (0, 4.9, 0.1, 4.9, 0.1):
         clock.now += seconds
         backoff.report("refused")
-    assert said == [
+    assert logged == [
         f"waiting for db ({waited} s of 300): refused" for waited in (0, 5, 10)
     ]
 
 
-def test_its_end_is_told_where_its_beginning_was(clock, said):
+def test_success_is_reported_only_after_a_report(clock, logged):
     backoff = Backoff("db")
     backoff.succeeded()
-    assert said == []
+    assert logged == []
     backoff.report("refused")
     clock.now += 2.34
     backoff.succeeded()
-    assert said[1:] == ["db is there after 2.3 s"]
+    assert logged[1:] == ["db is there after 2.3 s"]

@@ -1,4 +1,4 @@
-"""The first signal asks for a stop, a later one not to wait for it."""
+"""Graceful on the first signal, forced on the second."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from django_prodserver.process.signals import StopSignal
 
 @pytest.fixture
 def clock(monkeypatch):
-    found = SimpleNamespace(now=0.0)
-    monkeypatch.setattr(signals, "time", SimpleNamespace(monotonic=lambda: found.now))
-    return found
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(signals, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    return clock
 
 
-def test_nothing_is_asked_for_before_a_signal():
+def test_initial_state():
     stop = StopSignal()
     assert (stop.received, stop.force) == (False, False)
 
 
-def test_a_second_one_right_behind_is_the_same(clock):
-    """As timeout(1) sends them: to its child, and to the group it is in."""
+def test_immediate_second_signal_is_ignored(clock):
+    """timeout(1) sends the signal to its child, and to the child's group."""
     stop = StopSignal()
     stop.note()
     assert (stop.received, stop.force) == (True, False)
@@ -34,7 +34,7 @@ def test_a_second_one_right_behind_is_the_same(clock):
     assert (stop.received, stop.force) == (True, False)
 
 
-def test_a_later_one_is_in_a_hurry(clock):
+def test_later_second_signal_forces_the_stop(clock):
     stop = StopSignal()
     stop.note()
     clock.now += 0.05
@@ -44,13 +44,13 @@ def test_a_later_one_is_in_a_hurry(clock):
     assert (stop.received, stop.force) == (True, True)
 
 
-def test_each_is_of_its_own(clock):
+def test_instances_are_independent(clock):
     StopSignal().note()
     assert not StopSignal().received
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
-def test_it_listens_to_both(signum):
+def test_listens_to_both_signals(signum):
     before = {each: signal.getsignal(each) for each in signals.STOP_SIGNALS}
     stop = StopSignal()
     try:

@@ -19,7 +19,7 @@ from django_prodserver.config.keys import Translation, Unsupported
 from django_prodserver.process import bootstrap, preload
 from django_prodserver.process.deadline import UNFINISHED
 
-# What a configuration file calls an option, where that is not its own name.
+# Names of options in a configuration file, if they differ from the option's own.
 _ATTRIBUTES = {
     "access-logfile": "accesslog",
     "error-logfile": "errorlog",
@@ -34,9 +34,9 @@ class HypercornServer(WebBackend):
     """
     Serve ``ASGI_APPLICATION`` with Hypercorn.
 
-    The command is ours, ``prodserver-hypercorn``. It takes the options of
-    ``hypercorn``, which drops requests when it stops several workers and exits
-    with 0 when the application cannot be imported (hypercorn 0.18).
+    It runs our command ``prodserver-hypercorn``, which accepts the options of
+    ``hypercorn``. The latter drops requests when it stops several workers, and
+    exits with 0 when the application cannot be imported (hypercorn 0.18).
     """
 
     title = "Hypercorn"
@@ -69,12 +69,12 @@ class HypercornServer(WebBackend):
         return {"bind": join_host_port(host, port)}
 
     def command(self, args: Sequence[str]) -> list[str]:
-        # With the interface: hypercorn takes an ASGI application for a WSGI one
-        # where a wrapper hides that it is a coroutine function.
+        # Name the interface: hypercorn mistakes an ASGI application for a WSGI one
+        # if a wrapper hides that it is a coroutine function.
         return [self.script, f"{self.interface}:{self.application(args)}", *args]
 
     def serve_static_files(self, args: Sequence[str]) -> None:
-        # Hypercorn evaluates it in the module's namespace, without __getattr__.
+        # Hypercorn evaluates the name in the module's namespace, not by __getattr__.
         module = "django_prodserver.backends.static_files"
         self.target = f"{module}:application('{self.interface}')"
 
@@ -82,12 +82,12 @@ class HypercornServer(WebBackend):
         return value_of("reload", args, self.option_table) is not None
 
     def forks(self, args: Sequence[str]) -> bool:
-        # With 0, it is one process that serves by itself.
+        # With 0 workers, a single process serves.
         return self.option("workers", args) != "0"
 
     def load(self, args: Sequence[str]) -> None:
-        # Hypercorn sets up its own logging after the application's, so nothing of
-        # the application's is to be deferred.
+        # Hypercorn configures its logging after the application does, so the
+        # application's need not be deferred.
         self.import_application(self.application(args))
         bootstrap.prepare()
         preload.load_urls()
@@ -122,7 +122,7 @@ class HypercornServer(WebBackend):
 
     def _is_in_file(self, option: str, args: Sequence[str]) -> bool:
         """Tell whether Hypercorn's configuration file mentions an option."""
-        # Read as text, and not run: it is Hypercorn's to run.
+        # Search the text: running the file is left to Hypercorn.
         path = _config_file(value_of("config", args, self.option_table) or "")
         if path is None:
             return False
@@ -134,7 +134,7 @@ class HypercornWSGIServer(HypercornServer):
     """Serve ``WSGI_APPLICATION`` with Hypercorn, each request in a thread."""
 
     interface = "wsgi"
-    # Hypercorn has no option for it: natively the number depends on the CPUs.
+    # Hypercorn has no option for it; its number of threads depends on the CPUs.
     keys = {**HypercornServer.keys, "THREADS": ""}
 
     def context(self, args: Sequence[str], process: str) -> Context | None:
@@ -144,7 +144,7 @@ class HypercornWSGIServer(HypercornServer):
 
 
 def attribute_of(option: str) -> str:
-    """Return what a configuration file calls an option."""
+    """Return the name of an option in a configuration file."""
     return _ATTRIBUTES.get(option, option.replace("-", "_"))
 
 
@@ -152,7 +152,7 @@ def _config_file(given: str) -> Path | None:
     """Return the file of ``--config``: a path, ``file:PATH`` or ``python:MODULE``."""
     if given.startswith("python:"):
         name = given.removeprefix("python:").replace(".", "/") + ".py"
-        found = [Path(folder, name) for folder in sys.path]
+        candidates = [Path(folder, name) for folder in sys.path]
     else:
-        found = [Path(given.removeprefix("file:"))]
-    return next((path for path in found if path.is_file()), None)
+        candidates = [Path(given.removeprefix("file:"))]
+    return next((path for path in candidates if path.is_file()), None)

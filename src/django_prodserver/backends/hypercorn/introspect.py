@@ -18,7 +18,7 @@ from django_prodserver.config.argv import Option
 
 
 class HypercornOptions(InstalledOptions):
-    """The options of Hypercorn's parser; their defaults are those of its Config."""
+    """The options of Hypercorn's parser, with the defaults of its Config."""
 
     def read_options(self) -> list[Option]:
         return from_argparse(parser())
@@ -46,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
     """
     Return Hypercorn's own parser of its command line.
 
-    Its ``main()`` builds one and parses with it at once, so it is taken from there.
+    Its ``main()`` builds the parser and uses it at once, so it is intercepted there.
     """
     native: Any = import_module("hypercorn.__main__")
     names = {**vars(argparse), "ArgumentParser": _Parser}

@@ -1,4 +1,4 @@
-"""Hypercorn's logger: its lines are the log's lines."""
+"""Send Hypercorn's log records to our handlers."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from django_prodserver.logs.config import attach_to_root
 
 class Logger(native.Logger):
     """
-    Hand Hypercorn's lines on to the root logger, and to what LOGGING names.
+    Pass Hypercorn's records to the root logger and to the handlers of LOGGING.
 
-    An access log of Hypercorn's own to standard output is the one that there is
-    anyhow; to a file, it is Hypercorn's.
+    Without a handler in LOGGING, Hypercorn's own access log is written only to a
+    file: on standard output it would repeat ours.
     """
 
     def __init__(self, config: Config) -> None:

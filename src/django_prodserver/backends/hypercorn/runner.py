@@ -1,9 +1,9 @@
 """
-hypercorn, with forked workers and a stop that finishes what they hold.
+Run Hypercorn with forked workers and a graceful stop.
 
 ``hypercorn`` starts each worker as a new interpreter, which loads the application
-again. When it stops several workers, the first that has ended has the others ended
-at once, with the requests they hold. Its exit code is 0 when a worker was killed or
+again. When it stops several workers, it ends the others as soon as the first has
+exited, whatever requests they hold. It exits with 0 when a worker was killed or
 the application cannot be imported (measured with hypercorn 0.18).
 """
 
@@ -37,17 +37,18 @@ from django_prodserver.process.signals import STOP_SIGNALS, StopSignal
 native: Any = import_module("hypercorn.__main__")
 
 _WORKERS = {"asyncio": asyncio_worker, "uvloop": uvloop_worker}
-# Exit codes of a worker: a stop before it has its handlers interrupts no request.
+# Clean exit codes: a worker killed by a stop signal had no handlers yet, and so no
+# requests.
 _CLEAN = (0, *(-signum for signum in STOP_SIGNALS))
-# Seconds for a worker to end, once its own time for requests is over.
+# Seconds for a worker to exit after its graceful timeout.
 _ENDING = 2.0
 
 
 def main() -> int:
     """
-    Serve until SIGTERM or SIGINT, and finish the requests in flight.
+    Serve until SIGTERM or SIGINT, then finish the requests in progress.
 
-    The command line is that of ``hypercorn``.
+    Accepts the command line of ``hypercorn``.
 
     Returns:
         The exit code: 0 after a stop, 1 if requests were cut or a worker failed.
@@ -69,7 +70,7 @@ def run(config: Config) -> int:
     shutdown.install(context.threads)
     if not context.logs_natively:
         _use_our_logger(config)
-    if config.workers == 0:  # this process serves by itself
+    if config.workers == 0:  # a single process serves
         return native_run(config)
     if config.pid_path is not None:
         write_pid_file(config.pid_path)
@@ -77,21 +78,21 @@ def run(config: Config) -> int:
 
 
 def _use_our_logger(config: Config) -> None:
-    """Replace Hypercorn's logger, unless its logging is configured in another way."""
+    """Use our logger, unless Hypercorn's logging is configured in another way."""
     configured = config.logconfig or config.logconfig_dict or config.statsd_host
     if config.logger_class is NativeLogger and not configured:
         config.logger_class = Logger
 
 
 class Supervisor:
-    """The parent of the workers: it forks them, replaces them, and stops them."""
+    """The parent of the workers: forks, replaces and stops them."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
         self._sockets = config.create_sockets()
         self._workers: list[ForkProcess] = []
         self._stop = StopSignal()
-        # A signal's handler runs when the wait for the workers is over: this ends it.
+        # Python runs signal handlers only after wait() returns; this pipe wakes it.
         self._wakeup, wake = os.pipe()
         os.set_blocking(wake, False)
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
@@ -129,12 +130,12 @@ class Supervisor:
             self._workers.append(worker)
 
     def _replace_workers(self, signum: int, frame: FrameType | None) -> None:
-        """Let the workers finish and end: the loop above starts others."""
+        """Stop the workers gracefully; the loop in ``run`` starts new ones."""
         for worker in self._workers:
             worker.terminate()
 
     def _failed_workers(self) -> list[ForkProcess]:
-        """Forget the workers that have ended, and return those that failed."""
+        """Remove the workers that have exited, and return those that failed."""
         ended = [worker for worker in self._workers if worker.exitcode is not None]
         for worker in ended:
             self._workers.remove(worker)
@@ -144,7 +145,7 @@ class Supervisor:
         return failed
 
     def _close_listeners(self) -> None:
-        """Close this process's own, so that the kernel refuses new connections."""
+        """Close the listeners of this process; the kernel then refuses new clients."""
         for listener in (
             *self._sockets.secure_sockets,
             *self._sockets.insecure_sockets,
@@ -153,7 +154,7 @@ class Supervisor:
             listener.close()
 
     def _stop_workers(self) -> None:
-        """Let the workers finish their requests; kill those that do not in time."""
+        """Stop the workers gracefully; kill those that miss the deadline."""
         for worker in self._workers:
             worker.terminate()
         deadline = time.monotonic() + self._config.graceful_timeout + _ENDING
@@ -168,6 +169,7 @@ class Supervisor:
 
 
 def _end_of(worker: ForkProcess) -> str:
+    """Describe how a worker has ended, for the log."""
     code = worker.exitcode or 0
     if code < 0:
         return f"worker {worker.pid} was killed by {signal.Signals(-code).name}"

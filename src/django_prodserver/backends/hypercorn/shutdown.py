@@ -1,4 +1,4 @@
-"""How a worker of Hypercorn serves and stops, where the native way falls short."""
+"""Stop a worker of Hypercorn gracefully and within its deadline."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from django_prodserver.backends.hypercorn.wsgi import WSGIApplication
 from django_prodserver.process.deadline import UNFINISHED
 
 native: Any = import_module("hypercorn.asyncio.run")
-# Seconds that a client may take, from its connection to its request's first bytes,
-# as the stop begins.
+# Seconds in which a client that has just connected may send its request when the
+# stop begins.
 _QUIET = 0.1
-# Seconds for a request that is cut to clean up.
+# Seconds for the cleanup of a request that is cut.
 _CLEANUP = 1.0
 
 
 def install(threads: int) -> None:
     """
-    Have Hypercorn's workers serve as ``Worker`` describes.
+    Make Hypercorn's workers serve and stop through ``Worker``.
 
-    Natively a worker closes connections of which no byte has come yet, as it stops,
-    and on Python 3.12 and later waits for requests without end: graceful_timeout
-    counts from when they have ended (pgjones/hypercorn#308).
+    When it stops, Hypercorn closes connections that have not sent anything yet. On
+    Python 3.12 and later it then waits for requests without a limit, because
+    graceful_timeout counts only after they have ended (pgjones/hypercorn#308).
 
     Args:
-        threads: The threads of a worker, for a WSGI application; 0 for Hypercorn's
-            own number.
+        threads: The number of threads of a worker, for a WSGI application; 0 for
+            Hypercorn's default.
     """
     serve = native.worker_serve
 
@@ -66,7 +66,7 @@ def install(threads: int) -> None:
 
 
 class Worker:
-    """The listeners and connections of a worker, and how they end."""
+    """The listeners and connections of a worker, and their graceful stop."""
 
     def __init__(self, config: Config) -> None:
         self.has_cut = False
@@ -76,7 +76,7 @@ class Worker:
         self._deadline = 0.0
 
     def end_with_parent(self) -> None:
-        """Stop when the parent is gone: natively its workers serve on."""
+        """Stop when the parent has exited; native workers would go on serving."""
         parent = multiprocessing.parent_process()
         if parent is None:
             return
@@ -106,7 +106,7 @@ class Worker:
 
         server = await asyncio.start_server(serve_connection, **options)
         self._servers.append(server)
-        # What Hypercorn calls of a server.
+        # The methods of a server that Hypercorn calls.
         return SimpleNamespace(close=server.close, wait_closed=self.drain)
 
     async def raise_shutdown(self, asked: Callable[[], Awaitable[Any]]) -> None:
@@ -117,11 +117,11 @@ class Worker:
         for server in self._servers:
             server.close()
         await asyncio.sleep(_QUIET)
-        # From here on a connection is closed once its request is answered.
+        # From here on Hypercorn closes a connection after its response.
         raise ShutdownError
 
     async def drain(self) -> None:
-        """Wait for the connections to end, and cut those that do not in time."""
+        """Wait for the connections to end; cut those that miss the deadline."""
         if not self._connections:
             return
         left = self._deadline - asyncio.get_running_loop().time()
@@ -130,7 +130,7 @@ class Worker:
             return
         self.has_cut = True
         for task in late:
-            # Or Hypercorn answers with 500 for a WSGI application that is cancelled.
+            # Abort first: Hypercorn answers 500 for a cancelled WSGI application.
             self._connections[task].transport.abort()
             task.cancel()
         seconds = self._config.graceful_timeout

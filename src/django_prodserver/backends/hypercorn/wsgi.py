@@ -1,4 +1,4 @@
-"""A WSGI application on Hypercorn whose responses end when their client has gone."""
+"""Stop the response of a WSGI application when its client disconnects."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class _ClientGone(Exception):
 
 class WSGIApplication:
     """
-    Close a response whose client has gone, in place of reading it to its end.
+    Close a response when its client disconnects, instead of reading it to its end.
 
-    Natively a stream that nobody reads any more keeps its thread, of which there
-    are as many as ``THREADS`` says (hypercorn 0.18).
+    Otherwise a stream without a client occupies one of the ``THREADS`` threads until
+    its end (hypercorn 0.18).
     """
 
     def __init__(self, application: WSGIWrapper) -> None:
@@ -47,7 +47,7 @@ class WSGIApplication:
             await send(message)
 
         async def run_in_thread(*call: Any) -> None:
-            # Only now: Hypercorn has received the whole request before it calls this.
+            # Not earlier: before this call Hypercorn receives the request itself.
             watcher = asyncio.create_task(wait_until_gone())
             try:
                 await sync_spawn(*call)
