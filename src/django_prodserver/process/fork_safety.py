@@ -21,6 +21,15 @@ _SELF = Path("/proc/self")
 # Seconds for a thread that has just ended to leave the kernel's list, too.
 _THREAD_EXIT = 0.02
 _POLL = 0.005
+# SIGINT raises KeyboardInterrupt; the others are faulthandler's.
+_PYTHONS_SIGNALS = {
+    signal.SIGINT,
+    signal.SIGSEGV,
+    signal.SIGFPE,
+    signal.SIGABRT,
+    signal.SIGBUS,
+    signal.SIGILL,
+}
 
 
 @contextlib.contextmanager
@@ -59,6 +68,10 @@ def _obstacle() -> str:
         return f"the application has started a thread outside Python ({name!r})"
     if child := _child_process():
         return f"the application has started a process ({child})"
+    if name := _handled_signal():
+        return f"the application handles the signal {name}"
+    if _has_timer():
+        return "the application has set an interval timer"
     if _has_semaphore():
         return "the application has made a multiprocessing lock, queue or pool"
     for entry in _listed(_SELF / "fd"):
@@ -132,6 +145,29 @@ def _signal_children(signum: int) -> None:
     for pid in _children():
         with contextlib.suppress(OSError):
             os.kill(pid, signum)
+
+
+def _handled_signal() -> str:
+    """
+    Return the name of a signal for which a handler is installed, else "".
+
+    The server installs its own handlers in each worker before it loads the
+    application there, and would replace one that was installed before.
+    """
+    for line in _read(_SELF / "status").splitlines():
+        name, _, value = line.partition(":")
+        if name == "SigCgt":
+            caught = int(value, 16)
+            for signum in signal.Signals:
+                if signum not in _PYTHONS_SIGNALS and caught >> (signum - 1) & 1:
+                    return signum.name
+    return ""
+
+
+def _has_timer() -> bool:
+    """Tell whether a timer runs; a fork does not copy it."""
+    timers = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
+    return any(signal.getitimer(timer)[0] for timer in timers)
 
 
 def _has_semaphore() -> bool:

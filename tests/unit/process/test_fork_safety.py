@@ -147,3 +147,69 @@ def test_signal_right_after_the_fork_ends_the_worker():
         print([s.name for s in signal.pthread_sigmask(signal.SIG_BLOCK, ())])
     """
     assert run(code) == ["-15", "['SIGUSR1']"]
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ("signal.signal(signal.SIGUSR1, print)", "handles the signal SIGUSR1"),
+        (
+            "import faulthandler; faulthandler.register(signal.SIGUSR2)",
+            "handles the signal SIGUSR2",
+        ),
+        (
+            "signal.setitimer(signal.ITIMER_REAL, 60)",
+            "has set an interval timer",
+        ),
+        (
+            "import multiprocessing; lock = multiprocessing.Lock()",
+            "has made a multiprocessing lock, queue or pool",
+        ),
+    ],
+    ids=["handler", "handler in C", "timer", "lock"],
+)
+def test_state_of_the_kernel_that_workers_would_not_have_or_would_share(code, found):
+    assert obstacle(code) == f"the application {found}"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "signal.signal(signal.SIGUSR1, signal.SIG_IGN)",
+        "signal.signal(signal.SIGINT, print)",
+        "import faulthandler; faulthandler.enable()",
+        "signal.setitimer(signal.ITIMER_REAL, 60); signal.setitimer(0, 0)",
+        "import subprocess; subprocess.run(['true'])",
+        "import subprocess; child = subprocess.Popen(['true']); "
+        "os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)",
+    ],
+    ids=["ignored", "interrupt", "faulthandler", "cleared", "ended", "zombie"],
+)
+def test_state_that_does_not_matter(code):
+    assert obstacle(code) == ""
+
+
+def test_a_child_process_is_named():
+    code = """
+        import subprocess
+        child = subprocess.Popen(["sleep", "60"])
+        print(fork_safety.find_obstacle(), child.pid)
+        fork_safety.end_children()
+        print(fork_safety.find_obstacle() or "none")
+    """
+    found, left = run(code)
+    name, pid = found.rsplit(" ", 1)
+    assert name == f"the application has started a process (sleep, pid {pid})"
+    assert left == "none"
+
+
+def test_children_that_ignore_sigterm_are_killed():
+    code = """
+        import subprocess
+        script = "trap '' TERM; echo; while :; do sleep 1; done"
+        child = subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE)
+        child.stdout.readline()
+        fork_safety.end_children(0.1)
+        print(fork_safety.find_obstacle() or "none")
+    """
+    assert run(code) == ["none"]
