@@ -291,6 +291,10 @@ def test_a_hundred_probes_at_once(
     environment = start.environment({process: entry}, **settings)
     server: Running = start.process([*MANAGE, process], environment)
     server.until(lambda: start.probe(process).returncode == YES, "ready")
+    if process == "web":
+        # The first worker makes it ready; the second opens files, too.
+        parent = psutil.Process(server.process.pid)
+        server.until(lambda: len(parent.children()) == 2, "two workers")
     before = descriptors(server.process.pid)
 
     asked = [
