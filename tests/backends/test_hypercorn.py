@@ -25,7 +25,6 @@ from tests.harness import SCRIPT, free_port, wait_for
 
 ASGI = "hypercorn.HypercornServer"
 WSGI = "hypercorn.HypercornWSGIServer"
-BOTH = pytest.mark.parametrize("backend", [ASGI, WSGI])
 
 
 class TestHypercorn(WebContract):
@@ -95,23 +94,6 @@ class TestSupervisor:
         web.process.kill()
         assert web.exits() == -signal.SIGKILL
         assert request.result() == "slow done"
-
-    @BOTH
-    def test_max_requests_drops_no_request(
-        self, start: Starter, port: int, backend: str
-    ) -> None:
-        """Every request is answered, in the end by further workers."""
-        site = WebSite(start, port, backend, {"WORKERS": 2})
-        web = site.serve(MAX_REQUESTS=10)
-        pids: set[str] = set()
-
-        def others_have_answered() -> bool:
-            futures = [web._threads.submit(web.get, "/who?s=0", 30) for _ in range(4)]
-            pids.update(future.result() for future in futures)
-            return len(pids) >= 5
-
-        web.until(others_have_answered, "more workers", 60)
-        assert web.stop() == 0
 
 
 def _is_listening(port: int) -> bool:

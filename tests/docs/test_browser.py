@@ -60,10 +60,16 @@ def site() -> Iterator[str]:
             check=True,
         )
     handler = functools.partial(_Quiet, directory=str(BUILT))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+    with _Server(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
+
+
+class _Server(ThreadingHTTPServer):
+    # A page asks for a dozen files at once; by default five of them may wait, and a
+    # script whose connection was refused is missing from the page.
+    request_queue_size = 128
 
 
 class Visit:

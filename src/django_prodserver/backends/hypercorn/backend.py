@@ -57,7 +57,10 @@ class HypercornServer(WebBackend):
         ),
         "TIMEOUT": Unsupported("hypercorn does not watch its workers; a probe does"),
         "KEEP_ALIVE": "keep-alive",
-        "MAX_REQUESTS": "max-requests",
+        "MAX_REQUESTS": Unsupported(
+            "hypercorn drops connections when it replaces a worker; replace the "
+            "container"
+        ),
         "CERTFILE": "certfile",
         "KEYFILE": "keyfile",
     }
