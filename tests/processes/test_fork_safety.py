@@ -74,3 +74,25 @@ def test_runs_the_exit_functions_of_the_first_load(start: Starter, port: int) ->
     assert first == web.process.pid, "the preload that was given up"
     assert second in [worker.pid for worker in children(web.process.pid, 2)]
     assert web.stop() == 0
+
+
+@pytest.mark.parametrize("made", ["", "native thread"])
+def test_a_sidecar_of_the_shell_is_left_alone(
+    start: Starter, port: int, made: str
+) -> None:
+    """Preloaded or not: ``sidecar & exec prodserver web`` keeps its sidecar."""
+    apps = '["proj.unforkable.UnforkableConfig"]' if made else "[]"
+    env = start.environment(
+        {"web": config("gunicorn-2", port)}, {"MADE": made}, TEST_APPS=apps
+    )
+    script = 'sleep 600 & echo $! > "$TEST_DATA/sidecar"; exec "$@"'
+    web = start.process(["sh", "-c", script, "sh", *MODULE, "web"], env, kind=Web)
+    web.port = port
+    web.wait_until_ready()
+    assert ("not preloading" in web.output) is bool(made)
+    (sidecar,) = map(int, lines(start.data / "sidecar"))
+    process = psutil.Process(sidecar)
+    assert process.status() != psutil.STATUS_ZOMBIE
+    assert process.ppid() == web.process.pid
+    process.kill()
+    assert web.stop() == 0

@@ -32,6 +32,8 @@ def start(plan: Plan) -> NoReturn:
         SystemExit: The server's own exit.
     """
     plan.check()
+    # Of a shell that has become this process: not the application's.
+    inherited = fork_safety.children()
     environment.restart_with(plan.process)
     # Not what another process, which starts this one, has been told.
     os.environ.pop(VARIABLE, None)
@@ -52,7 +54,7 @@ def start(plan: Plan) -> NoReturn:
         set_up_django()
         wait_for.wait(plan.process.waits, plan.backend)
     if native := plan.backend.as_command():
-        _run_command(plan, native)
+        _run_command(plan, native, inherited)
     _run_start_server(plan)
 
 
@@ -111,7 +113,7 @@ def _run_start_server(plan: Plan) -> NoReturn:
     sys.exit(0)
 
 
-def _run_command(plan: Plan, backend: CommandBackend) -> NoReturn:
+def _run_command(plan: Plan, backend: CommandBackend, inherited: set[int]) -> NoReturn:
     """Run the native command in this process, with the application preloaded."""
     args = plan.args
     for address in backend.addresses(args):
@@ -119,13 +121,13 @@ def _run_command(plan: Plan, backend: CommandBackend) -> NoReturn:
     script = executable.find(backend.script)
     wants_preload = plan.process.config.get("PRELOAD", True)
     if wants_preload and not plan.prefix and not backend.must_exec(args):
-        reason = _preload(plan, backend) or backend.prepare(args)
+        reason = _preload(plan, backend, inherited) or backend.prepare(args)
         if not reason:
             loader.install_in_worker(backend)
             _run_in_place(script, plan.command)
         log(f"not preloading, because {reason}", logging.WARNING)
         executable.run_exit_functions()
-        fork_safety.end_children()
+        fork_safety.end_children(inherited)
     if backend.heartbeat_max_age(args) and not _is_installed():
         # Nothing of ours runs in the process that this one becomes.
         hint = 'add "django_prodserver" to INSTALLED_APPS'
@@ -134,12 +136,12 @@ def _run_command(plan: Plan, backend: CommandBackend) -> NoReturn:
     executable.replace_process([*plan.prefix, script, *options])
 
 
-def _preload(plan: Plan, backend: CommandBackend) -> str:
+def _preload(plan: Plan, backend: CommandBackend, inherited: set[int]) -> str:
     """Load the application; return why that has to be undone, or ""."""
     with fork_safety.garbage_collection_paused():
         reason = _load(plan, backend)
         if not reason and backend.forks(plan.args):
-            reason = fork_safety.find_obstacle()
+            reason = fork_safety.find_obstacle(inherited)
         if not reason:
             # Frozen objects are not collected, so that the collector does not write
             # to memory that the workers share.

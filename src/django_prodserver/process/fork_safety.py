@@ -10,7 +10,7 @@ import signal
 import stat
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from django_prodserver.health.state import stat_fields
@@ -52,21 +52,27 @@ def garbage_collection_paused() -> Iterator[None]:
             gc.set_threshold(*threshold)
 
 
-def find_obstacle() -> str:
-    """Return what forked workers could not share, in words; "" if there is nothing."""
-    if _obstacle():
+def find_obstacle(inherited: Collection[int] = ()) -> str:
+    """
+    Return what forked workers could not share, in words; "" if there is nothing.
+
+    Args:
+        inherited: The child processes that were there before the application, such
+            as those of a shell that has become this process.
+    """
+    if _obstacle(inherited):
         # It may be garbage that the paused collector has not closed.
         gc.collect()
-    return _obstacle()
+    return _obstacle(inherited)
 
 
-def _obstacle() -> str:
+def _obstacle(inherited: Collection[int]) -> str:
     for thread in threading.enumerate():
         if thread is not threading.main_thread():
             return f"the application has started the thread {thread.name!r}"
     if name := _native_thread():
         return f"the application has started a thread outside Python ({name!r})"
-    if child := _child_process():
+    if child := _child_process(inherited):
         return f"the application has started a process ({child})"
     if name := _handled_signal():
         return f"the application handles the signal {name}"
@@ -100,49 +106,57 @@ def _native_thread() -> str:
         time.sleep(_POLL)
 
 
-def _child_process() -> str:
+def _child_process(inherited: Collection[int]) -> str:
     """Return the name and pid of a child process that runs, else ""."""
-    for pid in _children():
+    for pid in _running(inherited):
         return f"{_read(Path('/proc', str(pid), 'comm'))}, pid {pid}"
     return ""
 
 
-def _children() -> list[int]:
-    """Return the pids of the child processes that run."""
+def children() -> set[int]:
+    """Return the pids of the child processes, those that have ended included."""
+    return {
+        int(pid)
+        for task in _listed(_SELF / "task")
+        for pid in _read(task / "children").split()
+    }
+
+
+def _running(inherited: Collection[int]) -> list[int]:
+    """Return the pids of the child processes that run, but for the inherited ones."""
     running = []
-    for task in _listed(_SELF / "task"):
-        for pid in map(int, _read(task / "children").split()):
-            with contextlib.suppress(OSError):
-                if stat_fields(pid)[0] not in "ZX":  # a zombie has ended
-                    running.append(pid)
+    for pid in sorted(children().difference(inherited)):
+        with contextlib.suppress(OSError):
+            if stat_fields(pid)[0] not in "ZX":  # a zombie has ended
+                running.append(pid)
     return running
 
 
-def end_children(seconds: float = 1.0) -> None:
+def end_children(inherited: Collection[int] = (), seconds: float = 1.0) -> None:
     """
-    Terminate the child processes that are left, and wait for them.
+    Terminate the child processes of the application, and wait for them.
 
     They would stay children of the program that replaces this process, which knows
     nothing of them.
 
     Args:
-        seconds: After this time they are killed.
+        inherited: Children that are not the application's, and are left alone.
+        seconds: After this time the others are killed.
     """
-    _signal_children(signal.SIGTERM)
+    _send(signal.SIGTERM, _running(inherited))
     deadline = time.monotonic() + seconds
-    while _children() and time.monotonic() < deadline:
+    while _running(inherited) and time.monotonic() < deadline:
         time.sleep(_POLL)
-    _signal_children(signal.SIGKILL)
-    while _children():
+    _send(signal.SIGKILL, _running(inherited))
+    while _running(inherited):
         time.sleep(_POLL)
-    # They are zombies by now.
-    with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
+    for pid in children().difference(inherited):  # zombies by now
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)
 
 
-def _signal_children(signum: int) -> None:
-    for pid in _children():
+def _send(signum: int, pids: Iterable[int]) -> None:
+    for pid in pids:
         with contextlib.suppress(OSError):
             os.kill(pid, signum)
 

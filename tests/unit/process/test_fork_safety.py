@@ -209,7 +209,21 @@ def test_children_that_ignore_sigterm_are_killed():
         script = "trap '' TERM; echo; while :; do sleep 1; done"
         child = subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE)
         child.stdout.readline()
-        fork_safety.end_children(0.1)
+        fork_safety.end_children(seconds=0.1)
         print(fork_safety.find_obstacle() or "none")
     """
     assert run(code) == ["none"]
+
+
+def test_inherited_children_are_no_obstacle_and_are_left_alone():
+    code = """
+        import subprocess
+        sidecar = subprocess.Popen(["sleep", "60"])
+        inherited = fork_safety.children()
+        helper = subprocess.Popen(["sleep", "60"])
+        print(fork_safety.find_obstacle(inherited).endswith(f"pid {helper.pid})"))
+        fork_safety.end_children(inherited)
+        print(fork_safety.find_obstacle(inherited) or "none", sidecar.poll())
+        sidecar.kill()
+    """
+    assert run(code) == ["True", "none None"]
