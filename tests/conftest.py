@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import tempfile
@@ -15,6 +16,20 @@ from tests import harness
 from tests.harness import MANAGE, PROJECT, Running, Web
 
 harness.hear_signals()
+
+
+@pytest.fixture(autouse=True)
+def _environment_of_its_own() -> Iterator[None]:
+    """What a test puts into the environment must not reach the next one."""
+    before = dict(os.environ)
+    yield
+    # pytest's own variable changes as the test does.
+    now = os.environ.keys() - {"PYTEST_CURRENT_TEST"}
+    for name in now - before.keys():
+        del os.environ[name]
+    for name, value in before.items():
+        if name != "PYTEST_CURRENT_TEST" and os.environ.get(name) != value:
+            os.environ[name] = value
 
 
 @pytest.fixture(scope="session")
