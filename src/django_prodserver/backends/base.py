@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from django.core.checks import CheckMessage
 
     from django_prodserver.backends.introspection.installed import InstalledOptions
+    from django_prodserver.process.logging_state import LoggingState
 
 
 class BaseServerBackend(ABC):
@@ -333,8 +334,30 @@ class CommandBackend(Backend):
         """
         return False
 
+    def call_before_fork(self, args: Sequence[str], load: Callable[[], None]) -> None:
+        """
+        Make the server call ``load`` before it forks, or now.
+
+        The moment is after the server has read its configuration, so that the
+        application finds the environment, directory and logging that it finds with
+        the native command; and before it listens, because ``load`` may replace this
+        process.
+        """
+        load()
+
     def load(self, args: Sequence[str]) -> None:
         """Import what the server will load; Django is set up."""
+
+    def defer_logging(self, args: Sequence[str], before: LoggingState) -> None:
+        """
+        Postpone the application's logging until the worker has configured its own.
+
+        Called in the process that has loaded the application, before it forks.
+
+        Args:
+            args: The options.
+            before: How logging was configured before the application was loaded.
+        """
 
     def prepare(self, args: Sequence[str]) -> str:
         """

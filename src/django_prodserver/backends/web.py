@@ -19,6 +19,7 @@ from django_prodserver.config.keys import AUTO, Resolved, Translation
 from django_prodserver.exceptions import ConfigurationError, Fault
 from django_prodserver.health import conf as health
 from django_prodserver.process import bootstrap, preload
+from django_prodserver.process.logging_state import LoggingState
 from django_prodserver.text import is_dotted_path, safe_repr
 
 if TYPE_CHECKING:
@@ -220,7 +221,9 @@ class WebBackend(CommandBackend):
         # The import has called django.setup() again, which configures LOGGING.
         bootstrap.prepare()
         preload.load_urls()
-        preload.defer_logging(target)
+
+    def defer_logging(self, args: Sequence[str], before: LoggingState) -> None:
+        preload.defer_logging(self.application(args), before)
 
     def import_application(self, target: str) -> None:
         """Import the application at ``module:attribute``."""

@@ -8,7 +8,6 @@ import logging
 import os
 import runpy
 import sys
-from collections.abc import Sequence
 from typing import NoReturn
 
 from django_prodserver.backends import addresses, loader
@@ -19,7 +18,13 @@ from django_prodserver.health import heartbeat, state
 from django_prodserver.launch import environment
 from django_prodserver.launch.plan import Plan
 from django_prodserver.logs.config import configure_launcher, log
-from django_prodserver.process import bootstrap, executable, fork_safety
+from django_prodserver.process import (
+    bootstrap,
+    executable,
+    fork_safety,
+    logging_state,
+)
+from django_prodserver.process.logging_state import LoggingState
 
 
 def start(plan: Plan) -> NoReturn:
@@ -121,19 +126,37 @@ def _run_command(plan: Plan, backend: CommandBackend, inherited: set[int]) -> No
     script = executable.find(backend.script)
     wants_preload = plan.process.config.get("PRELOAD", True)
     if wants_preload and not plan.prefix and not backend.must_exec(args):
-        reason = _preload(plan, backend, inherited) or backend.prepare(args)
-        if not reason:
-            loader.install_in_worker(backend)
-            _run_in_place(script, plan.command)
-        log(f"not preloading, because {reason}", logging.WARNING)
-        executable.run_exit_functions()
-        fork_safety.end_children(inherited)
-    if backend.heartbeat_max_age(args) and not _is_installed():
-        # Nothing of ours runs in the process that this one becomes.
-        hint = 'add "django_prodserver" to INSTALLED_APPS'
-        heartbeat.beat("silent", f"what is not preloaded is joined by its app: {hint}")
-    options = plan.command[len(plan.prefix) + 1 :]
-    executable.replace_process([*plan.prefix, script, *options])
+        _run_preloaded(plan, backend, script, inherited)
+    _replace_process(plan, backend, script)
+
+
+def _run_preloaded(
+    plan: Plan, backend: CommandBackend, script: str, inherited: set[int]
+) -> NoReturn:
+    """Run the script in this process, which loads the application before it forks."""
+    # Until the application is loaded, the server must find logging untouched.
+    restore_logging = logging_state.suspend()
+
+    def load() -> None:
+        server_logging = LoggingState.now()
+        logging_state.hide_handlers()
+        restore_logging()
+        reason = _preload(plan, backend, inherited) or backend.prepare(plan.args)
+        if reason:
+            log(f"not preloading, because {reason}", logging.WARNING)
+            executable.run_exit_functions()
+            fork_safety.end_children(inherited)
+            _replace_process(plan, backend, script)
+        loader.install_in_worker(backend)
+        if backend.forks(plan.args):
+            backend.defer_logging(plan.args, server_logging)
+
+    sys.argv = [script, *plan.command[1:]]
+    backend.call_before_fork(plan.args, load)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    runpy.run_path(script, run_name="__main__")
+    sys.exit(0)
 
 
 def _preload(plan: Plan, backend: CommandBackend, inherited: set[int]) -> str:
@@ -167,12 +190,14 @@ def _load(plan: Plan, backend: CommandBackend) -> str:
     return ""
 
 
-def _run_in_place(script: str, command: Sequence[str]) -> NoReturn:
-    sys.argv = [script, *command[1:]]
-    sys.stdout.flush()
-    sys.stderr.flush()
-    runpy.run_path(script, run_name="__main__")
-    sys.exit(0)
+def _replace_process(plan: Plan, backend: CommandBackend, script: str) -> NoReturn:
+    """Replace this process with the native command, which loads the application."""
+    if backend.heartbeat_max_age(plan.args) and not _is_installed():
+        # Nothing of ours runs in the process that this one becomes.
+        hint = 'add "django_prodserver" to INSTALLED_APPS'
+        heartbeat.beat("silent", f"what is not preloaded is joined by its app: {hint}")
+    options = plan.command[len(plan.prefix) + 1 :]
+    executable.replace_process([*plan.prefix, script, *options])
 
 
 def _is_installed() -> bool:

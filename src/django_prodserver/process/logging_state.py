@@ -8,37 +8,74 @@ from typing import Any
 
 from django.conf import settings
 
+# Level, handlers, filters, propagate, disabled.
+_LoggerState = dict[str, Any]
 
-def suspend() -> Callable[[], None]:
+
+class LoggingState:
     """
-    Remove the application's logging configuration until the server has its own.
+    How logging is configured: the state of each logger, and the known handlers.
+
+    Of a logger that is not in it, the state is Python's default.
+    """
+
+    def __init__(self) -> None:
+        self.loggers: dict[logging.Logger, _LoggerState] = {}
+        self.handlers: list[Any] = []
+
+    @classmethod
+    def now(cls) -> LoggingState:
+        """Return how logging is configured now."""
+        state = cls()
+        state.loggers = {logger: _state(logger) for logger in _loggers()}
+        state.handlers = _all_handlers()[:]
+        return state
+
+    def of(self, logger: logging.Logger) -> _LoggerState:
+        """Return the state of one logger."""
+        return self.loggers.get(logger, _default_state(logger))
+
+
+def hide_handlers() -> None:
+    """
+    Hide the existing handlers from the next ``dictConfig()``, which closes them.
+
+    Some handlers cannot be used after that.
+    """
+    _all_handlers().clear()
+
+
+def suspend(before: LoggingState | None = None) -> Callable[[], None]:
+    """
+    Undo the application's logging configuration until the server has its own.
 
     With the native command, the server configures its logging first, and the
     application's comes on top: Django's LOGGING, and whatever is done in ``ready()``
     or on import. Configuring LOGGING a second time instead would lose the latter,
     and by default disable the loggers that the application's modules have created.
 
+    Args:
+        before: What it was before the application was loaded; Python's default if
+            None.
+
     Returns:
         A function that restores it on top of the server's, to call after the server
         has configured logging.
     """
-    saved = {logger: _state(logger) for logger in _loggers()}
-    # A server's dictConfig() closes all existing handlers, some for good, so they
-    # are hidden from it.
-    handlers: list[Any] = logging._handlerList  # type: ignore[attr-defined]
-    hidden = handlers[:]
-    handlers.clear()
-    for logger in saved:
-        _set(logger, **_default_state(logger))
+    before = before or LoggingState()
+    application = LoggingState.now()
+    for logger in application.loggers:
+        _set(logger, **before.of(logger))
+    _all_handlers()[:] = before.handlers
 
     def restore() -> None:
         configured = settings.LOGGING if settings.LOGGING_CONFIG else None
         if isinstance(configured, Mapping):
-            _reconfigure(set(_loggers()) - set(saved), configured)
-        for logger, state in saved.items():
-            if state != _default_state(logger):
+            _reconfigure(set(_loggers()) - set(application.loggers), configured)
+        for logger, state in application.loggers.items():
+            if state != before.of(logger):
                 _set(logger, **state)
-        handlers[:0] = hidden
+        _all_handlers()[:0] = application.handlers
 
     return restore
 
@@ -59,7 +96,13 @@ def _loggers() -> list[logging.Logger]:
     return [logging.root, *(x for x in named if isinstance(x, logging.Logger))]
 
 
-def _state(logger: logging.Logger) -> dict[str, Any]:
+def _all_handlers() -> list[Any]:
+    """Return the list, of weak references, in which logging has all handlers."""
+    handlers: list[Any] = logging._handlerList  # type: ignore[attr-defined]
+    return handlers
+
+
+def _state(logger: logging.Logger) -> _LoggerState:
     return {
         "level": logger.level,
         "handlers": logger.handlers[:],
@@ -69,7 +112,7 @@ def _state(logger: logging.Logger) -> dict[str, Any]:
     }
 
 
-def _default_state(logger: logging.Logger) -> dict[str, Any]:
+def _default_state(logger: logging.Logger) -> _LoggerState:
     return {
         "level": logging.WARNING if logger is logging.root else logging.NOTSET,
         "handlers": [],

@@ -11,6 +11,7 @@ from typing import Any
 from django.conf import settings
 
 from django_prodserver.process import logging_state
+from django_prodserver.process.logging_state import LoggingState
 
 
 def load_urls() -> None:
@@ -37,16 +38,17 @@ def _load() -> None:
             step()
 
 
-def defer_logging(target: str) -> None:
+def defer_logging(target: str, before: LoggingState) -> None:
     """
     Postpone the application's logging until the server looks up the application.
 
-    With the native command Django configures it then: after the server has
-    configured its own. Preloaded, it would come first, and the server would
+    With the native command Django configures it in each worker, after the server has
+    configured its own there. Preloaded, it would come first, and the server would
     overwrite the user's LOGGING for ``gunicorn.error`` or ``uvicorn.access``.
 
     Args:
         target: The application, ``module:attribute``.
+        before: How logging was configured before the application was loaded.
     """
     module_name, _, attribute = target.partition(":")
     module = import_module(module_name)
@@ -54,7 +56,7 @@ def defer_logging(target: str) -> None:
         return  # a module's __getattr__() creates it on access
     application = vars(module).pop(attribute)
     inherited = vars(module).get("__getattr__")
-    restore_logging = logging_state.suspend()
+    restore_logging = logging_state.suspend(before)
 
     def __getattr__(name: str) -> Any:  # noqa: N807  # of the module, PEP 562
         if name != attribute:

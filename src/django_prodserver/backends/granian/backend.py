@@ -5,11 +5,11 @@ from __future__ import annotations
 import multiprocessing
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django_prodserver.backends import addresses
 from django_prodserver.backends.introspection import OptionFile
@@ -65,6 +65,19 @@ class _GranianServer(WebBackend):
 
     def forks(self, args: Sequence[str]) -> bool:
         return True
+
+    def call_before_fork(self, args: Sequence[str], load: Callable[[], None]) -> None:
+        server_class = import_module("granian.server.common").AbstractServer
+        startup = server_class.startup
+
+        def load_and_start(server: Any, *args: Any) -> None:
+            # Granian loads its environment files after it listens, and load() must
+            # be called before that. Loading them twice changes nothing.
+            server._env_loader(server.env_files)
+            load()
+            startup(server, *args)
+
+        server_class.startup = load_and_start
 
     def prepare(self, args: Sequence[str]) -> str:
         """Fork the workers, and make them stoppable from their start."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from django_prodserver.backends import addresses
@@ -112,7 +112,20 @@ class GunicornServer(WebBackend):
         return {"bind": bind.join_host_port(host, port)}
 
     def forks(self, args: Sequence[str]) -> bool:
-        return True
+        # With --preload, the native command forks the loaded application, too.
+        return self._value("preload", args) is None
+
+    def call_before_fork(self, args: Sequence[str], load: Callable[[], None]) -> None:
+        from gunicorn.arbiter import Arbiter
+
+        init_signals = Arbiter.init_signals
+
+        def load_and_init_signals(arbiter: Arbiter) -> None:
+            load()
+            init_signals(arbiter)
+
+        # After the configuration and the on_starting hook, before it listens.
+        Arbiter.init_signals = load_and_init_signals
 
     def prepare(self, args: Sequence[str]) -> str:
         """Make workers stoppable from their start, and make them drain at a stop."""

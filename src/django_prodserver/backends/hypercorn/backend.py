@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django_prodserver.backends import addresses
 from django_prodserver.backends.introspection import OptionFile
@@ -16,8 +16,8 @@ from django_prodserver.config.argv import render, value_of, values_of
 from django_prodserver.config.bind import Bind, join_host_port, split_host_port
 from django_prodserver.config.context import Context
 from django_prodserver.config.keys import Translation, Unsupported
-from django_prodserver.process import bootstrap, preload
 from django_prodserver.process.deadline import UNFINISHED
+from django_prodserver.process.logging_state import LoggingState
 
 # Names of options in a configuration file, if they differ from the option's own.
 _ATTRIBUTES = {
@@ -88,12 +88,19 @@ class HypercornServer(WebBackend):
         # With 0 workers, a single process serves.
         return self.option("workers", args) != "0"
 
-    def load(self, args: Sequence[str]) -> None:
-        # Hypercorn configures its logging after the application does, so the
-        # application's need not be deferred.
-        self.import_application(self.application(args))
-        bootstrap.prepare()
-        preload.load_urls()
+    def call_before_fork(self, args: Sequence[str], load: Callable[[], None]) -> None:
+        from django_prodserver.backends.hypercorn import runner
+
+        run = runner.run
+
+        def load_and_run(config: Any) -> int:
+            load()
+            return run(config)
+
+        runner.run = load_and_run
+
+    def defer_logging(self, args: Sequence[str], before: LoggingState) -> None:
+        """Do nothing: Hypercorn itself configures logging after the application."""
 
     def addresses(self, args: Sequence[str]) -> tuple[str, ...]:
         binds = [word or "" for word in values_of("bind", args, self.option_table)]

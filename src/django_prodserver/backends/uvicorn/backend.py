@@ -8,10 +8,10 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django_prodserver.backends import addresses
 from django_prodserver.backends.introspection import OptionFile
@@ -76,6 +76,23 @@ class UvicornServer(WebBackend):
         for variable in ("UVICORN_WORKERS", "WEB_CONCURRENCY"):
             workers = workers or os.environ.get(variable)
         return workers not in (None, "", "1")
+
+    def call_before_fork(self, args: Sequence[str], load: Callable[[], None]) -> None:
+        from uvicorn.config import Config
+
+        # The parent of several workers binds before it starts them; a single process
+        # loads the application.
+        method = "bind_socket" if self.forks(args) else "load_app"
+        if not hasattr(Config, method):  # load_app is new in uvicorn 0.41
+            method = "load"
+        native = getattr(Config, method)
+
+        def load_first(config: Config) -> Any:
+            setattr(Config, method, native)
+            load()
+            return native(config)
+
+        setattr(Config, method, load_first)
 
     def prepare(self, args: Sequence[str]) -> str:
         """

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+import pkgutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 from django_prodserver.backends import addresses
 from django_prodserver.backends.introspection import OptionFile
@@ -85,6 +87,16 @@ class WaitressServer(WebBackend):
     def command(self, args: Sequence[str]) -> list[str]:
         # getopt stops at the first word that is not an option.
         return [self.script, *args, self.application(args)]
+
+    def call_before_fork(self, args: Sequence[str], load: Callable[[], None]) -> None:
+        from waitress import runner
+
+        def load_and_resolve(name: str) -> Any:
+            load()
+            return pkgutil.resolve_name(name)
+
+        # Replaced there alone, and not in the standard library.
+        runner.pkgutil = SimpleNamespace(resolve_name=load_and_resolve)
 
     def deployment_warnings(self) -> Iterator[CheckMessage]:
         from django_prodserver.backends.waitress import deployment
