@@ -334,6 +334,18 @@ class CommandBackend(Backend):
         """
         return False
 
+    def server_environment(
+        self, args: Sequence[str], given: Mapping[str, str]
+    ) -> Mapping[str, str]:
+        """
+        Return the variables that the server sets before it loads the application.
+
+        Args:
+            args: The options.
+            given: The variables that are set already.
+        """
+        return {}
+
     def call_before_fork(self, args: Sequence[str], load: Callable[[], None]) -> None:
         """
         Make the server call ``load`` before it forks, or now.

@@ -6,8 +6,11 @@ import dataclasses
 import logging
 import os
 import sys
+from collections.abc import Mapping, Sequence
 
+from django_prodserver.backends.base import Backend
 from django_prodserver.config.context import Context
+from django_prodserver.config.environment import VARIABLES
 from django_prodserver.config.processes import Process
 from django_prodserver.logs.config import log
 from django_prodserver.process import executable
@@ -35,19 +38,42 @@ def of_command(process: Process) -> dict[str, str]:
     return found | process.environment
 
 
-def restart_with(process: Process) -> None:
+def set_before_load(
+    process: Process, backend: Backend, args: Sequence[str]
+) -> Mapping[str, str]:
     """
-    Start this very command again, if ``ENV`` is not in the environment yet.
+    Return the variables that the settings must find when they are imported.
 
-    Some variables are read while an interpreter or the C library starts, such as
-    ``MALLOC_ARENA_MAX``, ``LD_PRELOAD`` and ``PYTHONHASHSEED``.
+    They are ``ENV``, and what the server itself sets before it loads the application,
+    from an environment file for example. What decides about the command is left to
+    the server: it comes too late for that with the native command, too.
+    """
+    native = backend.as_command()
+    if native is None:
+        return process.environment
+    given = {**os.environ, **process.environment}
+    return process.environment | {
+        name: value
+        for name, value in native.server_environment(args, given).items()
+        if name not in VARIABLES
+        and name not in native.variables
+        and not (native.env_prefix and name.startswith(native.env_prefix))
+    }
+
+
+def restart_with(variables: Mapping[str, str]) -> None:
+    """
+    Start this very command again, if these variables are not in the environment yet.
+
+    The settings have been imported by now, and may have read them. Others are read
+    while an interpreter or the C library starts, such as ``MALLOC_ARENA_MAX``,
+    ``LD_PRELOAD`` and ``PYTHONHASHSEED``.
     """
     context = Context.from_environment() or Context()
     if context.environment_set_by == os.getpid():
         return  # something changes a variable back: once is enough
-    wanted = process.environment
-    if any(os.environ.get(name) != value for name, value in wanted.items()):
-        os.environ.update(wanted)
+    if any(os.environ.get(name) != value for name, value in variables.items()):
+        os.environ.update(variables)
         marked = dataclasses.replace(context, environment_set_by=os.getpid())
         marked.put_into_environment()
         executable.replace_process([sys.executable, *sys.orig_argv[1:]])

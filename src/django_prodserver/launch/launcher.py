@@ -8,6 +8,7 @@ import logging
 import os
 import runpy
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 from django_prodserver.backends import addresses, loader
@@ -39,7 +40,9 @@ def start(plan: Plan) -> NoReturn:
     plan.check()
     # Of a shell that has become this process: not the application's.
     inherited = fork_safety.children()
-    environment.restart_with(plan.process)
+    environment.restart_with(
+        environment.set_before_load(plan.process, plan.backend, plan.args)
+    )
     # Not what another process, which starts this one, has been told.
     os.environ.pop(VARIABLE, None)
     os.environ.update(plan.environment)
@@ -152,6 +155,9 @@ def _run_preloaded(
             backend.defer_logging(plan.args, server_logging)
 
     sys.argv = [script, *plan.command[1:]]
+    # The interpreter puts a script's directory first.
+    directory = str(Path(script).parent)
+    sys.path[:] = [directory, *(each for each in sys.path if each != directory)]
     backend.call_before_fork(plan.args, load)
     sys.stdout.flush()
     sys.stderr.flush()

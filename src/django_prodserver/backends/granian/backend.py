@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -11,10 +12,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
-from django_prodserver.backends import addresses
+from django_prodserver.backends import addresses, env_files
 from django_prodserver.backends.introspection import OptionFile
 from django_prodserver.backends.web import WebBackend
-from django_prodserver.config.argv import value_of
+from django_prodserver.config.argv import value_of, values_of
 from django_prodserver.config.context import ON
 from django_prodserver.config.keys import Resolved, Translation, Unsupported
 from django_prodserver.process.fork_safety import restore_signals_in_children
@@ -65,6 +66,13 @@ class _GranianServer(WebBackend):
 
     def forks(self, args: Sequence[str]) -> bool:
         return True
+
+    def server_environment(
+        self, args: Sequence[str], given: Mapping[str, str]
+    ) -> Mapping[str, str]:
+        files = [file or "" for file in values_of("env-files", args, self.option_table)]
+        files = files or os.environ.get("GRANIAN_ENV_FILES", "").split()
+        return env_files.read(files, given)
 
     def call_before_fork(self, args: Sequence[str], load: Callable[[], None]) -> None:
         server_class = import_module("granian.server.common").AbstractServer

@@ -13,7 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
-from django_prodserver.backends import addresses
+from django_prodserver.backends import addresses, env_files
 from django_prodserver.backends.introspection import OptionFile
 from django_prodserver.backends.web import Interface, WebBackend
 from django_prodserver.config.argv import value_of
@@ -76,6 +76,12 @@ class UvicornServer(WebBackend):
         for variable in ("UVICORN_WORKERS", "WEB_CONCURRENCY"):
             workers = workers or os.environ.get(variable)
         return workers not in (None, "", "1")
+
+    def server_environment(
+        self, args: Sequence[str], given: Mapping[str, str]
+    ) -> Mapping[str, str]:
+        file = self.option("env-file", args)
+        return env_files.read([file] if file else [], given)
 
     def call_before_fork(self, args: Sequence[str], load: Callable[[], None]) -> None:
         from uvicorn.config import Config
