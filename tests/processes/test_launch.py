@@ -17,7 +17,7 @@ import pytest
 
 from django_prodserver.config.context import VARIABLE
 from tests.conftest import Starter
-from tests.harness import MANAGE, MODULE, PROJECT, Web, lines, running
+from tests.harness import MANAGE, MODULE, PROJECT, SCRIPT, Web, lines, running
 from tests.servers import BACKENDS, config
 
 pytestmark = pytest.mark.process
@@ -220,6 +220,38 @@ class TestEnv:
         path = f"{start.data}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
         web = start.web(entry, port=port, PYTHONPATH=path)
         assert web.about()["environ"]["GREETING"] == "hello"
+
+
+class TestEnvironmentFile:
+    """What the server sets before it loads the application, the settings find."""
+
+    @pytest.mark.parametrize(
+        ("server", "option"), [("uvicorn", "env-file"), ("granian-asgi", "env-files")]
+    )
+    @pytest.mark.parametrize("via", [SCRIPT, MANAGE], ids=["prodserver", "manage"])
+    def test_settings_find_its_variables(
+        self, start: Starter, port: int, server: str, option: str, via: tuple[str, ...]
+    ) -> None:
+        file = start.data / ".env"
+        file.write_text("REGION=eu\nGREETING=file\n")
+        (start.data / "early.py").write_text(
+            "import os\n"
+            "from proj.settings import *\n"
+            "with open(DATA / 'regions', 'a') as file:\n"
+            "    print(os.environ.get('REGION'), file=file)\n"
+        )
+        entry = config(server, port, {option: str(file)}, ENV={"GREETING": "hello"})
+        web = start.web(
+            entry,
+            port=port,
+            via=via,
+            PYTHONPATH=str(start.data),
+            DJANGO_SETTINGS_MODULE="early",
+        )
+        environ = web.about()["environ"]
+        assert environ["REGION"] == "eu"
+        assert environ["GREETING"] == "hello"  # what is set is stronger
+        assert lines(start.data / "regions") == ["None", "eu"]
 
 
 class TestPrefix:

@@ -8,7 +8,7 @@ import signal
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from django_prodserver.backends import addresses
+from django_prodserver.backends import addresses, hooks
 from django_prodserver.backends.introspection import OptionFile
 from django_prodserver.backends.web import Interface, WebBackend
 from django_prodserver.config import bind
@@ -116,16 +116,13 @@ class GunicornServer(WebBackend):
         return self._value("preload", args) is None
 
     def call_before_fork(self, args: Sequence[str], load: Callable[[], None]) -> None:
+        from gunicorn.app.base import BaseApplication
         from gunicorn.arbiter import Arbiter
 
-        init_signals = Arbiter.init_signals
-
-        def load_and_init_signals(arbiter: Arbiter) -> None:
-            load()
-            init_signals(arbiter)
-
-        # After the configuration and the on_starting hook, before it listens.
-        Arbiter.init_signals = load_and_init_signals
+        # After the configuration and the on_starting hook, before it listens; with
+        # --preload, where Gunicorn itself loads the application.
+        moments = [(Arbiter, "init_signals"), (BaseApplication, "wsgi")]
+        hooks.call_before_first(moments, load)
 
     def prepare(self, args: Sequence[str]) -> str:
         """Make workers stoppable from their start, and make them drain at a stop."""

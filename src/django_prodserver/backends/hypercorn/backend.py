@@ -7,9 +7,9 @@ import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from django_prodserver.backends import addresses
+from django_prodserver.backends import addresses, hooks
 from django_prodserver.backends.introspection import OptionFile
 from django_prodserver.backends.web import Interface, WebBackend
 from django_prodserver.config.argv import render, value_of, values_of
@@ -91,13 +91,7 @@ class HypercornServer(WebBackend):
     def call_before_fork(self, args: Sequence[str], load: Callable[[], None]) -> None:
         from django_prodserver.backends.hypercorn import runner
 
-        run = runner.run
-
-        def load_and_run(config: Any) -> int:
-            load()
-            return run(config)
-
-        runner.run = load_and_run
+        hooks.call_before_first([(runner, "run")], load)
 
     def defer_logging(self, args: Sequence[str], before: LoggingState) -> None:
         """Do nothing: Hypercorn itself configures logging after the application."""

@@ -11,9 +11,9 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from django_prodserver.backends import addresses, env_files
+from django_prodserver.backends import addresses, env_files, hooks
 from django_prodserver.backends.introspection import OptionFile
 from django_prodserver.backends.web import Interface, WebBackend
 from django_prodserver.config.argv import value_of
@@ -86,19 +86,10 @@ class UvicornServer(WebBackend):
     def call_before_fork(self, args: Sequence[str], load: Callable[[], None]) -> None:
         from uvicorn.config import Config
 
-        # The parent of several workers binds before it starts them; a single process
-        # loads the application.
-        method = "bind_socket" if self.forks(args) else "load_app"
-        if not hasattr(Config, method):  # load_app is new in uvicorn 0.41
-            method = "load"
-        native = getattr(Config, method)
-
-        def load_first(config: Config) -> Any:
-            setattr(Config, method, native)
-            load()
-            return native(config)
-
-        setattr(Config, method, load_first)
+        # The parent of several workers binds before it starts them, and a single
+        # process loads the application: load_app(), or load() before uvicorn 0.41.
+        load_app = "load_app" if hasattr(Config, "load_app") else "load"
+        hooks.call_before_first([(Config, "bind_socket"), (Config, load_app)], load)
 
     def prepare(self, args: Sequence[str]) -> str:
         """

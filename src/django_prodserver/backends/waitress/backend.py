@@ -5,9 +5,9 @@ from __future__ import annotations
 import pkgutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from django_prodserver.backends import addresses
+from django_prodserver.backends import addresses, hooks
 from django_prodserver.backends.introspection import OptionFile
 from django_prodserver.backends.web import WebBackend
 from django_prodserver.config.argv import values_of
@@ -91,12 +91,9 @@ class WaitressServer(WebBackend):
     def call_before_fork(self, args: Sequence[str], load: Callable[[], None]) -> None:
         from waitress import runner
 
-        def load_and_resolve(name: str) -> Any:
-            load()
-            return pkgutil.resolve_name(name)
-
-        # Replaced there alone, and not in the standard library.
-        runner.pkgutil = SimpleNamespace(resolve_name=load_and_resolve)
+        # Waitress looks the application up with it; the standard library stays.
+        runner.pkgutil = SimpleNamespace(resolve_name=pkgutil.resolve_name)
+        hooks.call_before_first([(runner.pkgutil, "resolve_name")], load)
 
     def deployment_warnings(self) -> Iterator[CheckMessage]:
         from django_prodserver.backends.waitress import deployment
