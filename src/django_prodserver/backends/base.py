@@ -15,7 +15,7 @@ from django_prodserver.config.argv import Layer, OptionTable, merge, render, val
 from django_prodserver.config.context import NATIVE, OFF, Context
 from django_prodserver.config.keys import KEYS, Resolved, Translation, Unsupported
 from django_prodserver.exceptions import ConfigurationError, Fault
-from django_prodserver.process import executable
+from django_prodserver.process import bootstrap, executable
 from django_prodserver.process.deadline import UNFINISHED
 from django_prodserver.text import safe_repr
 
@@ -358,7 +358,8 @@ class CommandBackend(Backend):
         load()
 
     def load(self, args: Sequence[str]) -> None:
-        """Import what the server will load; Django is set up."""
+        """Import what the server will load, and set up Django."""
+        bootstrap.set_up_django()
 
     def defer_logging(self, args: Sequence[str], before: LoggingState) -> None:
         """

@@ -216,10 +216,9 @@ class WebBackend(CommandBackend):
 
     def load(self, args: Sequence[str]) -> None:
         """Import the application and its URLs, so that forked workers share them."""
-        target = self.application(args)
-        self.import_application(target)
-        # The import has called django.setup() again, which configures LOGGING.
-        bootstrap.prepare()
+        # First, as natively: its module may do something before it sets up Django.
+        self.import_application(self.application(args))
+        bootstrap.set_up_django()
         preload.load_urls()
 
     def defer_logging(self, args: Sequence[str], before: LoggingState) -> None:

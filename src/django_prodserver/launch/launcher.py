@@ -59,22 +59,11 @@ def start(plan: Plan) -> NoReturn:
         # Imported here: a start that waits for nothing need not load it.
         from django_prodserver.launch import wait_for
 
-        set_up_django()
+        bootstrap.set_up_django()
         wait_for.wait(plan.process.waits, plan.backend)
     if native := plan.backend.as_command():
         _run_command(plan, native, inherited)
     _run_start_server(plan)
-
-
-def set_up_django() -> None:
-    """Set up Django, and prepare this process for the server."""
-    from django.apps import apps
-
-    if not apps.ready:
-        import django
-
-        django.setup()
-    bootstrap.prepare()
 
 
 def _write_state(plan: Plan) -> None:
@@ -112,7 +101,7 @@ def _write_state(plan: Plan) -> None:
 
 def _run_start_server(plan: Plan) -> NoReturn:
     """Run a backend that has no native command, or starts it in another way."""
-    set_up_django()
+    bootstrap.set_up_django()
     with plan.process.named_faults():
         plan.backend.check_loaded()
     if plan.backend.kind == "worker":
@@ -181,9 +170,6 @@ def _preload(plan: Plan, backend: CommandBackend, inherited: set[int]) -> str:
 def _load(plan: Plan, backend: CommandBackend) -> str:
     from django.db import connections
 
-    # An error in the settings or in an app's ready() is reported as manage.py does:
-    # uvicorn, for one, would restart its workers without end.
-    set_up_django()
     try:
         with plan.process.named_faults():
             backend.load(plan.args)

@@ -1,4 +1,4 @@
-"""Prepare a process in which Django is set up: logging and request handlers."""
+"""Set up Django in a process, and our part of it: logging and request handlers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,17 @@ import logging
 
 from django_prodserver.config.context import OFF, ON, Context
 from django_prodserver.logs import config
+
+
+def set_up_django() -> None:
+    """Set up Django unless the application has, and prepare this process."""
+    from django.apps import apps
+
+    if not apps.ready:
+        import django
+
+        django.setup()
+    prepare()
 
 
 def prepare(context: Context | None = None) -> None:

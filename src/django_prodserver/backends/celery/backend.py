@@ -64,6 +64,7 @@ class _CeleryBackend(CommandBackend):
         return str(app)
 
     def load(self, args: Sequence[str]) -> None:
+        super().load(args)
         self.loaded_app()
         bootstrap.prepare()  # after the django.setup() of the app's module
 
