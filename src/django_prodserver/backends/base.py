@@ -9,9 +9,17 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django_prodserver.backends import brokers, introspection
+from django_prodserver.backends.elsewhere import Elsewhere
 from django_prodserver.backends.introspection import OptionFile
 from django_prodserver.config import keys
-from django_prodserver.config.argv import Layer, OptionTable, merge, render, value_of
+from django_prodserver.config.argv import (
+    FALSE,
+    Layer,
+    OptionTable,
+    merge,
+    render,
+    values_of,
+)
 from django_prodserver.config.context import NATIVE, OFF, Context
 from django_prodserver.config.keys import KEYS, Resolved, Translation, Unsupported
 from django_prodserver.exceptions import ConfigurationError, Fault
@@ -90,6 +98,9 @@ class Backend(BaseServerBackend):
     def layers(self) -> list[Layer]:
         """The options by origin, the weakest first, without the command line's."""
         return [Layer("ARGS", self.args)]
+
+    def add_overrides(self, overrides: Sequence[str]) -> None:
+        """Let the defaults give way to what the command line's options imply."""
 
     def native_commands(self, args: Sequence[str]) -> list[list[str]]:
         """
@@ -255,11 +266,24 @@ class CommandBackend(Backend):
 
     def __init__(self, **config: Any) -> None:
         super().__init__(**config)
-        self._layers = [*self._layers_below_args(), Layer("ARGS", self.args)]
+        #: The options that somebody has written: ``ARGS``, then the command line's.
+        self.written = list(self.args)
+        self._arrange(self.args)
+
+    def _arrange(self, args: list[str]) -> None:
+        """Put the weaker layers below ``ARGS``."""
+        self.args = args
+        self._layers = [*self._layers_below_args(), Layer("ARGS", args)]
         words: list[str] = []
         for layer in self._layers:
             words = self.override(words, layer.words)
         self.args = words
+
+    def add_overrides(self, overrides: Sequence[str]) -> None:
+        # They may name another configuration file, or a worker class.
+        args = self._layers[-1].words
+        self.written = self.override(args, overrides)
+        self._arrange(args)
 
     @property
     def layers(self) -> list[Layer]:
@@ -322,9 +346,14 @@ class CommandBackend(Backend):
         script = executable.find(argv[0])
         os.execv(script, [script, *argv[1:]])  # noqa: S606  # no shell, on purpose
 
-    def must_exec(self, args: Sequence[str]) -> bool:
-        """Tell whether preloading the application would be useless or harmful."""
-        return False
+    def must_exec(self, args: Sequence[str]) -> str:
+        """
+        Return why preloading the application would be useless or harmful.
+
+        It is the end of a sentence, "not preloading, because ..."; "" if the
+        application can be preloaded.
+        """
+        return ""
 
     def forks(self, args: Sequence[str]) -> bool:
         """
@@ -400,19 +429,60 @@ class CommandBackend(Backend):
             f'Install it: python -m pip install "{self.requirement}"',
         )
 
+    def values(self, name: str, args: Sequence[str]) -> list[str | None]:
+        """
+        Return an option's values: of the command, else of what the server reads.
+
+        As ``config.argv.values_of`` does: "" for a flag, None where it is off.
+        """
+        given = values_of(name, args, self.option_table)
+        if not given and (elsewhere := self.configured_elsewhere(args).get(name)):
+            given = list(elsewhere.values)
+        return given
+
     def option(self, name: str, args: Sequence[str]) -> str:
-        """Return an option's value, from the command or the server's variable."""
-        given = value_of(name, args, self.option_table)
-        if given is None and self.env_prefix:
-            given = os.environ.get(self._variable(name))
-        return given or ""
+        """Return an option's last value; "" if it has none."""
+        return (self.values(name, args) or [""])[-1] or ""
+
+    def is_on(self, name: str, args: Sequence[str]) -> bool:
+        """Tell whether a switch is turned on."""
+        value = (self.values(name, args) or [None])[-1]
+        return value is not None and value.lower() not in FALSE
+
+    def configured_elsewhere(self, args: Sequence[str]) -> Mapping[str, Elsewhere]:
+        """
+        Return what the server reads from its own environment or configuration file.
+
+        Args:
+            args: The command line, which may name that file.
+
+        Returns:
+            The settings by the name of the option, as ``option_table`` has it.
+        """
+        if not self.env_prefix:
+            return {}
+        found = {}
+        for variable, value in sorted(self._variables().items()):
+            option = variable.removeprefix(self.env_prefix).replace("_", "-").lower()
+            if (
+                variable.startswith(self.env_prefix)
+                and self.option_table.knows(option)
+                # Kubernetes' own variables: see launch.environment.
+                and not value.startswith("tcp://")
+            ):
+                name = self.option_table.find(option)[0].name
+                why = "the server reads it itself"
+                found[name] = Elsewhere(variable, (value,), "environment", why)
+        return found
 
     def given_elsewhere(self, option: str) -> bool:
-        """Tell whether the server's own environment sets an option."""
-        return bool(self.env_prefix) and self._variable(option) in os.environ
+        """Tell whether the server's own environment or file sets an option."""
+        return option in self.configured_elsewhere(self.written)
 
-    def _variable(self, option: str) -> str:
-        return self.env_prefix + option.replace("-", "_").upper()
+    def _variables(self) -> dict[str, str]:
+        """Return the environment, with ``ENV``."""
+        own = self.config.get("ENV", {})
+        return {**os.environ, **{name: str(value) for name, value in own.items()}}
 
     def _layers_below_args(self) -> list[Layer]:
         """Return the layers that are weaker than ``ARGS``, the weakest first."""

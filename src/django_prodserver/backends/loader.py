@@ -177,7 +177,10 @@ def install_in_worker(backend: Backend) -> None:
 def install_in_own_process(name: str) -> None:
     """Install the same in this process, for the backend of the process ``name``."""
     try:
-        backend = load(processes.entry(name))
+        process = processes.entry(name)
+        if getattr(load_class(process), "kind", "") == "web":
+            return  # nothing of it is for a web server, and loading it takes time
+        backend = load(process)
     except Exception as error:
         # The worker runs without a heartbeat.
         reason = f"{type(error).__name__}: {error}"

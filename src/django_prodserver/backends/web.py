@@ -14,11 +14,11 @@ from django_prodserver.backends.base import CommandBackend
 from django_prodserver.config import bind
 from django_prodserver.config.argv import drop, names, value_of
 from django_prodserver.config.bind import Bind
-from django_prodserver.config.context import NATIVE, OFF, ON, Context
+from django_prodserver.config.context import NATIVE, OFF, ON, VARIABLE, Context
 from django_prodserver.config.keys import AUTO, Resolved, Translation
 from django_prodserver.exceptions import ConfigurationError, Fault
 from django_prodserver.health import conf as health
-from django_prodserver.process import bootstrap, preload
+from django_prodserver.process import bootstrap, preload, project
 from django_prodserver.process.logging_state import LoggingState
 from django_prodserver.text import is_dotted_path, safe_repr
 
@@ -157,6 +157,15 @@ class WebBackend(CommandBackend):
             environment["WEB_CONCURRENCY"] = str(workers)
         return environment
 
+    def configuration_environment(self) -> dict[str, str]:
+        """Return the environment in which the server will read its configuration."""
+        environment = self._variables() | self.environment()
+        for name, value in project.environment().items():
+            if name not in self.config.get("ENV", {}):
+                environment[name] = value
+        environment.pop(VARIABLE, None)
+        return environment
+
     def context(self, args: Sequence[str], process: str) -> Context | None:
         context = super().context(args, process)
         return context and dataclasses.replace(
@@ -213,6 +222,12 @@ class WebBackend(CommandBackend):
 
     def path(self, args: Sequence[str]) -> str:
         return health.load().ready_path if health.is_installed() else "/"
+
+    def reloads(self, args: Sequence[str]) -> str:
+        """Return the reason to load the application in the server; "" if none."""
+        if self.is_on("reload", args):
+            return "--reload must be able to import the application again"
+        return ""
 
     def load(self, args: Sequence[str]) -> None:
         """Import the application and its URLs, so that forked workers share them."""

@@ -10,7 +10,6 @@ from django.core.checks import CheckMessage, Info, Warning
 
 from django_prodserver.backends.base import CommandBackend
 from django_prodserver.checks.ids import WarningId
-from django_prodserver.config.argv import value_of
 
 _DEBUGGERS = ("debugpy", "pdb", "pydevd")
 # psycopg_pool's default, for a pool without options.
@@ -51,7 +50,7 @@ def process_warnings(backend: CommandBackend) -> Iterator[CheckMessage]:
 def _development_options(backend: CommandBackend) -> Iterator[Warning]:
     warning_id = WarningId.DEVELOPMENT_OPTION
     for name in backend.debug_options:
-        if value_of(name, backend.args, backend.option_table) is not None:
+        if backend.is_on(name, backend.args):
             message = f" has --{name}, which is for development."
             yield Warning(message, hint="Leave it out.", id=warning_id)
     words = " ".join(backend.config.get("PREFIX", ()))

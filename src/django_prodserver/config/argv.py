@@ -15,7 +15,8 @@ from django_prodserver.exceptions import ConfigurationError, Fault
 from django_prodserver.text import safe_repr
 
 _TRUE = {"true", "yes", "on", "1"}
-_FALSE = {"false", "no", "off", "0"}
+#: What turns a switch off, in lower case.
+FALSE = {"false", "no", "off", "0"}
 # As in a Procfile. Other variables may be for the server to expand, but never PORT.
 _PORT = re.compile(r"\$(PORT\b|\{PORT\b)")
 _SCALARS = (str, int, float, Decimal, os.PathLike, Promise)
@@ -220,7 +221,7 @@ def _boolean(key: str, value: object) -> bool:
     text = str(value).lower() if is_plain else ""
     if value is None or text in _TRUE:
         return True
-    if text in _FALSE:
+    if text in FALSE:
         return False
     message = (
         f"[{safe_repr(key)}] is {safe_repr(value, key)}, and that option is a switch."

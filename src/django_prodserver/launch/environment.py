@@ -13,29 +13,12 @@ from django_prodserver.config.context import Context
 from django_prodserver.config.environment import VARIABLES
 from django_prodserver.config.processes import Process
 from django_prodserver.logs.config import log
-from django_prodserver.process import executable
+from django_prodserver.process import executable, project
 
 
 def of_command(process: Process) -> dict[str, str]:
     """Return what a native command needs to find the project, and ``ENV``."""
-    from django.conf import settings
-
-    # Everything before the standard library on sys.path was put there: the
-    # directory of manage.py, the working directory, PYTHONPATH, --pythonpath.
-    standard = os.path.dirname(os.__file__)  # noqa: PTH120  # as sys.path has it
-    ahead = sys.path[: sys.path.index(standard)] if standard in sys.path else []
-    scripts = os.path.dirname(sys.executable)  # noqa: PTH120
-    directories = dict.fromkeys(
-        os.path.abspath(directory)  # noqa: PTH100
-        for directory in ahead
-        if not directory.endswith(".zip") and directory != scripts
-    )
-    found = {}
-    if directories:
-        found["PYTHONPATH"] = os.pathsep.join(directories)
-    if settings.SETTINGS_MODULE:
-        found["DJANGO_SETTINGS_MODULE"] = settings.SETTINGS_MODULE
-    return found | process.environment
+    return project.environment() | process.environment
 
 
 def set_before_load(

@@ -116,9 +116,11 @@ def _run_command(plan: Plan, backend: CommandBackend, inherited: set[int]) -> No
     for address in backend.addresses(args):
         addresses.remove_stale(address)
     script = executable.find(backend.script)
-    wants_preload = plan.process.config.get("PRELOAD", True)
-    if wants_preload and not plan.prefix and not backend.must_exec(args):
-        _run_preloaded(plan, backend, script, inherited)
+    if plan.process.config.get("PRELOAD", True) and not plan.prefix:
+        if reason := backend.must_exec(args):
+            log(f"not preloading, because {reason}")
+        else:
+            _run_preloaded(plan, backend, script, inherited)
     _replace_process(plan, backend, script)
 
 

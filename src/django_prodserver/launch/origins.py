@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from django_prodserver.backends.base import Backend, CommandBackend
-from django_prodserver.config.argv import Layer, OptionTable, groups
+from django_prodserver.config.argv import Layer, OptionTable, groups, names
 from django_prodserver.config.keys import KEYS, Unsupported
 
 _VARIABLES = {known.variable for known in KEYS.values() if known.variable}
@@ -42,8 +42,7 @@ def find_rows(
     rows += _options(args, layers, backend.option_table)
     if native := backend.as_command():
         rows += _keys_without_option(native)
-        known = {row.option for row in rows}
-        rows += [row for row in _server_variables(native) if row.option not in known]
+        rows += _configured_elsewhere(native, args)
     return rows
 
 
@@ -97,15 +96,14 @@ def _keys_without_option(backend: CommandBackend) -> Iterator[Row]:
             yield Row(key, text, resolved.origin, resolved.why)
 
 
-def _server_variables(backend: CommandBackend) -> Iterator[Row]:
-    """Yield the environment variables that the server reads."""
-    prefix = backend.env_prefix
-    for name in sorted(os.environ):
-        option = name.removeprefix(prefix).replace("_", "-").lower()
-        is_option = (
-            prefix and name.startswith(prefix) and backend.option_table.knows(option)
-        )
-        if is_option or name in backend.variables:
-            yield Row(
-                name, os.environ[name], "environment", "the server reads it itself"
-            )
+def _configured_elsewhere(
+    backend: CommandBackend, args: Sequence[str]
+) -> Iterator[Row]:
+    """Yield what the server reads from its own environment and configuration file."""
+    replaced = names(args, backend.option_table)
+    for option, found in backend.configured_elsewhere(args).items():
+        if option not in replaced:
+            yield Row(found.name, ", ".join(found.values), found.origin, found.why)
+    for name in sorted(backend.variables):
+        if value := os.environ.get(name):
+            yield Row(name, value, "environment", "the server reads it itself")

@@ -96,6 +96,8 @@ def make_plan(
     for _, fault in process.faults():
         raise fault
     backend = loader.load(process)
+    if overrides:
+        backend.add_overrides(overrides)
     faults = list(loader.backend_faults(process, backend))
     if backend.kind == "web" and health.is_installed():
         faults += health.faults()

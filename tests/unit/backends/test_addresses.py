@@ -144,9 +144,9 @@ def test_a_port_that_is_none_is_told_of(server, port, monkeypatch):
     ]
 
 
-def test_what_only_gunicorns_file_says_is_not_known(tmp_path):
+def test_gunicorns_file_has_the_address(tmp_path):
     (tmp_path / "gunicorn.conf.py").write_text("bind = 'a:1'\n")
-    assert GunicornServer().addresses([]) == ()
+    assert GunicornServer().addresses([]) == ("tcp://a:1",)
 
 
 @pytest.mark.parametrize(

@@ -148,10 +148,11 @@ class CeleryWorker(_CeleryBackend):
         number = self.option("concurrency", args)
         return int(number) if number.isdecimal() else self.resolve("CONCURRENCY").value
 
-    def must_exec(self, args: Sequence[str]) -> bool:
-        """Tell whether Celery must patch the standard library before any import."""
+    def must_exec(self, args: Sequence[str]) -> str:
         pool = self.option("pool", args)
-        return "gevent" in pool or "eventlet" in pool
+        if "gevent" in pool or "eventlet" in pool:
+            return f"{pool} patches the standard library before anything is imported"
+        return ""
 
     def heartbeat_max_age(self, args: Sequence[str]) -> float:
         # The loop runs every second or two. A slow broker, and gevent's tasks that do

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-import shlex
 import signal
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from functools import cached_property
 
 from django_prodserver.backends import addresses, hooks
+from django_prodserver.backends.elsewhere import Elsewhere
+from django_prodserver.backends.gunicorn import configuration, obstacles
+from django_prodserver.backends.gunicorn.configuration import Configuration
 from django_prodserver.backends.introspection import OptionFile
 from django_prodserver.backends.web import Interface, WebBackend
 from django_prodserver.config import bind
-from django_prodserver.config.argv import render, value_of, values_of
+from django_prodserver.config.argv import value_of
 from django_prodserver.config.bind import Bind, split_host_port
 from django_prodserver.config.keys import Resolved
 from django_prodserver.process.fork_safety import restore_signals_in_children
@@ -40,7 +42,7 @@ class GunicornServer(WebBackend):
     proxies_option = "forwarded-allow-ips"
     proxies_variable = "FORWARDED_ALLOW_IPS"
     debug_options = ("reload", "spew", "check-config")
-    variables = ("GUNICORN_CMD_ARGS", "FORWARDED_ALLOW_IPS")
+    variables = (configuration.VARIABLE, "FORWARDED_ALLOW_IPS")
     keys = {
         **WebBackend.keys,
         # Gunicorn trusts them for the scheme only; 127.0.0.1 is its default.
@@ -57,14 +59,13 @@ class GunicornServer(WebBackend):
     }
 
     def default_options(self) -> Mapping[str, Resolved]:
-        options = {
-            "no-control-socket": Resolved(
-                True,
+        options = dict(super().default_options())
+        if not self.values("control-socket", self.written):
+            why = (
                 "one file for all of a user's gunicorns, which remove each other's, "
-                "and an error line where the home cannot be written",
-            ),
-            **super().default_options(),
-        }
+                "and an error line where the home cannot be written"
+            )
+            options["no-control-socket"] = Resolved(True, why)
         if os.access("/dev/shm", os.W_OK):  # noqa: S108  # gunicorn makes it safe
             why = "a worker writes there all the time, and a disk may let it wait"
             options["worker-tmp-dir"] = Resolved("/dev/shm", why)  # noqa: S108
@@ -77,34 +78,29 @@ class GunicornServer(WebBackend):
         Our default only applies if no worker class is chosen: it would turn "sync"
         into "gthread", and the other worker classes ignore it.
         """
-        args = self._configured()
-        is_class_chosen = self._value("worker-class", args) is not None or (
-            "worker_class" in self._config_file(args)
-        )
+        is_class_chosen = bool(self.values("worker-class", self.written))
         if is_class_chosen and "THREADS" not in self.config:
             return {}
         return {"threads": threads}
 
     def log_options(self) -> Mapping[str, object]:
         """Return the option for our logger, unless gunicorn's logging is configured."""
-        args = self._configured()
-        configs = ("log-config", "log-config-json")
-        is_configured = any(self._value(option, args) is not None for option in configs)
-        if is_configured or "logconfig" in self._config_file(args):
+        configs = ("log-config", "log-config-json", "logconfig-dict")
+        if any(self.values(option, self.written) for option in configs):
             return {}
         return {"logger-class": "django_prodserver.backends.gunicorn.logger.Logger"}
 
     def request_concurrency(self, args: Sequence[str]) -> int | None:
-        if (self._value("worker-class", args) or "sync") not in ("sync", "gthread"):
+        if self.worker_class(args) not in ("sync", "gthread"):
             return None
-        threads = self._value("threads", args) or "1"
+        threads = self.option("threads", args) or "1"
         return int(threads) if threads.isdecimal() else 1
 
     def bind_options(self, binds: Sequence[Bind]) -> Mapping[str, object]:
         return {"bind": [bind.text for bind in binds]}
 
     def interface_for(self, args: Sequence[str]) -> Interface:
-        worker = self._value("worker-class", args) or ""
+        worker = self.worker_class(args)
         speaks_asgi = worker == "asgi" or "uvicorn" in worker or "gasgi" in worker
         return "asgi" if speaks_asgi else "wsgi"
 
@@ -113,7 +109,20 @@ class GunicornServer(WebBackend):
 
     def forks(self, args: Sequence[str]) -> bool:
         # With --preload, the native command forks the loaded application, too.
-        return self._value("preload", args) is None
+        return not self.is_on("preload", args)
+
+    def server_environment(
+        self, args: Sequence[str], given: Mapping[str, str]
+    ) -> Mapping[str, str]:
+        changes = dict(self._configuration(args).environment)
+        for word in self.values("env", args):
+            name, _, changes[name] = (word or "").partition("=")
+        # Only new ones: the file may append to a variable, and runs once more.
+        return {
+            name: value
+            for name, value in changes.items()
+            if value is not None and name not in given
+        }
 
     def call_before_fork(self, args: Sequence[str], load: Callable[[], None]) -> None:
         from gunicorn.app.base import BaseApplication
@@ -127,29 +136,20 @@ class GunicornServer(WebBackend):
     def prepare(self, args: Sequence[str]) -> str:
         """Make workers stoppable from their start, and make them drain at a stop."""
         restore_signals_in_children()
-        if self._value("worker-class", args) in (None, "gthread", "sync"):
+        if self.worker_class(args) in ("gthread", "sync"):
             from django_prodserver.backends.gunicorn import shutdown
 
             shutdown.drain_sockets_on_stop()
         return ""
 
-    def must_exec(self, args: Sequence[str]) -> bool:
-        """
-        Tell whether gunicorn must load the application itself.
+    def must_exec(self, args: Sequence[str]) -> str:
+        return next(obstacles.find(self, args, self._configuration(args)), "")
 
-        gevent and eventlet must patch the standard library before the application
-        is imported, and --reload must be able to import it again.
-        """
-        if self._value("reload", args) is not None:
-            return True
-        worker = self._value("worker-class", args) or self._config_file(args)
-        return "gevent" in worker or "eventlet" in worker
+    def worker_class(self, args: Sequence[str]) -> str:
+        return self.option("worker-class", args) or "sync"
 
     def addresses(self, args: Sequence[str]) -> tuple[str, ...]:
-        binds = values_of("bind", args, self.option_table)
-        binds = binds or values_of("bind", self._environment(), self.option_table)
-        if not binds and "bind" in self._config_file(args):
-            return ()
+        binds = self.values("bind", args)
         port = os.environ.get("PORT", "")
         default = f"0.0.0.0:{port}" if port else "127.0.0.1:8000"
         return tuple(
@@ -161,7 +161,7 @@ class GunicornServer(WebBackend):
         )
 
     def speaks_tls(self, args: Sequence[str]) -> bool:
-        return bool(self._value("certfile", args) or self._value("keyfile", args))
+        return bool(self.option("certfile", args) or self.option("keyfile", args))
 
     def development_options(self) -> dict[str, object]:
         return {"workers": 1}
@@ -169,34 +169,32 @@ class GunicornServer(WebBackend):
     def finishes_on(self, signum: int, args: Sequence[str]) -> bool:
         # SIGINT is a quick stop, on which few worker classes finish their requests.
         # With several threads, gunicorn replaces "sync" by "gthread".
-        worker = self._value("worker-class", args) or "sync"
-        threads = self._value("threads", args) or "1"
+        worker = self.worker_class(args)
+        threads = self.option("threads", args) or "1"
         is_threaded = worker == "gthread" or (worker == "sync" and threads != "1")
         return signum != signal.SIGINT or is_threaded or "uvicorn" in worker
 
-    def given_elsewhere(self, option: str) -> bool:
-        setting = option.removeprefix("no-").replace("-", "_")
-        given = value_of(option, self._environment(), self.option_table)
-        return given is not None or setting in self._config_file(self._configured())
+    def configured_elsewhere(self, args: Sequence[str]) -> Mapping[str, Elsewhere]:
+        settings = self._configuration(args).settings
+        return {
+            self.option_table.find(name)[0].name: self._as_written(setting)
+            for name, setting in settings.items()
+        }
 
-    def _value(self, option: str, args: Sequence[str]) -> str | None:
-        given = value_of(option, args, self.option_table)
-        if given is None:
-            given = value_of(option, self._environment(), self.option_table)
-        return given
+    def _as_written(self, setting: Elsewhere) -> Elsewhere:
+        """Return a setting under the name that it has where it is written."""
+        if setting.origin != configuration.VARIABLE:
+            return setting
+        return setting._replace(name=self.option_table.find(setting.name)[0].on)
 
-    def _environment(self) -> list[str]:
-        try:
-            return shlex.split(os.environ.get("GUNICORN_CMD_ARGS", ""))
-        except ValueError:  # gunicorn rejects it too, with its own message
-            return []
+    def _configuration(self, args: Sequence[str]) -> Configuration:
+        """Return what Gunicorn reads beside its command line; reads it once."""
+        config = value_of("config", args, self.option_table) or ""
+        if config not in self._configurations:
+            environment = self.configuration_environment()
+            self._configurations[config] = configuration.effective(config, environment)
+        return self._configurations[config]
 
-    def _configured(self) -> list[str]:
-        return render(self.config.get("ARGS", {}), self.option_table)
-
-    def _config_file(self, args: Sequence[str]) -> str:
-        # A Python file, read as text, because only gunicorn may run it. If it merely
-        # mentions gevent, the cost is a start without preloading.
-        given = self._value("config", args) or "gunicorn.conf.py"
-        path = Path(given.removeprefix("file:"))
-        return path.read_text(errors="replace") if path.is_file() else ""
+    @cached_property
+    def _configurations(self) -> dict[str, Configuration]:
+        return {}

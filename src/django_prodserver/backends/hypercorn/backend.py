@@ -81,8 +81,8 @@ class HypercornServer(WebBackend):
         module = "django_prodserver.backends.static_files"
         self.target = f"{module}:application('{self.interface}')"
 
-    def must_exec(self, args: Sequence[str]) -> bool:
-        return value_of("reload", args, self.option_table) is not None
+    def must_exec(self, args: Sequence[str]) -> str:
+        return self.reloads(args)
 
     def forks(self, args: Sequence[str]) -> bool:
         # With 0 workers, a single process serves.
