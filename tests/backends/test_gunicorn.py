@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
+import ssl
+import sys
+import urllib.request
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.backends.contract import WebContract
 from tests.backends.sites import Client, WebSite, children
 from tests.conftest import Starter
-from tests.harness import MODULE, SCRIPT, free_port
+from tests.harness import MODULE, PROJECT, SCRIPT, free_port
+from tests.servers import BACKENDS
 
 GUNICORN = "gunicorn.GunicornServer"
 
@@ -108,3 +115,103 @@ def test_serves_on_two_addresses(start: Starter, port: int) -> None:
     web.port = other
     assert web.get("/who").isdecimal()
     assert web.stop() == 0
+
+
+@pytest.mark.process
+class TestConfigurationFile:
+    """What Gunicorn's own file sets is what happens, and is known to the probe."""
+
+    COMMAND = (sys.executable, str(PROJECT / "manage.py"), "prodserver", "web")
+    TLS = Path(__file__).parents[1] / "tls"
+
+    @pytest.fixture
+    def serve(self, start: Starter, port: int, tmp_path: Path) -> Any:
+        def started(file: str, args: Any = None, **env: Any) -> Client:
+            (tmp_path / "gunicorn.conf.py").write_text(file)
+            entry = {"BACKEND": f"{BACKENDS}.{GUNICORN}", "ARGS": args or {}}
+            environment = start.environment({"web": entry}, **env)
+            web: Client = start.process(
+                self.COMMAND, environment, kind=Client, cwd=tmp_path
+            )
+            web.port = port
+            web.says("Booting worker")
+            web.until(lambda: start.probe("web").returncode == 0, "the probe's yes")
+            return web
+
+        return started
+
+    def test_a_comment_leaves_the_address_to_port(self, serve: Any, port: int) -> None:
+        web = serve("# bind is in the environment\n", PORT=str(port))
+        assert web.get("/who").isdecimal()
+
+    def test_address_in_a_module(self, serve: Any, port: int, tmp_path: Path) -> None:
+        (tmp_path / "own.py").write_text(f"bind = '127.0.0.1:{port}'\n")
+        web = serve("", {"config": "python:own"})
+        assert web.get("/who").isdecimal()
+
+    def test_certificate(self, serve: Any, port: int) -> None:
+        web = serve(
+            f"certfile = '{self.TLS / 'certificate.pem'}'\n"
+            f"keyfile = '{self.TLS / 'key.pem'}'\n"
+            f"bind = '127.0.0.1:{port}'\n"
+        )
+        context = ssl.create_default_context(cafile=self.TLS / "certificate.pem")
+        context.check_hostname = False
+        with urllib.request.urlopen(
+            f"https://127.0.0.1:{port}/who", timeout=10, context=context
+        ) as answer:
+            assert answer.read().isdigit()
+        assert web.stop() == 0
+
+    def test_variables_are_there_when_the_settings_are_imported(
+        self, serve: Any, port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """With manage.py too, which imports them before Gunicorn is there."""
+        monkeypatch.delenv("TEST_BROKER_URL", raising=False)
+        (tmp_path / "imported.py").write_text(
+            "from proj.wsgi import application\nfrom django.conf import settings\n"
+            "print('broker', settings.CELERY_BROKER_URL, flush=True)\n"
+        )
+        web = serve(
+            "import os\nos.environ['TEST_BROKER_URL'] = 'redis://late'\n"
+            f"bind = '127.0.0.1:{port}'\n",
+            settings={"WSGI_APPLICATION": "imported.application"},
+        )
+        assert "broker redis://late\n" in web.output
+        assert web.about()["frozen"], "it is preloaded"
+
+    def test_application_is_imported_in_the_group_of_the_server(
+        self, serve: Any, port: int, tmp_path: Path
+    ) -> None:
+        # Only root may change it; for others Gunicorn's group is their own.
+        group = os.getgid() or 65534
+        (tmp_path / "imported.py").write_text(
+            "import os\nfrom proj.wsgi import application\n"
+            "print('imported in group', os.getgid())\n"
+        )
+        web = serve(
+            f"group = {group}\nbind = '127.0.0.1:{port}'\n",
+            settings={"WSGI_APPLICATION": "imported.application"},
+        )
+        groups = re.findall(r"imported in group (\d+)", web.output)
+        assert groups == [str(group)]
+        if not os.getgid():
+            assert "not preloading, because Gunicorn changes to the group" in web.output
+
+    def test_hook_runs_before_the_application_is_imported(
+        self, serve: Any, port: int, tmp_path: Path
+    ) -> None:
+        (tmp_path / "imported.py").write_text(
+            "from proj.wsgi import application\nprint('imported', flush=True)\n"
+        )
+        web = serve(
+            f"bind = '127.0.0.1:{port}'\n"
+            "def post_fork(server, worker): print('forked', flush=True)\n",
+            settings={"WSGI_APPLICATION": "imported.application"},
+        )
+        assert re.findall(r"^(?:forked|imported)$", web.output, re.M) == [
+            "forked",
+            "imported",
+        ]
+        why = "not preloading, because gunicorn.conf.py has a post_fork hook"
+        assert why in web.output

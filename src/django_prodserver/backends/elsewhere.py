@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import functools
-import json
 import os
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -59,6 +57,10 @@ def _run_script(
     environment: frozenset[tuple[str, str]],
     directory: str,
 ) -> dict[str, Any]:
+    # Imported here: a start without such a file does not need them.
+    import json
+    import subprocess
+
     try:
         done = subprocess.run(
             # -P: the directory of the script is nothing to import from.

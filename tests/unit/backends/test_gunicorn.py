@@ -276,8 +276,6 @@ class TestMustExec:
         ],
     )
     def test_file(self, file: Path, text: str, expected: str) -> None:
-        if "gevent.monkey" in text:
-            pytest.importorskip("gevent")
         file.write_text(text)
         found = reason()
         assert expected in found
