@@ -171,7 +171,53 @@ class TestConfigurationFile:
         assert "--bind" not in words
         assert "--log-level" not in words
         assert "--keep-alive=65" in words
-        assert backend.addresses(backend.args) == ()
+        assert backend.addresses(backend.args) == ("tcp://127.0.0.1:7000",)
+        assert backend.option("workers", backend.args) == "3"
+
+    def test_a_comment_sets_nothing(self, tmp_path: Path) -> None:
+        file = tmp_path / "hypercorn.toml"
+        file.write_text("# bind, loglevel and use_reloader are set elsewhere\n")
+        backend = load_entry(ARGS={"config": str(file)})
+        assert "--log-level=info" in backend.args
+        assert backend.addresses(backend.args) == ("tcp://127.0.0.1:8000",)
+        assert backend.must_exec(backend.args) == ""
+
+    @pytest.mark.parametrize(
+        ("line", "option"),
+        [
+            ("keep_alive_timeout = 5", "keep-alive"),
+            ("graceful_timeout = 5", "graceful-timeout"),
+            ("loglevel = 'debug'", "log-level"),
+        ],
+    )
+    def test_file_has_names_of_its_own(
+        self, tmp_path: Path, line: str, option: str
+    ) -> None:
+        file = tmp_path / "hypercorn.toml"
+        file.write_text(line)
+        backend = load_entry(ARGS={"config": str(file)})
+        assert f"--{option}" not in " ".join(backend.args)
+        value = line.partition(" = ")[2].strip("'")
+        assert backend.option(option, backend.args) == value
+
+    def test_file_decides_about_tls_and_preloading(self, tmp_path: Path) -> None:
+        file = tmp_path / "own.py"
+        file.write_text(
+            "import os\ncertfile = 'c.pem'\nkeyfile = 'k.pem'\nworkers = 0\n"
+            "os.environ['REGION'] = 'eu'\n"
+        )
+        backend = load_entry(ARGS={"config": f"file:{file}"})
+        assert backend.speaks_tls(backend.args)
+        assert not backend.forks(backend.args)
+        assert backend.server_environment(backend.args, {}) == {"REGION": "eu"}
+        assert f"file:{file} sets REGION" in backend.must_exec(backend.args)
+        file.write_text("use_reloader = True")
+        backend = load_entry(ARGS={"config": str(file), "workers": 1})
+        assert backend.must_exec(backend.args) == "", "it is no TOML"
+        file = tmp_path / "own.toml"
+        file.write_text("use_reloader = true")
+        backend = load_entry(ARGS={"config": str(file)})
+        assert "--reload" in backend.must_exec(backend.args)
 
     def test_settings_override_the_file(self, tmp_path: Path) -> None:
         file = tmp_path / "hypercorn.toml"

@@ -1,16 +1,22 @@
-"""Options that a server reads from elsewhere than its command line."""
+"""What a server reads from elsewhere than its command line."""
 
 from __future__ import annotations
 
 import functools
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from django.apps import apps
+
 #: Seconds that a configuration file may take.
 TIMEOUT = 10.0
+_SCRIPT = Path(__file__).with_name("run_reader.py")
+#: The end of a sentence about a change that comes too late.
+SEEN = "which the applications should see as they are loaded"
 
 
 class Elsewhere(NamedTuple):
@@ -31,28 +37,99 @@ class Elsewhere(NamedTuple):
     why: str = ""
 
 
-def read_configuration(
-    script: Path, words: Sequence[str], environment: Mapping[str, str]
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Configuration:
     """
-    Return what one of our scripts reports about a server's configuration.
+    What the server's own parser makes of its configuration file.
 
-    The script runs the server's own parser, and with it the user's file. In a process
-    of its own, because the file may change the process, print, or exit.
+    Attributes:
+        source: The file, as the user names it.
+        settings: What is set there, by the server's name of the setting.
+        hooks: The functions that the file defines for the server to call.
+        environment: The variables that it changes; None for those that it removes.
+        path: What it adds to ``sys.path``.
+        umask: The umask that it sets; "" if it sets none.
+        patched_by: "gevent" or "eventlet" if the file has let it patch the standard
+            library; else "".
+    """
+
+    source: str = ""
+    settings: Mapping[str, Elsewhere] = field(default_factory=dict)
+    hooks: tuple[str, ...] = ()
+    environment: Mapping[str, str | None] = field(default_factory=dict)
+    path: tuple[str, ...] = ()
+    umask: str = ""
+    patched_by: str = ""
+
+    def obstacles(self) -> Iterator[str]:
+        """Yield what keeps us from loading the application before the server does."""
+        if self.patched_by:
+            yield f"{self.source} lets {self.patched_by} patch the standard library"
+        # The settings have been imported without them, unless the launcher has set
+        # them (``Backend.server_environment``).
+        for name, value in self.environment.items():
+            if os.environ.get(name) != value:
+                yield f"{self.source} sets {name}, {SEEN}"
+        if self.umask:
+            yield from late(f"{self.source} sets the umask")
+        for path in self.path:
+            if path not in sys.path:
+                yield from late(f"{self.source} adds {path} to sys.path")
+
+
+def late(change: str) -> Iterator[str]:
+    """
+    Yield a change that the server makes, if it is too late for the applications.
+
+    It is if Django is set up already, as by ``manage.py``. Otherwise the server
+    makes it before it loads them, as with the native command.
+    """
+    if apps.ready:
+        yield f"{change}, {SEEN}"
+
+
+def read_configuration(
+    reader: Path, words: Sequence[str], environment: Mapping[str, str]
+) -> Configuration:
+    """
+    Return what a server reads from its configuration file.
+
+    The server's own parser reads it, in a process of its own: the file may be code,
+    and may change the process, print, or exit.
+
+    Args:
+        reader: Our file whose ``read()`` calls that parser (see ``run_reader.py``).
+        words: The words of the command line that name the file.
+        environment: The environment in which the server will run.
 
     Returns:
-        What the script has written to its standard output as JSON. It is empty if the
-        server is not installed, or if the file is broken or takes too long: the server
-        itself reports that when it starts.
+        The configuration. It is empty if the server is not installed, or if the file
+        is broken or takes too long: the server reports that when it starts.
     """
     variables = frozenset(environment.items())
-    return _run_script(str(script), tuple(words), variables, os.getcwd())  # noqa: PTH109
+    directory = os.getcwd()  # noqa: PTH109
+    report = _run_reader(str(reader), tuple(words), variables, directory)
+    if not report:
+        return Configuration()
+    settings = {
+        name: Elsewhere(name, tuple(values), origin)
+        for name, values, origin in report["settings"]
+    }
+    return Configuration(
+        source=report["source"],
+        settings=settings,
+        hooks=tuple(report["hooks"]),
+        environment=report["environment"],
+        path=tuple(report["path"]),
+        umask=report["umask"],
+        patched_by=report["patched_by"],
+    )
 
 
 # The same for each backend object of this process: "check" makes several.
 @functools.lru_cache(maxsize=32)
-def _run_script(
-    script: str,
+def _run_reader(
+    reader: str,
     words: tuple[str, ...],
     environment: frozenset[tuple[str, str]],
     directory: str,
@@ -64,7 +141,7 @@ def _run_script(
     try:
         done = subprocess.run(
             # -P: the directory of the script is nothing to import from.
-            [sys.executable, "-P", script, *words],
+            [sys.executable, "-P", str(_SCRIPT), reader, *words],
             env=dict(environment),
             cwd=directory,
             stdin=subprocess.DEVNULL,

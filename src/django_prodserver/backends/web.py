@@ -5,12 +5,19 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from django.conf import settings
 
 from django_prodserver.backends.base import CommandBackend
+from django_prodserver.backends.elsewhere import (
+    Configuration,
+    Elsewhere,
+    read_configuration,
+)
 from django_prodserver.config import bind
 from django_prodserver.config.argv import drop, names, value_of
 from django_prodserver.config.bind import Bind
@@ -36,6 +43,8 @@ class WebBackend(CommandBackend):
     interface: ClassVar[Interface]
     #: A replacement for the application, as ``module:attribute``.
     target = ""
+    #: Our file that reads the server's configuration file (``run_reader.py``).
+    reader: ClassVar[Path]
     #: The options that each contain a whole address, not only the host or the port.
     sockets: ClassVar[tuple[str, ...]] = ()
     keys: ClassVar[Mapping[str, Translation]] = {
@@ -157,15 +166,6 @@ class WebBackend(CommandBackend):
             environment["WEB_CONCURRENCY"] = str(workers)
         return environment
 
-    def configuration_environment(self) -> dict[str, str]:
-        """Return the environment in which the server will read its configuration."""
-        environment = self._variables() | self.environment()
-        for name, value in project.environment().items():
-            if name not in self.config.get("ENV", {}):
-                environment[name] = value
-        environment.pop(VARIABLE, None)
-        return environment
-
     def context(self, args: Sequence[str], process: str) -> Context | None:
         context = super().context(args, process)
         return context and dataclasses.replace(
@@ -223,11 +223,65 @@ class WebBackend(CommandBackend):
     def path(self, args: Sequence[str]) -> str:
         return health.load().ready_path if health.is_installed() else "/"
 
-    def reloads(self, args: Sequence[str]) -> str:
-        """Return the reason to load the application in the server; "" if none."""
+    def configuration_words(self, args: Sequence[str]) -> list[str] | None:
+        """
+        Return what tells the server's parser which file to read.
+
+        It is None if there is nothing to read, so that nothing is started for it.
+        """
+        return None
+
+    def configuration(self, args: Sequence[str]) -> Configuration:
+        """Return what the server reads from its configuration file; reads it once."""
+        words = self.configuration_words(args)
+        if words is None:
+            return Configuration()
+        if tuple(words) not in self._configurations:
+            self._configurations[tuple(words)] = read_configuration(
+                self.reader, words, self._configuration_environment()
+            )
+        return self._configurations[tuple(words)]
+
+    @cached_property
+    def _configurations(self) -> dict[tuple[str, ...], Configuration]:
+        return {}
+
+    def _configuration_environment(self) -> dict[str, str]:
+        """Return the environment in which the server will read its configuration."""
+        environment = self._variables() | self.environment()
+        for name, value in project.environment().items():
+            if name not in self.config.get("ENV", {}):
+                environment[name] = value
+        environment.pop(VARIABLE, None)
+        return environment
+
+    def option_of(self, setting: str) -> str:
+        """Return the option for a setting of the configuration file."""
+        return self.option_table.find(setting)[0].name
+
+    def configured_elsewhere(self, args: Sequence[str]) -> Mapping[str, Elsewhere]:
+        settings = self.configuration(args).settings
+        found = {self.option_of(name): setting for name, setting in settings.items()}
+        return {**super().configured_elsewhere(args), **found}
+
+    def server_environment(
+        self, args: Sequence[str], given: Mapping[str, str]
+    ) -> Mapping[str, str]:
+        # Only new ones: the file may append to a variable, and runs once more.
+        return {
+            name: value
+            for name, value in self.configuration(args).environment.items()
+            if value is not None and name not in given
+        }
+
+    def obstacles(self, args: Sequence[str]) -> Iterator[str]:
+        """Yield why the server must load the application itself, in words."""
         if self.is_on("reload", args):
-            return "--reload must be able to import the application again"
-        return ""
+            yield "--reload must be able to import the application again"
+        yield from self.configuration(args).obstacles()
+
+    def must_exec(self, args: Sequence[str]) -> str:
+        return next(self.obstacles(args), "")
 
     def load(self, args: Sequence[str]) -> None:
         """Import the application and its URLs, so that forked workers share them."""

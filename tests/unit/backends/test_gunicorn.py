@@ -14,7 +14,7 @@ import pytest
 from django.apps import apps
 
 from django_prodserver.backends import elsewhere
-from django_prodserver.backends.gunicorn import GunicornServer, configuration
+from django_prodserver.backends.gunicorn import GunicornServer
 from django_prodserver.config.argv import value_of
 from django_prodserver.config.processes import Process
 from django_prodserver.launch.origins import Row
@@ -389,5 +389,5 @@ def test_names_of_gunicorns_settings_are_spellings_of_their_options() -> None:
 
 def test_script_imports_nothing_of_ours() -> None:
     """Loading Django would take longer than reading the file."""
-    text = configuration._SCRIPT.read_text()
+    text = GunicornServer.reader.read_text()
     assert not re.search(r"import.*(django|prodserver)", text)

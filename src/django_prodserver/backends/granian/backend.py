@@ -61,9 +61,6 @@ class _GranianServer(WebBackend):
         access_log = super().access_log(args)
         return "granian.access" if has_own and access_log == ON else access_log
 
-    def must_exec(self, args: Sequence[str]) -> str:
-        return self.reloads(args)
-
     def forks(self, args: Sequence[str]) -> bool:
         return True
 

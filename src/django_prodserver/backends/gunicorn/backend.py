@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 from django_prodserver.backends import addresses, hooks
 from django_prodserver.backends.elsewhere import Elsewhere
-from django_prodserver.backends.gunicorn import configuration, obstacles
-from django_prodserver.backends.gunicorn.configuration import Configuration
+from django_prodserver.backends.gunicorn import obstacles
 from django_prodserver.backends.introspection import OptionFile
 from django_prodserver.backends.web import Interface, WebBackend
 from django_prodserver.config import bind
@@ -18,6 +17,8 @@ from django_prodserver.config.argv import value_of
 from django_prodserver.config.bind import Bind, split_host_port
 from django_prodserver.config.keys import Resolved
 from django_prodserver.process.fork_safety import restore_signals_in_children
+
+_VARIABLE = "GUNICORN_CMD_ARGS"
 
 
 class GunicornServer(WebBackend):
@@ -34,6 +35,7 @@ class GunicornServer(WebBackend):
     package = "gunicorn"
     extra = "gunicorn"
     option_file = OptionFile(__package__)
+    reader = Path(__file__).with_name("reader.py")
     interface = "wsgi"
     sockets = ("bind",)
     access_logger = "gunicorn.access"
@@ -42,7 +44,7 @@ class GunicornServer(WebBackend):
     proxies_option = "forwarded-allow-ips"
     proxies_variable = "FORWARDED_ALLOW_IPS"
     debug_options = ("reload", "spew", "check-config")
-    variables = (configuration.VARIABLE, "FORWARDED_ALLOW_IPS")
+    variables = (_VARIABLE, "FORWARDED_ALLOW_IPS")
     keys = {
         **WebBackend.keys,
         # Gunicorn trusts them for the scheme only; 127.0.0.1 is its default.
@@ -111,19 +113,6 @@ class GunicornServer(WebBackend):
         # With --preload, the native command forks the loaded application, too.
         return not self.is_on("preload", args)
 
-    def server_environment(
-        self, args: Sequence[str], given: Mapping[str, str]
-    ) -> Mapping[str, str]:
-        changes = dict(self._configuration(args).environment)
-        for word in self.values("env", args):
-            name, _, changes[name] = (word or "").partition("=")
-        # Only new ones: the file may append to a variable, and runs once more.
-        return {
-            name: value
-            for name, value in changes.items()
-            if value is not None and name not in given
-        }
-
     def call_before_fork(self, args: Sequence[str], load: Callable[[], None]) -> None:
         from gunicorn.app.base import BaseApplication
         from gunicorn.arbiter import Arbiter
@@ -141,9 +130,6 @@ class GunicornServer(WebBackend):
 
             shutdown.drain_sockets_on_stop()
         return ""
-
-    def must_exec(self, args: Sequence[str]) -> str:
-        return next(obstacles.find(self, args, self._configuration(args)), "")
 
     def worker_class(self, args: Sequence[str]) -> str:
         return self.option("worker-class", args) or "sync"
@@ -174,27 +160,29 @@ class GunicornServer(WebBackend):
         is_threaded = worker == "gthread" or (worker == "sync" and threads != "1")
         return signum != signal.SIGINT or is_threaded or "uvicorn" in worker
 
+    def configuration_words(self, args: Sequence[str]) -> list[str] | None:
+        if config := value_of("config", args, self.option_table):
+            return [f"--config={config}"]
+        is_default = Path("gunicorn.conf.py").exists()
+        return [] if is_default or self._variables().get(_VARIABLE) else None
+
     def configured_elsewhere(self, args: Sequence[str]) -> Mapping[str, Elsewhere]:
-        settings = self._configuration(args).settings
         return {
-            self.option_table.find(name)[0].name: self._as_written(setting)
-            for name, setting in settings.items()
+            name: found._replace(name=self.option_table.find(name)[0].on)
+            if found.origin == _VARIABLE  # which has options
+            else found
+            for name, found in super().configured_elsewhere(args).items()
         }
 
-    def _as_written(self, setting: Elsewhere) -> Elsewhere:
-        """Return a setting under the name that it has where it is written."""
-        if setting.origin != configuration.VARIABLE:
-            return setting
-        return setting._replace(name=self.option_table.find(setting.name)[0].on)
+    def server_environment(
+        self, args: Sequence[str], given: Mapping[str, str]
+    ) -> Mapping[str, str]:
+        options = obstacles.variables(self, args)
+        return {
+            **super().server_environment(args, given),
+            **{name: text for name, text in options.items() if name not in given},
+        }
 
-    def _configuration(self, args: Sequence[str]) -> Configuration:
-        """Return what Gunicorn reads beside its command line; reads it once."""
-        config = value_of("config", args, self.option_table) or ""
-        if config not in self._configurations:
-            environment = self.configuration_environment()
-            self._configurations[config] = configuration.effective(config, environment)
-        return self._configurations[config]
-
-    @cached_property
-    def _configurations(self) -> dict[str, Configuration]:
-        return {}
+    def obstacles(self, args: Sequence[str]) -> Iterator[str]:
+        yield from super().obstacles(args)
+        yield from obstacles.find(self, args)

@@ -6,45 +6,42 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 
-from django.apps import apps
-
-from django_prodserver.backends.gunicorn.configuration import Configuration
+from django_prodserver.backends.elsewhere import SEEN, late
 from django_prodserver.backends.web import WebBackend
 
 #: The hooks that Gunicorn calls before a worker loads the application, and after we
 #: would have loaded it.
 _EARLY_HOOKS = ("when_ready", "pre_fork", "post_fork")
-_SEEN = "which the applications should see as they are loaded"
 
 
-def find(
-    backend: WebBackend, args: Sequence[str], found: Configuration
-) -> Iterator[str]:
-    """
-    Yield why Gunicorn must load the application itself, in words.
+def variables(backend: WebBackend, args: Sequence[str]) -> dict[str, str]:
+    """Return the variables that ``--env`` sets."""
+    words = [word or "" for word in backend.values("env", args)]
+    return {name: text for name, _, text in (word.partition("=") for word in words)}
 
-    Args:
-        backend: The backend.
-        args: The options of the command.
-        found: What Gunicorn reads beside them.
-    """
-    if found.patched_by:
-        yield f"{found.file} lets {found.patched_by} patch the standard library"
-    if reason := backend.reloads(args):
-        yield reason
+
+def find(backend: WebBackend, args: Sequence[str]) -> Iterator[str]:
+    """Yield why Gunicorn must load the application itself, in words."""
     worker = backend.option("worker-class", args)
     if "gevent" in worker or "eventlet" in worker:
         yield f"{worker} patches the standard library before anything is imported"
     # With --preload, Gunicorn itself loads the application before it does these.
     if not backend.is_on("preload", args):
         yield from _other_owner(backend, args)
+        found = backend.configuration(args)
         for hook in found.hooks:
             if hook in _EARLY_HOOKS:
                 when = "which runs before the application is loaded"
-                yield f"{found.file} has a {hook} hook, {when}"
-    yield from _variables(backend, args, found)
-    if apps.ready:
-        yield from _changes(backend, args, found)
+                yield f"{found.source} has a {hook} hook, {when}"
+    for name, text in variables(backend, args).items():
+        if os.environ.get(name) != text:
+            yield f"--env sets {name}, {SEEN}"
+    directory = backend.option("chdir", args)
+    if os.path.realpath(directory) != os.path.realpath(""):
+        yield from late(f"Gunicorn changes to the directory {directory}")
+    for path in backend.option("pythonpath", args).split(","):
+        if path and os.path.abspath(path) not in sys.path:  # noqa: PTH100
+            yield from late(f"Gunicorn adds {path} to sys.path")
 
 
 def _other_owner(backend: WebBackend, args: Sequence[str]) -> Iterator[str]:
@@ -77,40 +74,3 @@ def _changes_to(what: str, number: int, look_up: Callable[[int], str]) -> str:
     except KeyError:
         name = str(number)
     return f"Gunicorn changes to the {what} {name!r} before it loads the application"
-
-
-def _variables(
-    backend: WebBackend, args: Sequence[str], found: Configuration
-) -> Iterator[str]:
-    """
-    Yield the variables that Gunicorn changes before it loads the application.
-
-    The settings have been imported without them, unless the launcher has set them
-    (``GunicornServer.server_environment``).
-    """
-    changed = {name: (found.source, value) for name, value in found.environment.items()}
-    for word in backend.values("env", args):
-        variable, _, text = (word or "").partition("=")
-        changed.setdefault(variable, ("--env", text))
-    for name, (origin, value) in changed.items():
-        if os.environ.get(name) != value:
-            yield f"{origin} sets {name}, {_SEEN}"
-
-
-def _changes(
-    backend: WebBackend, args: Sequence[str], found: Configuration
-) -> Iterator[str]:
-    """
-    Yield what else Gunicorn changes before it loads the application.
-
-    Only where Django is set up already, as by ``manage.py``: the applications have
-    then been loaded without that change.
-    """
-    directory = backend.option("chdir", args)
-    if os.path.realpath(directory) != os.path.realpath(""):
-        yield f"Gunicorn changes to the directory {directory}, {_SEEN}"
-    for path in (*backend.option("pythonpath", args).split(","), *found.path):
-        if path and os.path.abspath(path) not in sys.path:  # noqa: PTH100
-            yield f"Gunicorn adds {path} to sys.path, {_SEEN}"
-    if found.umask:
-        yield f"{found.source} sets the umask, {_SEEN}"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -12,7 +10,7 @@ from typing import ClassVar
 from django_prodserver.backends import addresses, hooks
 from django_prodserver.backends.introspection import OptionFile
 from django_prodserver.backends.web import Interface, WebBackend
-from django_prodserver.config.argv import render, value_of, values_of
+from django_prodserver.config.argv import value_of
 from django_prodserver.config.bind import Bind, join_host_port, split_host_port
 from django_prodserver.config.context import Context
 from django_prodserver.config.keys import Translation, Unsupported
@@ -22,11 +20,14 @@ from django_prodserver.process.logging_state import LoggingState
 # Names of options in a configuration file, if they differ from the option's own.
 _ATTRIBUTES = {
     "access-logfile": "accesslog",
+    "access-logformat": "access_log_format",
     "error-logfile": "errorlog",
     "keep-alive": "keep_alive_timeout",
     "log-config": "logconfig",
     "log-level": "loglevel",
     "pid": "pid_path",
+    "reload": "use_reloader",
+    "server-name": "server_names",
 }
 
 
@@ -44,6 +45,7 @@ class HypercornServer(WebBackend):
     package = "hypercorn"
     extra = "hypercorn"
     option_file = OptionFile(__package__)
+    reader = Path(__file__).with_name("reader.py")
     interface: ClassVar[Interface] = "asgi"
     sockets = ("bind",)
     access_logger = "hypercorn.access"
@@ -81,9 +83,6 @@ class HypercornServer(WebBackend):
         module = "django_prodserver.backends.static_files"
         self.target = f"{module}:application('{self.interface}')"
 
-    def must_exec(self, args: Sequence[str]) -> str:
-        return self.reloads(args)
-
     def forks(self, args: Sequence[str]) -> bool:
         # With 0 workers, a single process serves.
         return self.option("workers", args) != "0"
@@ -97,9 +96,7 @@ class HypercornServer(WebBackend):
         """Do nothing: Hypercorn itself configures logging after the application."""
 
     def addresses(self, args: Sequence[str]) -> tuple[str, ...]:
-        binds = [word or "" for word in values_of("bind", args, self.option_table)]
-        if not binds and self._is_in_file("bind", args):
-            return ()
+        binds = [bind or "" for bind in self.values("bind", args)]
         return tuple(
             addresses.unix(bind.removeprefix("unix:"))
             if bind.startswith("unix:")
@@ -109,10 +106,7 @@ class HypercornServer(WebBackend):
         )
 
     def speaks_tls(self, args: Sequence[str]) -> bool:
-        return all(
-            self.option(name, args) or self._is_in_file(name, args)
-            for name in ("certfile", "keyfile")
-        )
+        return all(self.option(name, args) for name in ("certfile", "keyfile"))
 
     def development_options(self) -> dict[str, object]:
         return {"workers": 1}
@@ -120,18 +114,13 @@ class HypercornServer(WebBackend):
     def cut_exit_code(self, args: Sequence[str]) -> int:
         return UNFINISHED
 
-    def given_elsewhere(self, option: str) -> bool:
-        configured = render(self.config.get("ARGS", {}), self.option_table)
-        return self._is_in_file(option, configured)
+    def configuration_words(self, args: Sequence[str]) -> list[str] | None:
+        config = value_of("config", args, self.option_table)
+        return [config] if config else None
 
-    def _is_in_file(self, option: str, args: Sequence[str]) -> bool:
-        """Tell whether Hypercorn's configuration file mentions an option."""
-        # Search the text: running the file is left to Hypercorn.
-        path = _config_file(value_of("config", args, self.option_table) or "")
-        if path is None:
-            return False
-        text = path.read_text(errors="replace")
-        return re.search(rf"\b{attribute_of(option)}\b", text) is not None
+    def option_of(self, setting: str) -> str:
+        by_attribute = {attribute: name for name, attribute in _ATTRIBUTES.items()}
+        return by_attribute.get(setting) or super().option_of(setting)
 
 
 class HypercornWSGIServer(HypercornServer):
@@ -150,13 +139,3 @@ class HypercornWSGIServer(HypercornServer):
 def attribute_of(option: str) -> str:
     """Return the name of an option in a configuration file."""
     return _ATTRIBUTES.get(option, option.replace("-", "_"))
-
-
-def _config_file(given: str) -> Path | None:
-    """Return the file of ``--config``: a path, ``file:PATH`` or ``python:MODULE``."""
-    if given.startswith("python:"):
-        name = given.removeprefix("python:").replace(".", "/") + ".py"
-        candidates = [Path(folder, name) for folder in sys.path]
-    else:
-        candidates = [Path(given.removeprefix("file:"))]
-    return next((path for path in candidates if path.is_file()), None)

@@ -67,9 +67,6 @@ class UvicornServer(WebBackend):
     def log_options(self) -> Mapping[str, object]:
         return {"log-config": str(Path(__file__).with_name("logging.json"))}
 
-    def must_exec(self, args: Sequence[str]) -> str:
-        return self.reloads(args)
-
     def forks(self, args: Sequence[str]) -> bool:
         workers = value_of("workers", args, self.option_table)
         for variable in ("UVICORN_WORKERS", "WEB_CONCURRENCY"):
