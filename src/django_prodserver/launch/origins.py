@@ -101,9 +101,13 @@ def _configured_elsewhere(
 ) -> Iterator[Row]:
     """Yield what the server reads from its own environment and configuration file."""
     replaced = names(args, backend.option_table)
-    for option, found in backend.configured_elsewhere(args).items():
+    elsewhere = backend.configured_elsewhere(args)
+    for option, found in elsewhere.items():
         if option not in replaced:
-            yield Row(found.name, ", ".join(found.values), found.origin, found.why)
+            # One by one, so that each is redacted if it is a secret.
+            for value in found.values or ("off",):
+                yield Row(found.name, value, found.origin, found.why)
+    listed = {found.origin for found in elsewhere.values()}
     for name in sorted(backend.variables):
-        if value := os.environ.get(name):
-            yield Row(name, value, "environment", "the server reads it itself")
+        if (text := os.environ.get(name)) and name not in listed:
+            yield Row(name, text, "environment", "the server reads it itself")

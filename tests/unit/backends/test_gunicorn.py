@@ -15,6 +15,7 @@ from django.apps import apps
 
 from django_prodserver.backends import elsewhere
 from django_prodserver.backends.gunicorn import GunicornServer
+from django_prodserver.commands import explain
 from django_prodserver.config.argv import value_of
 from django_prodserver.config.processes import Process
 from django_prodserver.launch.origins import Row
@@ -349,17 +350,33 @@ class TestChanges:
 
 
 class TestExplain:
+    ORIGINS = ("gunicorn.conf.py", "GUNICORN_CMD_ARGS")
+
     def rows(self, *overrides: str, **config: Any) -> dict[str, Row]:
         return {row.option: row for row in plan(*overrides, **config).rows}
 
     def test_origins(self, file: Path, monkeypatch) -> None:
         file.write_text("keepalive = 5\nbind = ['a:1', 'b:2']\nreload = False")
-        monkeypatch.setenv("GUNICORN_CMD_ARGS", "--max-requests 7")
+        monkeypatch.setenv("GUNICORN_CMD_ARGS", "--max-requests 7 --spew")
+        found = [row for row in plan().rows if row.origin in self.ORIGINS]
+        assert sorted(found) == [
+            Row("--max-requests", "7", "GUNICORN_CMD_ARGS"),
+            Row("--spew", "", "GUNICORN_CMD_ARGS"),
+            Row("bind", "a:1", "gunicorn.conf.py"),
+            Row("bind", "b:2", "gunicorn.conf.py"),
+            Row("keepalive", "5", "gunicorn.conf.py"),
+            Row("reload", "off", "gunicorn.conf.py"),
+        ]
         rows = self.rows()
-        assert rows["keepalive"] == Row("keepalive", "5", "gunicorn.conf.py")
-        assert rows["bind"] == Row("bind", "a:1, b:2", "gunicorn.conf.py")
-        assert rows["--max-requests"].origin == "GUNICORN_CMD_ARGS"
-        assert "--keep-alive" not in rows
+        assert {"--keep-alive", "--bind", "GUNICORN_CMD_ARGS"}.isdisjoint(rows)
+
+    def test_secrets_are_redacted(self, file: Path, monkeypatch) -> None:
+        file.write_text("raw_env = ['REGION=eu', 'DB_PASSWORD=hunter2']")
+        monkeypatch.setenv("GUNICORN_CMD_ARGS", "--name http://a:hunter2@b")
+        text = explain.as_text(plan())
+        assert "REGION=eu" in text
+        assert "DB_PASSWORD=***" in text
+        assert "hunter2" not in text
 
     def test_what_an_option_replaces_is_not_listed(self, file: Path) -> None:
         file.write_text("keepalive = 5\nthreads = 9")

@@ -16,7 +16,6 @@ from typing import ClassVar
 from django_prodserver.backends import addresses, env_files, hooks
 from django_prodserver.backends.introspection import OptionFile
 from django_prodserver.backends.web import Interface, WebBackend
-from django_prodserver.config.argv import value_of
 from django_prodserver.config.context import Context
 from django_prodserver.config.keys import Resolved, Translation, Unsupported
 from django_prodserver.process.fork_safety import restore_signals_in_children
@@ -68,9 +67,7 @@ class UvicornServer(WebBackend):
         return {"log-config": str(Path(__file__).with_name("logging.json"))}
 
     def forks(self, args: Sequence[str]) -> bool:
-        workers = value_of("workers", args, self.option_table)
-        for variable in ("UVICORN_WORKERS", "WEB_CONCURRENCY"):
-            workers = workers or os.environ.get(variable)
+        workers = self.option("workers", args) or os.environ.get("WEB_CONCURRENCY")
         return workers not in (None, "", "1")
 
     def server_environment(
