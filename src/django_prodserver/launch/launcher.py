@@ -209,6 +209,9 @@ def _end_application(inherited: set[int]) -> None:
 
 def _replace_process(plan: Plan, backend: CommandBackend, script: str) -> NoReturn:
     """Replace this process with the native command, which loads the application."""
+    if plan.process.config.get("WARM_UP"):
+        why = "the application is not preloaded"
+        log(f"WARM_UP does nothing here: {why}", logging.WARNING)
     if backend.heartbeat_max_age(plan.args) and not _is_installed():
         # Nothing of ours runs in the process that this one becomes.
         hint = 'add "django_prodserver" to INSTALLED_APPS'
