@@ -5,11 +5,11 @@ A start, in every way: time to the first 200, the first requests, and memory.
                                 [--project small big]
 
 The ways are the native command, Gunicorn's with --preload, the public
-django-prodserver 3.0.0, and this one by manage.py and by the console command; all
-with the same options. Runs alternate, so that what else the machine does meets all
-of them alike. Of each run: seconds to the first 200; the slowest of the 20 requests
-after it (milliseconds); the proportional set size of all its processes (MiB) when
-nothing more happens, and after 200 requests. Written to
+django-prodserver 3.0.0, and this one by manage.py and by the console command,
+without and with WARM_UP; all with the same options. Runs alternate, so that what
+else the machine does meets all of them alike. Of each run: seconds to the first 200;
+the slowest of the 20 requests after it (milliseconds); the proportional set size of all
+its processes (MiB) when nothing more happens, and after 200 requests. Written to
 benchmarks/results/starts.json, and the results of servers that are not named stay.
 """
 
@@ -67,6 +67,7 @@ SERVERS = {
 }
 NATIVE, PRELOADED = "native", "native --preload"
 THEIRS, MANAGE, CONSOLE = PEER, "manage.py prodserver", "prodserver"
+WARMED = "prodserver, WARM_UP"
 
 
 class Run(NamedTuple):
@@ -104,7 +105,7 @@ def main() -> None:
 
 def compare(project: Project, server: str, workers: int, runs: int) -> dict[str, Any]:
     """Measure one server: the runs of each way, their medians, ratios to native."""
-    ways = [NATIVE, PRELOADED, THEIRS, MANAGE, CONSOLE]
+    ways = [NATIVE, PRELOADED, THEIRS, MANAGE, CONSOLE, WARMED]
     if server != "gunicorn":
         ways.remove(PRELOADED)
     rows: dict[str, list[Run]] = {way: [] for way in ways}
@@ -175,10 +176,15 @@ def command(
         words += ["--preload"] if way == PRELOADED else []
         program = python("ours").with_name(words[0])
         return [str(program), *words[1:]], variables(project, "bench_native")
-    processes = {"web": {"BACKEND": f"{BACKENDS}.{backend}", "ARGS": {}}}
-    processes["web"]["ARGS"] = arguments(server, port, workers)
-    env = variables(project, "bench_ours", BENCH_PROCESSES=json.dumps(processes))
-    if way == CONSOLE:
+    entry: dict[str, object] = {
+        "BACKEND": f"{BACKENDS}.{backend}",
+        "ARGS": arguments(server, port, workers),
+    }
+    if way == WARMED:
+        entry["WARM_UP"] = [project.url]
+    processes = json.dumps({"web": entry})
+    env = variables(project, "bench_ours", BENCH_PROCESSES=processes)
+    if way in (CONSOLE, WARMED):
         return [str(python("ours").with_name("prodserver")), "web"], env
     name = "peer" if way == THEIRS else "ours"
     subcommand = "server" if way == THEIRS else "prodserver"

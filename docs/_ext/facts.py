@@ -47,6 +47,7 @@ EXAMPLES: Mapping[str, Any] = {
     "ROOT_PATH": "/shop",
     "TRUSTED_PROXIES": ["10.0.0.0/8"],
     "ACCESS_LOG": False,
+    "WARM_UP": ["/", "/search/?q=a"],
     "CONCURRENCY": 4,
     "QUEUES": ["default", "mail"],
     "MAX_TASKS": 1000,

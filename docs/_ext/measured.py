@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.growth import LAUNCHER
 from benchmarks.plots import PROJECTS
-from benchmarks.starts import CONSOLE, MANAGE, NATIVE, PRELOADED, THEIRS
+from benchmarks.starts import CONSOLE, MANAGE, NATIVE, PRELOADED, THEIRS, WARMED
 from benchmarks.subject import RESULTS
 from benchmarks.subject import read as _results
 from docs._ext import tables
@@ -16,7 +16,7 @@ from docs._ext.tables import Table
 
 SUBJECTS = sorted(path.stem for path in RESULTS.glob("*.json"))
 #: A table's columns, and the quantities: a run's number, and its unit.
-WAYS = (NATIVE, PRELOADED, THEIRS, MANAGE, CONSOLE)
+WAYS = (NATIVE, PRELOADED, THEIRS, MANAGE, CONSOLE, WARMED)
 QUANTITIES = {
     "first-200": (0, "s"),
     "slowest": (1, "ms"),

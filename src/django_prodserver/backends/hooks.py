@@ -16,16 +16,16 @@ def call_before_first(
         functions: The class or module of each, and its name there.
         callback: What to call.
     """
-    native = {(owner, name): getattr(owner, name) for owner, name in functions}
+    native = [(owner, name, getattr(owner, name)) for owner, name in functions]
 
     def replacement(function: Callable[..., Any]) -> Callable[..., Any]:
         def call_both(*args: Any, **kwargs: Any) -> Any:
-            for (owner, name), original in native.items():
+            for owner, name, original in native:
                 setattr(owner, name, original)
             callback()
             return function(*args, **kwargs)
 
         return call_both
 
-    for (owner, name), function in native.items():
+    for owner, name, function in native:
         setattr(owner, name, replacement(function))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from django.conf import settings
 
+from django_prodserver.backends import addresses
 from django_prodserver.backends.base import CommandBackend
 from django_prodserver.backends.elsewhere import (
     Configuration,
@@ -53,6 +54,7 @@ class WebBackend(CommandBackend):
         "ROOT_PATH": "",
         "TRUSTED_PROXIES": "",
         "ACCESS_LOG": "",
+        "WARM_UP": "",
         "LOG_LEVEL": "log-level",
         "LOG_FORMAT": lambda backend, value: (
             {} if value == NATIVE else backend.log_options()
@@ -289,6 +291,12 @@ class WebBackend(CommandBackend):
         self.import_application(self.application(args))
         bootstrap.set_up_django()
         preload.load_urls()
+        if paths := self.resolve("WARM_UP").value:
+            # Imported here: asyncio takes long to import.
+            from django_prodserver.process import warm_up
+
+            host = addresses.host_header()
+            warm_up.request_paths(self.interface_for(args), paths, host)
 
     def defer_logging(self, args: Sequence[str], before: LoggingState) -> None:
         preload.defer_logging(self.application(args), before)

@@ -10,6 +10,9 @@ from django.core.checks import CheckMessage, Info, Warning
 
 from django_prodserver.backends.base import CommandBackend
 from django_prodserver.checks.ids import WarningId
+from django_prodserver.config.keys import AUTO
+from django_prodserver.config.processes import Process
+from django_prodserver.process import preload_memory
 
 _DEBUGGERS = ("debugpy", "pdb", "pydevd")
 # psycopg_pool's default, for a pool without options.
@@ -45,6 +48,18 @@ def process_warnings(backend: CommandBackend) -> Iterator[CheckMessage]:
     yield from _development_options(backend)
     yield from _small_pools(backend)
     yield from backend.deployment_warnings()
+
+
+def preload_warnings(process: Process) -> Iterator[Warning]:
+    """Warn if the last start of this code, on this machine, gave up the preload."""
+    last = preload_memory.last_decision(process.name)
+    if last and not last.preloaded and process.preload == AUTO:
+        message = f" was not preloaded at the last start, because {last.reason}."
+        hint = (
+            'Change that, so that workers share memory; or write "PRELOAD": False, or '
+            "True if it survives a fork."
+        )
+        yield Warning(message, hint=hint, id=WarningId.NOT_PRELOADED)
 
 
 def _development_options(backend: CommandBackend) -> Iterator[Warning]:

@@ -48,6 +48,10 @@ class WarningId(CheckId):
         "prodserver.W014",
         "Django-Q2's queue_limit is above its workers: a stop does all that is queued.",
     )
+    NOT_PRELOADED = (
+        "prodserver.W015",
+        "The last start has given up the preload, so workers share nothing.",
+    )
     #: Info instead of a warning: the settings do not show whether there are replicas.
     SQLITE = "prodserver.I001", "SQLite, which replicas cannot share."
     NO_MIDDLEWARE = (

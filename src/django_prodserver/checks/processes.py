@@ -34,6 +34,7 @@ def check_deployment() -> list[CheckMessage]:
         messages += deployment.project_warnings()
     for process, backend in backends:
         messages += _with_process(process, deployment.process_warnings(backend))
+        messages += _with_process(process, deployment.preload_warnings(process))
     return messages
 
 

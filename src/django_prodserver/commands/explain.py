@@ -6,8 +6,10 @@ import json
 import shlex
 from collections.abc import Iterator
 
+from django_prodserver.config.keys import DEFAULT
 from django_prodserver.launch.origins import Row
 from django_prodserver.launch.plan import Plan
+from django_prodserver.process import preload_memory
 from django_prodserver.text import redact, redact_words
 
 
@@ -35,7 +37,7 @@ def as_json(plan: Plan, show_secrets: bool = False) -> str:
 
 
 def _shown(plan: Plan, show_secrets: bool) -> Iterator[Row]:
-    for row in plan.rows:
+    for row in (*plan.rows, *_preload_row(plan)):
         if show_secrets:
             yield row
         elif row.option == "command":
@@ -43,3 +45,27 @@ def _shown(plan: Plan, show_secrets: bool) -> Iterator[Row]:
             yield row._replace(value=shlex.join(words))
         else:
             yield row._replace(value=redact(row.value, row.option.lstrip("-")))
+
+
+def _preload_row(plan: Plan) -> Iterator[Row]:
+    """Yield the row of ``PRELOAD``, with what the last start decided."""
+    if plan.backend.as_command():
+        origin = "PRELOAD" if "PRELOAD" in plan.process.config else DEFAULT
+        yield Row("PRELOAD", str(plan.process.preload), origin, _why_preload(plan))
+
+
+def _why_preload(plan: Plan) -> str:
+    backend = plan.backend.as_command()
+    if not plan.process.preload or not backend:
+        return ""
+    if plan.prefix:
+        return "not preloaded: PREFIX starts another program"
+    if backend.must_exec(plan.args):
+        return "not preloaded: the server itself must load the application"
+    last = preload_memory.last_decision(plan.process.name)
+    if last is None:
+        return ""
+    if not last.preloaded:
+        return f"not preloaded at the last start, because {last.reason}"
+    although = f", although {last.reason}" if last.reason else ""
+    return f"preloaded at the last start{although}"

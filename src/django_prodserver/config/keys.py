@@ -91,6 +91,16 @@ def _is_names(value: object) -> bool:
     return named and all(isinstance(name, str) and name for name in value)  # type: ignore[attr-defined]
 
 
+def _is_paths(value: object) -> bool:
+    return _is_names(value) and all(
+        path.startswith("/")
+        and path.isascii()
+        and path.isprintable()
+        and " " not in path
+        for path in value  # type: ignore[attr-defined]
+    )
+
+
 def _is_prefix(value: object) -> bool:
     return isinstance(value, str) and value.startswith("/") and value[-1:] != "/"
 
@@ -154,6 +164,12 @@ WEB: Mapping[str, Key] = {
         lambda value: isinstance(value, bool),
         True,
         "the first thing to look at; a proxy's log does not know the worker",
+    ),
+    "WARM_UP": Key(
+        "Paths that are requested before the workers are forked, so that they share "
+        "what first requests load.",
+        'a list of paths, such as ["/", "/search/?q=a"]',
+        _is_paths,
     ),
 }
 

@@ -13,6 +13,7 @@ from django.conf import settings
 
 from django_prodserver.config import wait_for
 from django_prodserver.config.argv import ArgumentError, fits
+from django_prodserver.config.keys import AUTO
 from django_prodserver.exceptions import ConfigurationError, Fault, UnknownProcess
 from django_prodserver.text import did_you_mean, safe_repr
 
@@ -27,7 +28,9 @@ KEYS = {
     "APP": "The path of the Celery app, such as shop.celery.app.",
     "ENV": "Variables for the process, set before it starts.",
     "PREFIX": "A wrapper around the native command, as a list of words.",
-    "PRELOAD": "False starts the native command without loading the application first.",
+    "PRELOAD": "Whether the application is loaded before the workers are forked: "
+    '"auto" (the default) unless something in it would not survive the fork, True '
+    "even then, False never.",
     "HEALTH": "The probe's: {\"MAX_AGE\": seconds} is the age at which a worker's "
     "heartbeat no longer counts.",
     "WAIT_FOR": f"What must be there before it starts: {wait_for.FORM}.",
@@ -74,6 +77,12 @@ class Process:
         return {name: str(value) for name, value in self.config.get("ENV", {}).items()}
 
     @property
+    def preload(self) -> str | bool:
+        """``PRELOAD``: "auto", True or False."""
+        value: str | bool = self.config.get("PRELOAD", AUTO)
+        return value
+
+    @property
     def waits(self) -> list[str]:
         """``WAIT_FOR``, as a list."""
         return wait_for.listed(self.config.get("WAIT_FOR", ()))
@@ -88,7 +97,7 @@ class Process:
         wanted = {
             "ENV": ('{"NAME": "value"}', _is_environment),
             "PREFIX": ('["command", "argument"]', _is_words),
-            "PRELOAD": ("True or False", lambda value: isinstance(value, bool)),
+            "PRELOAD": ('"auto", True or False', _is_preload),
             "HEALTH": ('{"MAX_AGE": seconds}', _is_health),
             "WAIT_FOR": (wait_for.FORM, wait_for.is_valid),
         }
@@ -193,6 +202,10 @@ def _is_words(value: object) -> bool:
     return isinstance(value, list | tuple) and all(
         isinstance(word, str) and fits(word) for word in value
     )
+
+
+def _is_preload(value: object) -> bool:
+    return isinstance(value, bool) or value == AUTO
 
 
 def _is_health(value: object) -> bool:

@@ -252,6 +252,36 @@ def runtime_directory() -> str | None:
     return None
 
 
+def write_file(name: str, content: bytes) -> str | None:
+    """
+    Write a file into the runtime directory.
+
+    Returns:
+        Its path; None if no directory is writable, or there is no room.
+    """
+    directory = runtime_directory()
+    if directory is None:
+        return None
+    file = f"{directory}/{name}"
+    unfinished = f"{directory}/.{name}.{os.getpid()}"
+    try:
+        _create(unfinished, content)
+        os.rename(unfinished, file)
+    except OSError:
+        _remove(unfinished)
+        return None
+    return file
+
+
+def read_file(name: str, max_size: int) -> bytes:
+    """Return the content of a file in the runtime directory; b"" if there is none."""
+    for directory in directories():
+        content = _read(f"{directory}/{name}", max_size)
+        if content and _is_usable(directory):
+            return content
+    return b""
+
+
 def stat_fields(pid: int) -> list[str]:
     """
     Return the fields of ``/proc/PID/stat`` from the third on: state, ppid, ...
@@ -309,14 +339,14 @@ def _remove(file: str) -> None:
         pass  # it does not exist, or is not ours
 
 
-def _read(file: str) -> bytes:
+def _read(file: str, max_size: int = _MAX_SIZE) -> bytes:
     """Return the content of a file of ours; b"" if it is missing or not ours."""
     try:
         # Do not follow a link, nor block on a pipe that nobody writes to.
         descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
             status = os.fstat(descriptor)
-            content = os.read(descriptor, _MAX_SIZE)
+            content = os.read(descriptor, max_size)
         finally:
             os.close(descriptor)
     except OSError:

@@ -24,6 +24,7 @@ from django_prodserver.process import (
     executable,
     fork_safety,
     logging_state,
+    preload_memory,
 )
 from django_prodserver.process.logging_state import LoggingState
 
@@ -116,16 +117,32 @@ def _run_command(plan: Plan, backend: CommandBackend, inherited: set[int]) -> No
     for address in backend.addresses(args):
         addresses.remove_stale(address)
     script = executable.find(backend.script)
-    if plan.process.config.get("PRELOAD", True) and not plan.prefix:
-        if reason := backend.must_exec(args):
-            log(f"not preloading, because {reason}")
-        else:
-            _run_preloaded(plan, backend, script, inherited)
+    if plan.process.preload and not plan.prefix:
+        _try_in_place(plan, backend, script, inherited)
     _replace_process(plan, backend, script)
 
 
-def _run_preloaded(
+def _try_in_place(
     plan: Plan, backend: CommandBackend, script: str, inherited: set[int]
+) -> None:
+    """Run the script in this process; return if it must be executed instead."""
+    if reason := backend.must_exec(plan.args):
+        log(f"not preloading, because {reason}")
+        return
+    memory = preload_memory.Memory(plan.process.name, plan.command)
+    reason = "" if plan.process.preload is True else memory.reason_given_up()
+    if not reason:
+        _run_preloaded(plan, backend, script, inherited, memory)
+    log(f"not preloading, because {reason} at the last start", logging.WARNING)
+    _end_application(inherited)
+
+
+def _run_preloaded(
+    plan: Plan,
+    backend: CommandBackend,
+    script: str,
+    inherited: set[int],
+    memory: preload_memory.Memory,
 ) -> NoReturn:
     """Run the script in this process, which loads the application before it forks."""
     # Until the application is loaded, the server must find logging untouched.
@@ -135,11 +152,9 @@ def _run_preloaded(
         server_logging = LoggingState.now()
         logging_state.hide_handlers()
         restore_logging()
-        reason = _preload(plan, backend, inherited) or backend.prepare(plan.args)
-        if reason:
+        if reason := _preload(plan, backend, inherited, memory):
             log(f"not preloading, because {reason}", logging.WARNING)
-            executable.run_exit_functions()
-            fork_safety.end_children(inherited)
+            _end_application(inherited)
             _replace_process(plan, backend, script)
         loader.install_in_worker(backend)
         if backend.forks(plan.args):
@@ -156,17 +171,29 @@ def _run_preloaded(
     sys.exit(0)
 
 
-def _preload(plan: Plan, backend: CommandBackend, inherited: set[int]) -> str:
+def _preload(
+    plan: Plan,
+    backend: CommandBackend,
+    inherited: set[int],
+    memory: preload_memory.Memory,
+) -> str:
     """Load the application; return why that has to be undone, or ""."""
+    obstacle = ""
     with fork_safety.garbage_collection_paused():
-        reason = _load(plan, backend)
-        if not reason and backend.forks(plan.args):
-            reason = fork_safety.find_obstacle(inherited)
-        if not reason:
+        if failure := _load(plan, backend):
+            return failure  # perhaps not of the code, so the next start tries again
+        if backend.forks(plan.args):
+            obstacle = fork_safety.find_obstacle(inherited)
+        given_up = obstacle if plan.process.preload is not True else ""
+        if not given_up:
             # Frozen objects are not collected, so that the collector does not write
             # to memory that the workers share.
             gc.freeze()
-    return reason
+    if obstacle and not given_up:
+        log(f"preloading, although {obstacle}: PRELOAD is True", logging.WARNING)
+    given_up = given_up or backend.prepare(plan.args)
+    memory.remember(preloaded=not given_up, reason=given_up or obstacle)
+    return given_up
 
 
 def _load(plan: Plan, backend: CommandBackend) -> str:
@@ -184,8 +211,17 @@ def _load(plan: Plan, backend: CommandBackend) -> str:
     return ""
 
 
+def _end_application(inherited: set[int]) -> None:
+    """Do what the end of a process does with what the application has started."""
+    executable.run_exit_functions()
+    fork_safety.end_children(inherited)
+
+
 def _replace_process(plan: Plan, backend: CommandBackend, script: str) -> NoReturn:
     """Replace this process with the native command, which loads the application."""
+    if plan.process.config.get("WARM_UP"):
+        why = "the application is not preloaded"
+        log(f"WARM_UP does nothing here: {why}", logging.WARNING)
     if backend.heartbeat_max_age(plan.args) and not _is_installed():
         # Nothing of ours runs in the process that this one becomes.
         hint = 'add "django_prodserver" to INSTALLED_APPS'

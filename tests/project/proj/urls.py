@@ -8,8 +8,11 @@ import sys
 import threading
 import time
 
+from asgiref.sync import sync_to_async
+from django.db import connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import path
+from django.utils import translation
 
 from proj import moments
 
@@ -54,7 +57,46 @@ def log(request: HttpRequest) -> HttpResponse:
     return HttpResponse("logged")
 
 
+#: What the first request loads, and who has loaded it.
+loaded: dict[str, int] = {}
+
+
+def first(request: HttpRequest) -> JsonResponse:
+    """Load something once, with the database and a language."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    translation.activate("de")
+    by = loaded.setdefault(request.path, os.getpid())
+    return JsonResponse(
+        {"loaded_by": by, "pid": os.getpid(), "threads": threading.active_count()}
+    )
+
+
+async def async_first(request: HttpRequest) -> JsonResponse:
+    """The same, with threads of both kinds: Django's, and asyncio's own."""
+    await asyncio.to_thread(time.sleep, 0)
+    return await sync_to_async(first)(request)
+
+
+def thread(request: HttpRequest) -> HttpResponse:
+    """Start a thread once, as exporters do."""
+    if "thread" not in loaded:
+        loaded["thread"] = os.getpid()
+        threading.Thread(
+            target=time.sleep, args=(60,), name="late", daemon=True
+        ).start()
+    return HttpResponse("started")
+
+
+def failing(request: HttpRequest) -> HttpResponse:
+    raise ValueError("no templates")
+
+
 urlpatterns = [
+    path("first", first),
+    path("async-first", async_first),
+    path("thread", thread),
+    path("failing", failing),
     path("about", about),
     path("log", log),
     path("who", who),

@@ -359,7 +359,7 @@ CASES = {
         web(PRELOAD="False"),
         F.BAD_VALUE,
         f"{WEB}['PRELOAD'] is 'False'.",
-        "Write PRELOAD as True or False.",
+        'Write PRELOAD as "auto", True or False.',
     ),
     **{
         f"graceful-timeout-{value!r}": Case(

@@ -15,6 +15,7 @@ from django_prodserver.checks import processes as process_checks
 from django_prodserver.checks import server_options
 from django_prodserver.checks.ids import WarningId
 from django_prodserver.config.processes import Process
+from django_prodserver.process.preload_memory import Memory
 from tests.installed import skip_without_servers
 from tests.servers import BACKENDS
 
@@ -35,7 +36,8 @@ def pool(**sizes: int) -> dict[str, Any]:
 
 
 @pytest.fixture(autouse=True)
-def _bare_environment(monkeypatch):
+def _bare_environment(monkeypatch, tmp_path):
+    monkeypatch.setenv("PRODSERVER_RUNTIME_DIR", str(tmp_path))
     for name in ("PORT", "PRODSERVER_HOST", "WEB_CONCURRENCY", "FORWARDED_ALLOW_IPS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(web_warnings, "in_container", lambda: False)
@@ -382,11 +384,34 @@ def test_a_container_is_known_by_its_file(file, tmp_path, monkeypatch):
     assert web_warnings.in_container(tmp_path)
 
 
+def test_a_preload_that_was_given_up_is_reported_with_its_reason(configured):
+    configured({})
+    reason = "the application has started the thread 'poller'"
+    Memory("web", ["gunicorn"]).remember(preloaded=False, reason=reason)
+    found = {said.id: said for said in process_checks.check_deployment()}
+    said = found[WarningId.NOT_PRELOADED]
+    message = f"{WEB} was not preloaded at the last start, because {reason}."
+    assert said.msg == message
+    assert '"PRELOAD": False' in (said.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("entry", "preloaded"),
+    [({}, True), ({"PRELOAD": False}, False), ({"PRELOAD": True}, False)],
+)
+def test_a_preload_that_is_as_wanted_is_not_reported(entry, preloaded, configured):
+    configured(entry)
+    Memory("web", ["gunicorn"]).remember(preloaded, "reason")
+    found = {said.id for said in process_checks.check_deployment()}
+    assert WarningId.NOT_PRELOADED not in found
+
+
 def test_every_caution_has_a_case():
     cases = [*CASES.values(), *DEPLOY.values()]
     # Those of the middleware are in unit/checks/test_processes.py.
     elsewhere = {
         WarningId.ADDRESS,
+        WarningId.NOT_PRELOADED,
         WarningId.NO_MIDDLEWARE,
         WarningId.MIDDLEWARE_NOT_FIRST,
     }

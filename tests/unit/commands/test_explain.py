@@ -14,6 +14,7 @@ from django_prodserver.commands import cli, explain
 from django_prodserver.config import concurrency
 from django_prodserver.config.processes import Process
 from django_prodserver.launch.plan import make_plan
+from django_prodserver.process.preload_memory import Memory
 from tests.servers import BACKENDS
 
 GUNICORN = f"{BACKENDS}.gunicorn.GunicornServer"
@@ -22,7 +23,8 @@ CELERY = f"{BACKENDS}.celery.CeleryWorker"
 
 
 @pytest.fixture(autouse=True)
-def _bare_environment(monkeypatch):
+def _bare_environment(monkeypatch, tmp_path):
+    monkeypatch.setenv("PRODSERVER_RUNTIME_DIR", str(tmp_path))
     for name in ("PORT", "PRODSERVER_HOST", "WEB_CONCURRENCY", "PROCESS_NAME"):
         monkeypatch.delenv(name, raising=False)
 
@@ -151,3 +153,30 @@ def test_devserver_mirrors_it(processes, capsys):
     assert rows["--workers"]["value"] == "1"
     assert rows["--workers"]["from"] == "devserver"
     assert rows["--backlog"]["from"] == "command line"
+
+
+def preload_row(*overrides: str, **config: Any) -> tuple[str, str, str]:
+    """Return value, origin and reason of the row of PRELOAD."""
+    plan = make_plan(Process("web", {"BACKEND": GUNICORN, **config}), overrides)
+    rows = {row["option"]: row for row in json.loads(explain.as_json(plan))}
+    return tuple(rows["PRELOAD"][column] for column in ("value", "from", "why"))
+
+
+def test_preload_says_what_the_last_start_decided():
+    assert preload_row() == ("auto", "default", "")
+    memory = Memory("web", ["gunicorn"])
+    memory.remember(preloaded=True, reason="")
+    assert preload_row() == ("auto", "default", "preloaded at the last start")
+    memory.remember(preloaded=False, reason="a thread")
+    why = "not preloaded at the last start, because a thread"
+    assert preload_row() == ("auto", "default", why)
+    memory.remember(preloaded=True, reason="a thread")
+    why = "preloaded at the last start, although a thread"
+    assert preload_row(PRELOAD=True) == ("True", "PRELOAD", why)
+    assert preload_row(PRELOAD=False) == ("False", "PRELOAD", "")
+
+
+def test_preload_says_what_rules_it_out():
+    Memory("web", ["gunicorn"]).remember(preloaded=True, reason="")
+    assert preload_row(PREFIX=["nice"])[2].startswith("not preloaded: PREFIX")
+    assert preload_row("--reload")[2].startswith("not preloaded: the server")

@@ -243,6 +243,7 @@ WRONG: dict[str, list[Any]] = {
     "ROOT_PATH": ["shop", "/", "/shop/", 1],
     "TRUSTED_PROXIES": ["10.0.0.1", [1], []],
     "ACCESS_LOG": [1, "no", None],
+    "WARM_UP": ["/", [], ["shop/"], ["http://a/"], [1], ["/a b"], ["/ü"], None],
     "LOG_LEVEL": ["INFO", "loud", 10],
     "LOG_FORMAT": ["xml", None],
 }

@@ -102,6 +102,8 @@ def test_the_environment_is_text():
         ("PREFIX", []),
         ("PREFIX", ("nice", "-n", "5")),
         ("PRELOAD", False),
+        ("PRELOAD", True),
+        ("PRELOAD", "auto"),
         ("GRACEFUL_TIMEOUT", 1),
         ("GRACEFUL_TIMEOUT", 25),
         ("HEALTH", {}),
@@ -110,6 +112,18 @@ def test_the_environment_is_text():
 )
 def test_what_a_key_may_be(key, value):
     assert list(Process("web", {key: value}).faults()) == []
+
+
+@pytest.mark.parametrize("value", [1, 0, None, "True", ["auto"]])
+def test_what_preload_may_not_be(value):
+    [(key, fault)] = Process("web", {"PRELOAD": value}).faults()
+    assert key == "PRELOAD"
+    assert fault.hint == 'Write PRELOAD as "auto", True or False.'
+
+
+def test_preload_is_auto_by_default():
+    assert Process("web", {}).preload == "auto"
+    assert Process("web", {"PRELOAD": True}).preload is True
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,156 @@
+"""
+Remember what a start decided about preloading, until the code changes.
+
+A preload that is given up loads the application twice: once here, and again in the
+server. ``NAME.preload`` in the runtime directory spares the next start the first of
+them, and lets ``--explain`` and ``check --deploy`` report the reason.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+
+from django.conf import settings
+
+from django_prodserver.health import state
+
+# Some ten thousand files.
+_MAX_SIZE = 4 * 2**20
+_STANDARD_LIBRARY = str(Path(os.__file__).parent)
+_INSTALLED = ("site-packages", "dist-packages")
+# Variables that differ at each start, and that no application decides by.
+_VOLATILE = {
+    "INVOCATION_ID",
+    "JOURNAL_STREAM",
+    "LISTEN_PID",
+    "MAINPID",
+    "OLDPWD",
+    "SHLVL",
+    "SYSTEMD_EXEC_PID",
+    "WATCHDOG_PID",
+}
+
+
+@dataclass(frozen=True)
+class Decision:
+    """
+    What a start decided about preloading.
+
+    Attributes:
+        preloaded: Whether the application was preloaded.
+        reason: What was found that a fork would break; "" for nothing.
+        versions: Those of Python and django-prodserver, and the settings module.
+        start: A hash of the command, the environment and where modules come from.
+        files: The files that are the code, each with its date and its size.
+    """
+
+    preloaded: bool
+    reason: str
+    versions: list[str]
+    start: str
+    files: dict[str, list[int]]
+
+    def is_about_this_code(self) -> bool:
+        """Tell whether nothing has been deployed or installed since."""
+        return self.versions == _versions() and self.files == _stamps(self.files)
+
+
+class Memory:
+    """
+    The last decision about one process, and room for the next one.
+
+    Create it before the application is loaded, which may change the environment.
+
+    Args:
+        name: The process.
+        command: The native command.
+    """
+
+    def __init__(self, name: str, command: Sequence[str]) -> None:
+        self._name = name
+        self._start = _start(command)
+
+    def reason_given_up(self) -> str:
+        """Return why the same start has given up the preload; "" if it has not."""
+        decision = last_decision(self._name)
+        if decision is None or decision.preloaded or decision.start != self._start:
+            return ""
+        return decision.reason
+
+    def remember(self, preloaded: bool, reason: str) -> None:
+        """Write down a decision; where that is impossible, the next start looks."""
+        files = _stamps(_files_of_the_code())
+        decision = Decision(preloaded, reason, _versions(), self._start, files)
+        state.write_file(_file_name(self._name), json.dumps(asdict(decision)).encode())
+
+
+def last_decision(name: str) -> Decision | None:
+    """Return the last decision about a process; None if it was about other code."""
+    content = state.read_file(_file_name(name), _MAX_SIZE)
+    try:
+        decision = Decision(**json.loads(content))
+    except (TypeError, ValueError):
+        return None  # there is none, or it is of another release
+    return decision if decision.is_about_this_code() else None
+
+
+def _file_name(process: str) -> str:
+    return f"{process}.preload"
+
+
+def _versions() -> list[str]:
+    own = metadata.version("django-prodserver")
+    return [sys.version, own, str(settings.SETTINGS_MODULE)]
+
+
+def _start(command: Sequence[str]) -> str:
+    # A hash, because both may hold secrets.
+    variables = {
+        name: value
+        for name, value in os.environ.items()
+        # Those with "_" are the shell's, and our own.
+        if name not in _VOLATILE and not name.startswith("_")
+    }
+    start = [list(command), variables, str(Path.cwd()), sys.path]
+    return hashlib.sha256(json.dumps(start, sort_keys=True).encode()).hexdigest()
+
+
+def _files_of_the_code() -> set[str]:
+    """
+    Return the project's modules and packages, and where packages are installed.
+
+    A module that is added shows in its package's date, and a package that is
+    installed, upgraded or removed in that of ``site-packages``.
+    """
+    files = {path for path in sys.path if path.endswith(_INSTALLED)}
+    for module in list(sys.modules.values()):
+        file = getattr(module, "__file__", None)
+        if isinstance(file, str) and _is_project(file):
+            files.add(file)
+            if hasattr(module, "__path__"):
+                files.add(os.path.dirname(file))  # noqa: PTH120  # thousands of them
+    return files
+
+
+def _is_project(file: str) -> bool:
+    is_installed = any(f"/{directory}/" in file for directory in _INSTALLED)
+    return not is_installed and not file.startswith(f"{_STANDARD_LIBRARY}/")
+
+
+def _stamps(files: Iterable[str]) -> dict[str, list[int]]:
+    """Return the date and the size of each file; nothing of one that is missing."""
+    stamps: dict[str, list[int]] = {}
+    for file in files:
+        stamps[file] = []
+        with contextlib.suppress(OSError):
+            status = os.stat(file)  # noqa: PTH116
+            stamps[file] = [status.st_mtime_ns, status.st_size]
+    return stamps
