@@ -129,6 +129,8 @@ class WebContract(Contract):
     drops_quiet_connections: ClassVar[Collection[str]] = ()
     #: Variants whose stop waits for idle keep-alive connections.
     waits_for_idle_connections: ClassVar[Collection[str]] = ()
+    #: Variants that reset late clients at a stop, as the native command does.
+    resets_late_clients: ClassVar[Collection[str]] = ()
     #: Whether a worker resets queued connections when SIGHUP replaces it.
     drops_connections_on_sighup: ClassVar[bool] = False
     #: Variants that hide X-Forwarded-Host from the application, for any proxy.
@@ -166,7 +168,8 @@ class WebContract(Contract):
         assert stopped.seconds < 10
         resets = stopped.late_clients.copy()
         assert resets.pop("200", 0) + resets.pop("refused", 0) > 20
-        assert resets.total() <= MAX_RESETS_AT_CLOSE, resets
+        if variant not in self.resets_late_clients:
+            assert resets.total() <= MAX_RESETS_AT_CLOSE, resets
         check_log(site, web, self.streams_after_disconnect)
         assert site.probe("web")[0] == 1
         assert site.probe("--live", "web")[0] == 1
@@ -276,13 +279,13 @@ class WebContract(Contract):
         assert "a bug of the user's" in web.output
 
     def test_exits_if_an_installed_app_cannot_be_imported(self, plain: WebSite) -> None:
-        """The launcher reports it, so the exit code is the same for every server."""
+        """The application's own module loads it, so the server reports it."""
         env = plain.start.environment(
             {"web": plain.entry()}, TEST_APPS='["proj.broken"]'
         )
         # Not with manage.py, which fails before it runs the command.
         web: Running = plain.start.process([*MODULE, "web"], env)
-        assert web.exits(20) == 1
+        assert web.exits(20) in self.import_error_codes(plain)
         assert "a bug of the user's" in web.output
 
     def test_exits_on_an_unknown_option(self, plain: WebSite) -> None:
