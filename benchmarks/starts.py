@@ -5,10 +5,10 @@ A start, in every way: time to the first 200, the first requests, and memory.
                                 [--project small big]
 
 The ways are the native command, Gunicorn's with --preload, the public
-django-prodserver 3.0.0, and this one by manage.py and by the console command,
-without and with WARM_UP; all with the same options. Runs alternate, so that what
-else the machine does meets all of them alike. Of each run: seconds to the first 200;
-the slowest of the 20 requests after it (milliseconds); the proportional set size of all
+django-prodserver 3.0.0, and this one by manage.py and by the console command, without
+and with WARM_UP; all with the same options. Runs alternate, so that what else the
+machine does meets all of them alike. Of each run: seconds to the first 200; the
+slowest of the 20 requests after it (milliseconds); the proportional set size of all
 its processes (MiB) when nothing more happens, and after 200 requests. Written to
 benchmarks/results/starts.json, and the results of servers that are not named stay.
 """

@@ -15,7 +15,6 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from importlib import metadata
 from pathlib import Path
 
 from django.conf import settings
@@ -47,7 +46,7 @@ class Decision:
     Attributes:
         preloaded: Whether the application was preloaded.
         reason: What was found that a fork would break; "" for nothing.
-        versions: Those of Python and django-prodserver, and the settings module.
+        versions: That of Python, and the settings module.
         start: A hash of the command, the environment and where modules come from.
         files: The files that are the code, each with its date and its size.
     """
@@ -107,8 +106,9 @@ def _file_name(process: str) -> str:
 
 
 def _versions() -> list[str]:
-    own = metadata.version("django-prodserver")
-    return [sys.version, own, str(settings.SETTINGS_MODULE)]
+    # Not our own release: another one shows in what is installed, and it would take
+    # as long to read as all the rest.
+    return [sys.version, str(settings.SETTINGS_MODULE)]
 
 
 def _start(command: Sequence[str]) -> str:
@@ -132,10 +132,12 @@ def _files_of_the_code() -> set[str]:
     """
     files = {path for path in sys.path if path.endswith(_INSTALLED)}
     for module in list(sys.modules.values()):
-        file = getattr(module, "__file__", None)
+        # Not getattr(): there are modules that import others on access.
+        attributes = getattr(module, "__dict__", {})
+        file = attributes.get("__file__")
         if isinstance(file, str) and _is_project(file):
             files.add(file)
-            if hasattr(module, "__path__"):
+            if "__path__" in attributes:
                 files.add(os.path.dirname(file))  # noqa: PTH120  # thousands of them
     return files
 
