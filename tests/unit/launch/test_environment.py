@@ -62,11 +62,10 @@ def test_service_links_are_dropped_and_reported(monkeypatch, capfd):
 #: A program that prints its environment at each start, and restarts with ENV.
 PROGRAM = """
 import os, sys
-from django_prodserver.config.processes import Process
 from django_prodserver.launch import environment
 print(os.getpid(), os.environ.get("A"), *sys.argv[1:], flush=True)
 os.environ.update(eval(sys.argv[1]))
-environment.restart_with(Process("web", {"ENV": {"A": "1", "B": 2}}))
+environment.restart_with({"A": "1", "B": "2"})
 print("continues", flush=True)
 """
 

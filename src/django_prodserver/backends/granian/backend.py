@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from django_prodserver.backends import addresses, env_files
 from django_prodserver.backends.introspection import OptionFile
 from django_prodserver.backends.web import WebBackend
-from django_prodserver.config.argv import value_of, values_of
+from django_prodserver.config.argv import value_of
 from django_prodserver.config.context import ON
 from django_prodserver.config.keys import Resolved, Translation, Unsupported
 from django_prodserver.process.fork_safety import restore_signals_in_children
@@ -67,8 +67,9 @@ class _GranianServer(WebBackend):
     def server_environment(
         self, args: Sequence[str], given: Mapping[str, str]
     ) -> Mapping[str, str]:
-        files = [file or "" for file in values_of("env-files", args, self.option_table)]
-        files = files or os.environ.get("GRANIAN_ENV_FILES", "").split()
+        given_files = self.values("env-files", args)
+        # Its variable takes several, as PATH does.
+        files = [path for word in given_files for path in (word or "").split(os.pathsep)]
         return env_files.read(files, given)
 
     def call_before_fork(self, args: Sequence[str], load: Callable[[], None]) -> None:
