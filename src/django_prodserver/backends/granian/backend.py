@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -68,7 +67,7 @@ class _GranianServer(WebBackend):
         self, args: Sequence[str], given: Mapping[str, str]
     ) -> Mapping[str, str]:
         files = [file or "" for file in values_of("env-files", args, self.option_table)]
-        files = files or os.environ.get("GRANIAN_ENV_FILES", "").split()
+        files = files or self.option("env-files", args).split()
         return env_files.read(files, given)
 
     def call_before_fork(self, args: Sequence[str], load: Callable[[], None]) -> None:
