@@ -200,7 +200,9 @@ class TestConfigurationFile:
         value = line.partition(" = ")[2].strip("'")
         assert backend.option(option, backend.args) == value
 
-    def test_file_decides_about_tls_and_preloading(self, tmp_path: Path) -> None:
+    def test_file_decides_about_tls_and_preloading(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         file = tmp_path / "own.py"
         file.write_text(
             "import os\ncertfile = 'c.pem'\nkeyfile = 'k.pem'\nworkers = 0\n"
@@ -210,6 +212,8 @@ class TestConfigurationFile:
         assert backend.speaks_tls(backend.args)
         assert not backend.forks(backend.args)
         assert backend.server_environment(backend.args, {}) == {"REGION": "eu"}
+        assert backend.must_exec(backend.args) == ""
+        monkeypatch.setenv("REGION", "us")
         assert f"file:{file} sets REGION" in backend.must_exec(backend.args)
         file.write_text("use_reloader = True")
         backend = load_entry(ARGS={"config": str(file), "workers": 1})

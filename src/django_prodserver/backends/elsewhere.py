@@ -61,14 +61,17 @@ class Configuration:
     umask: str = ""
     patched_by: str = ""
 
-    def obstacles(self) -> Iterator[str]:
-        """Yield what keeps us from loading the application before the server does."""
+    def obstacles(self, environment: Mapping[str, str]) -> Iterator[str]:
+        """
+        Yield what keeps us from loading the application before the server does.
+
+        Args:
+            environment: The variables with which the settings are imported.
+        """
         if self.patched_by:
             yield f"{self.source} lets {self.patched_by} patch the standard library"
-        # The settings have been imported without them, unless the launcher has set
-        # them (``Backend.server_environment``).
         for name, value in self.environment.items():
-            if os.environ.get(name) != value:
+            if environment.get(name) != value:
                 yield f"{self.source} sets {name}, {SEEN}"
         if self.umask:
             yield from late(f"{self.source} sets the umask")

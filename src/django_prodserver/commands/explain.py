@@ -60,8 +60,8 @@ def _why_preload(plan: Plan) -> str:
         return ""
     if plan.prefix:
         return "not preloaded: PREFIX starts another program"
-    if backend.must_exec(plan.args):
-        return "not preloaded: the server itself must load the application"
+    if reason := backend.must_exec(plan.args):
+        return f"not preloaded, because {reason}"
     last = preload_memory.last_decision(plan.process.name)
     if last is None:
         return ""

@@ -315,6 +315,7 @@ class TestChanges:
         ],
     )
     def test_file(self, file: Path, monkeypatch, text: str, expected: str) -> None:
+        monkeypatch.setenv("REGION", "us")
         file.write_text(text)
         assert apps.ready
         found = reason()
@@ -324,7 +325,9 @@ class TestChanges:
         monkeypatch.setattr(apps, "ready", False)
         assert reason() == (found if "REGION" in expected else "")
 
-    def test_options(self) -> None:
+    def test_options(self, monkeypatch) -> None:
+        assert reason(ARGS={"env": ["REGION=eu"]}) == ""
+        monkeypatch.setenv("REGION", "us")
         assert "--env sets REGION" in reason(ARGS={"env": ["REGION=eu"]})
         assert "the directory /" in reason(ARGS={"chdir": "/"})
         assert "/opt/lib" in reason(ARGS={"pythonpath": "/opt/lib"})
@@ -339,9 +342,10 @@ class TestChanges:
         backend = GunicornServer()
         variables = backend.server_environment(backend.args, os.environ)
         assert variables == {"NEW": "c", "RAW": "d"}
-        monkeypatch.setenv("NEW", "c")
-        monkeypatch.setenv("RAW", "d")
-        assert "sets OLD" in reason()
+        assert "gunicorn.conf.py sets OLD" in reason()
+        monkeypatch.delenv("OLD")
+        file.write_text("raw_env = ['RAW=d', 'OLD=b']")
+        assert reason(ENV={"X": "y"}) == ""
 
     def test_what_is_so_already_is_no_change(self, monkeypatch) -> None:
         monkeypatch.setenv("REGION", "eu")

@@ -33,8 +33,9 @@ def find(backend: WebBackend, args: Sequence[str]) -> Iterator[str]:
             if hook in _EARLY_HOOKS:
                 when = "which runs before the application is loaded"
                 yield f"{found.source} has a {hook} hook, {when}"
+    environment = backend.initial_environment(args)
     for name, text in variables(backend, args).items():
-        if os.environ.get(name) != text:
+        if environment.get(name) != text:
             yield f"--env sets {name}, {SEEN}"
     directory = backend.option("chdir", args)
     if os.path.realpath(directory) != os.path.realpath(""):
