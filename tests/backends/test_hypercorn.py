@@ -232,6 +232,27 @@ class TestConfigurationFile:
         assert backend.addresses(backend.args) == ("tcp://127.0.0.1:9000",)
 
 
+@pytest.mark.process
+def test_probe_knows_what_the_file_sets(
+    start: Starter, port: int, tmp_path: Path
+) -> None:
+    """A module with the address and a certificate; it may print."""
+    tls = Path(__file__).parents[1] / "tls"
+    (tmp_path / "own.py").write_text(
+        f"print('reading')\nbind = '127.0.0.1:{port}'\n"
+        f"certfile = '{tls / 'certificate.pem'}'\nkeyfile = '{tls / 'key.pem'}'\n"
+    )
+    entry = {
+        "BACKEND": f"django_prodserver.backends.{ASGI}",
+        "ARGS": {"config": "python:own"},
+    }
+    env = start.environment({"web": entry}, PYTHONPATH=str(tmp_path))
+    web = start.process([*SCRIPT, "web"], env)
+    web.until(lambda: start.probe("web").returncode == 0, "the probe's yes")
+    assert web.output.count("reading") == 1
+    assert web.stop() == 0
+
+
 def load_entry(**keys: Any) -> HypercornServer:
     backend = load(
         {"BACKEND": f"django_prodserver.backends.{ASGI}", **keys},
