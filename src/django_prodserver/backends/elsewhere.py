@@ -49,8 +49,8 @@ class Configuration:
         environment: The variables that it changes; None for those that it removes.
         path: What it adds to ``sys.path``.
         umask: The umask that it sets; "" if it sets none.
-        patched_by: "gevent" or "eventlet" if the file has let it patch the standard
-            library; else "".
+        patched_by: "gevent" or "eventlet" if it has patched the standard library;
+            else "".
     """
 
     source: str = ""
@@ -69,7 +69,7 @@ class Configuration:
             environment: The variables with which the settings are imported.
         """
         if self.patched_by:
-            yield f"{self.source} lets {self.patched_by} patch the standard library"
+            yield patches_first(self.patched_by)
         for name, value in self.environment.items():
             if environment.get(name) != value:
                 yield f"{self.source} sets {name}, {SEEN}"
@@ -78,6 +78,11 @@ class Configuration:
         for path in self.path:
             if path not in sys.path:
                 yield from late(f"{self.source} adds {path} to sys.path")
+
+
+def patches_first(library: str) -> str:
+    """Return why nothing may be imported before gevent, eventlet or the like."""
+    return f"{library} patches the standard library before anything is imported"
 
 
 def late(change: str) -> Iterator[str]:

@@ -272,7 +272,7 @@ class TestMustExec:
             ("preload_app = True\ndef post_fork(server, worker): pass", ""),
             (
                 "from gevent.monkey import patch_all\npatch_all()",
-                "gunicorn.conf.py lets gevent patch",
+                "gevent patches the standard library",
             ),
         ],
     )
@@ -286,6 +286,24 @@ class TestMustExec:
         (folder / "own.py").write_text("def post_fork(server, worker): pass")
         found = reason(ARGS={"config": "python:own"})
         assert found.startswith("python:own has a post_fork hook")
+
+    @pytest.mark.parametrize("is_in_file", [True, False])
+    def test_own_worker_class_of_gevent(
+        self, folder: Path, file: Path, is_in_file: bool
+    ) -> None:
+        (folder / "own.py").write_text(
+            "from gunicorn.workers.ggevent import GeventWorker\n"
+            "class Worker(GeventWorker): pass\n"
+        )
+        if is_in_file:
+            file.write_text("worker_class = 'own.Worker'")
+        args = {} if is_in_file else {"worker-class": "own.Worker"}
+        assert "gevent patches the standard library" in reason(ARGS=args)
+
+    @pytest.mark.parametrize("worker", ["own.Missing", "gone.Worker"])
+    def test_own_worker_class_that_is_missing(self, worker: str) -> None:
+        """Gunicorn reports it."""
+        assert reason(ARGS={"worker-class": worker}) == ""
 
     @pytest.mark.parametrize("option", ["user", "group"])
     def test_owner_on_the_command_line(self, option: str) -> None:

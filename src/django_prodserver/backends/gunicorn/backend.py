@@ -161,10 +161,17 @@ class GunicornServer(WebBackend):
         return signum != signal.SIGINT or is_threaded or "uvicorn" in worker
 
     def configuration_words(self, args: Sequence[str]) -> list[str] | None:
+        words = []
         if config := value_of("config", args, self.option_table):
-            return [f"--config={config}"]
+            words.append(f"--config={config}")
+        worker = value_of("worker-class", args, self.option_table) or ""
+        # A class of the user's may be one of gevent.
+        if "." in worker and not worker.startswith(("gunicorn.", "uvicorn")):
+            words.append(f"--worker-class={worker}")
         is_default = Path("gunicorn.conf.py").exists()
-        return [] if is_default or self._variables().get(_VARIABLE) else None
+        if words or is_default or self._variables().get(_VARIABLE):
+            return words
+        return None
 
     def configured_elsewhere(self, args: Sequence[str]) -> Mapping[str, Elsewhere]:
         return {
