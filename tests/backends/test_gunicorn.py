@@ -127,10 +127,12 @@ class TestConfigurationFile:
 
     @pytest.fixture
     def serve(self, start: Starter, port: int, tmp_path: Path) -> Any:
-        def started(file: str, args: Any = None, **env: Any) -> Client:
+        def started(
+            file: str, *, settings: Any = None, env: Any = None, **keys: Any
+        ) -> Client:
             (tmp_path / "gunicorn.conf.py").write_text(file)
-            entry = {"BACKEND": f"{BACKENDS}.{GUNICORN}", "ARGS": args or {}}
-            environment = start.environment({"web": entry}, **env)
+            entry = {"BACKEND": f"{BACKENDS}.{GUNICORN}", **keys}
+            environment = start.environment({"web": entry}, settings, **(env or {}))
             web: Client = start.process(
                 self.COMMAND, environment, kind=Client, cwd=tmp_path
             )
@@ -142,12 +144,12 @@ class TestConfigurationFile:
         return started
 
     def test_a_comment_leaves_the_address_to_port(self, serve: Any, port: int) -> None:
-        web = serve("# bind is in the environment\n", PORT=str(port))
+        web = serve("# bind is in the environment\n", env={"PORT": str(port)})
         assert web.get("/who").isdecimal()
 
     def test_address_in_a_module(self, serve: Any, port: int, tmp_path: Path) -> None:
         (tmp_path / "own.py").write_text(f"bind = '127.0.0.1:{port}'\n")
-        web = serve("", {"config": "python:own"})
+        web = serve("", ARGS={"config": "python:own"})
         assert web.get("/who").isdecimal()
 
     def test_certificate(self, serve: Any, port: int) -> None:
@@ -163,6 +165,18 @@ class TestConfigurationFile:
         ) as answer:
             assert answer.read().isdigit()
         assert web.stop() == 0
+
+    @pytest.mark.parametrize("preload", [True, False])
+    def test_file_runs_twice(
+        self, serve: Any, port: int, tmp_path: Path, preload: bool
+    ) -> None:
+        """Once to know what is in it, and once in Gunicorn; not in each worker."""
+        serve(
+            f"open('{tmp_path / 'runs'}', 'a').write('x')\n"
+            f"bind = '127.0.0.1:{port}'\nworkers = 2\n",
+            PRELOAD=preload,
+        )
+        assert (tmp_path / "runs").read_text() == "xx"
 
     def test_variables_are_there_when_the_settings_are_imported(
         self, serve: Any, port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

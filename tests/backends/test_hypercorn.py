@@ -200,7 +200,9 @@ class TestConfigurationFile:
         value = line.partition(" = ")[2].strip("'")
         assert backend.option(option, backend.args) == value
 
-    def test_file_decides_about_tls_and_preloading(self, tmp_path: Path) -> None:
+    def test_file_decides_about_tls_and_preloading(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         file = tmp_path / "own.py"
         file.write_text(
             "import os\ncertfile = 'c.pem'\nkeyfile = 'k.pem'\nworkers = 0\n"
@@ -210,6 +212,8 @@ class TestConfigurationFile:
         assert backend.speaks_tls(backend.args)
         assert not backend.forks(backend.args)
         assert backend.server_environment(backend.args, {}) == {"REGION": "eu"}
+        assert backend.must_exec(backend.args) == ""
+        monkeypatch.setenv("REGION", "us")
         assert f"file:{file} sets REGION" in backend.must_exec(backend.args)
         file.write_text("use_reloader = True")
         backend = load_entry(ARGS={"config": str(file), "workers": 1})
@@ -226,6 +230,27 @@ class TestConfigurationFile:
         backend = load_entry(BIND="127.0.0.1:9000", LOG_LEVEL="error", ARGS=args)
         assert "--log-level=error" in backend.args
         assert backend.addresses(backend.args) == ("tcp://127.0.0.1:9000",)
+
+
+@pytest.mark.process
+def test_probe_knows_what_the_file_sets(
+    start: Starter, port: int, tmp_path: Path
+) -> None:
+    """A module with the address and a certificate; it may print."""
+    tls = Path(__file__).parents[1] / "tls"
+    (tmp_path / "own.py").write_text(
+        f"print('reading')\nbind = '127.0.0.1:{port}'\n"
+        f"certfile = '{tls / 'certificate.pem'}'\nkeyfile = '{tls / 'key.pem'}'\n"
+    )
+    entry = {
+        "BACKEND": f"django_prodserver.backends.{ASGI}",
+        "ARGS": {"config": "python:own"},
+    }
+    env = start.environment({"web": entry}, PYTHONPATH=str(tmp_path))
+    web = start.process([*SCRIPT, "web"], env)
+    web.until(lambda: start.probe("web").returncode == 0, "the probe's yes")
+    assert web.output.count("reading") == 1
+    assert web.stop() == 0
 
 
 def load_entry(**keys: Any) -> HypercornServer:

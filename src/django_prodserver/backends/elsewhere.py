@@ -49,8 +49,8 @@ class Configuration:
         environment: The variables that it changes; None for those that it removes.
         path: What it adds to ``sys.path``.
         umask: The umask that it sets; "" if it sets none.
-        patched_by: "gevent" or "eventlet" if the file has let it patch the standard
-            library; else "".
+        patched_by: "gevent" or "eventlet" if it has patched the standard library;
+            else "".
     """
 
     source: str = ""
@@ -61,20 +61,28 @@ class Configuration:
     umask: str = ""
     patched_by: str = ""
 
-    def obstacles(self) -> Iterator[str]:
-        """Yield what keeps us from loading the application before the server does."""
+    def obstacles(self, environment: Mapping[str, str]) -> Iterator[str]:
+        """
+        Yield what keeps us from loading the application before the server does.
+
+        Args:
+            environment: The variables with which the settings are imported.
+        """
         if self.patched_by:
-            yield f"{self.source} lets {self.patched_by} patch the standard library"
-        # The settings have been imported without them, unless the launcher has set
-        # them (``Backend.server_environment``).
+            yield patches_first(self.patched_by)
         for name, value in self.environment.items():
-            if os.environ.get(name) != value:
+            if environment.get(name) != value:
                 yield f"{self.source} sets {name}, {SEEN}"
         if self.umask:
             yield from late(f"{self.source} sets the umask")
         for path in self.path:
             if path not in sys.path:
                 yield from late(f"{self.source} adds {path} to sys.path")
+
+
+def patches_first(library: str) -> str:
+    """Return why nothing may be imported before gevent, eventlet or the like."""
+    return f"{library} patches the standard library before anything is imported"
 
 
 def late(change: str) -> Iterator[str]:

@@ -9,7 +9,8 @@ line that it passes to the server.
 
 ``read()`` returns a dictionary with ``source``, ``settings`` (lists of name, values and
 origin) and ``hooks``, as ``elsewhere.Configuration`` has them. Before that, it lets
-the server change this process as it does before it loads an application.
+the server change this process as it does before it loads an application. The rest
+of ``Configuration`` is added here, where ``read()`` does not return it.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def main() -> None:
     before = snapshot()
     found = read()
     with report:
-        json.dump(found | changes(before, snapshot()), report)
+        json.dump({**changes(before, snapshot()), **found}, report)
 
 
 def take_standard_output() -> TextIO:

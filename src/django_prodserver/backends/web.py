@@ -280,7 +280,12 @@ class WebBackend(CommandBackend):
         """Yield why the server must load the application itself, in words."""
         if self.is_on("reload", args):
             yield "--reload must be able to import the application again"
-        yield from self.configuration(args).obstacles()
+        yield from self.configuration(args).obstacles(self.initial_environment(args))
+
+    def initial_environment(self, args: Sequence[str]) -> dict[str, str]:
+        """Return the variables with which the launcher lets settings be imported."""
+        given = self._variables()
+        return {**given, **self.server_environment(args, given)}
 
     def must_exec(self, args: Sequence[str]) -> str:
         return next(self.obstacles(args), "")

@@ -59,7 +59,7 @@ def _why_preload(plan: Plan) -> str:
     if not plan.process.preload or not backend:
         return ""
     if plan.prefix:
-        return "not preloaded, because PREFIX starts another program"
+        return "not preloaded: PREFIX starts another program"
     if reason := backend.must_exec(plan.args):
         return f"not preloaded, because {reason}"
     last = preload_memory.last_decision(plan.process.name)

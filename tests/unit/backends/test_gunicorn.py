@@ -272,7 +272,7 @@ class TestMustExec:
             ("preload_app = True\ndef post_fork(server, worker): pass", ""),
             (
                 "from gevent.monkey import patch_all\npatch_all()",
-                "gunicorn.conf.py lets gevent patch",
+                "gevent patches the standard library",
             ),
         ],
     )
@@ -286,6 +286,24 @@ class TestMustExec:
         (folder / "own.py").write_text("def post_fork(server, worker): pass")
         found = reason(ARGS={"config": "python:own"})
         assert found.startswith("python:own has a post_fork hook")
+
+    @pytest.mark.parametrize("is_in_file", [True, False])
+    def test_own_worker_class_of_gevent(
+        self, folder: Path, file: Path, is_in_file: bool
+    ) -> None:
+        (folder / "own.py").write_text(
+            "from gunicorn.workers.ggevent import GeventWorker\n"
+            "class Worker(GeventWorker): pass\n"
+        )
+        if is_in_file:
+            file.write_text("worker_class = 'own.Worker'")
+        args = {} if is_in_file else {"worker-class": "own.Worker"}
+        assert "gevent patches the standard library" in reason(ARGS=args)
+
+    @pytest.mark.parametrize("worker", ["own.Missing", "gone.Worker"])
+    def test_own_worker_class_that_is_missing(self, worker: str) -> None:
+        """Gunicorn reports it."""
+        assert reason(ARGS={"worker-class": worker}) == ""
 
     @pytest.mark.parametrize("option", ["user", "group"])
     def test_owner_on_the_command_line(self, option: str) -> None:
@@ -315,6 +333,7 @@ class TestChanges:
         ],
     )
     def test_file(self, file: Path, monkeypatch, text: str, expected: str) -> None:
+        monkeypatch.setenv("REGION", "us")
         file.write_text(text)
         assert apps.ready
         found = reason()
@@ -324,7 +343,9 @@ class TestChanges:
         monkeypatch.setattr(apps, "ready", False)
         assert reason() == (found if "REGION" in expected else "")
 
-    def test_options(self) -> None:
+    def test_options(self, monkeypatch) -> None:
+        assert reason(ARGS={"env": ["REGION=eu"]}) == ""
+        monkeypatch.setenv("REGION", "us")
         assert "--env sets REGION" in reason(ARGS={"env": ["REGION=eu"]})
         assert "the directory /" in reason(ARGS={"chdir": "/"})
         assert "/opt/lib" in reason(ARGS={"pythonpath": "/opt/lib"})
@@ -339,9 +360,10 @@ class TestChanges:
         backend = GunicornServer()
         variables = backend.server_environment(backend.args, os.environ)
         assert variables == {"NEW": "c", "RAW": "d"}
-        monkeypatch.setenv("NEW", "c")
-        monkeypatch.setenv("RAW", "d")
-        assert "sets OLD" in reason()
+        assert "gunicorn.conf.py sets OLD" in reason()
+        monkeypatch.delenv("OLD")
+        file.write_text("raw_env = ['RAW=d', 'OLD=b']")
+        assert reason(ENV={"X": "y"}) == ""
 
     def test_what_is_so_already_is_no_change(self, monkeypatch) -> None:
         monkeypatch.setenv("REGION", "eu")

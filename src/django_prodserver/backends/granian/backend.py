@@ -67,9 +67,9 @@ class _GranianServer(WebBackend):
     def server_environment(
         self, args: Sequence[str], given: Mapping[str, str]
     ) -> Mapping[str, str]:
-        given_files = self.values("env-files", args)
         # Its variable takes several, as PATH does.
-        files = [path for word in given_files for path in (word or "").split(os.pathsep)]
+        words = [word or "" for word in self.values("env-files", args)]
+        files = [path for word in words for path in word.split(os.pathsep) if path]
         return env_files.read(files, given)
 
     def call_before_fork(self, args: Sequence[str], load: Callable[[], None]) -> None:

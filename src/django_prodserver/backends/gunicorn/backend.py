@@ -61,13 +61,14 @@ class GunicornServer(WebBackend):
     }
 
     def default_options(self) -> Mapping[str, Resolved]:
-        options = dict(super().default_options())
+        options = {}
         if not self.values("control-socket", self.written):
             why = (
                 "one file for all of a user's gunicorns, which remove each other's, "
                 "and an error line where the home cannot be written"
             )
             options["no-control-socket"] = Resolved(True, why)
+        options |= super().default_options()
         if os.access("/dev/shm", os.W_OK):  # noqa: S108  # gunicorn makes it safe
             why = "a worker writes there all the time, and a disk may let it wait"
             options["worker-tmp-dir"] = Resolved("/dev/shm", why)  # noqa: S108
@@ -161,10 +162,17 @@ class GunicornServer(WebBackend):
         return signum != signal.SIGINT or is_threaded or "uvicorn" in worker
 
     def configuration_words(self, args: Sequence[str]) -> list[str] | None:
+        words = []
         if config := value_of("config", args, self.option_table):
-            return [f"--config={config}"]
+            words.append(f"--config={config}")
+        worker = value_of("worker-class", args, self.option_table) or ""
+        # A class of the user's may be one of gevent.
+        if "." in worker and not worker.startswith(("gunicorn.", "uvicorn")):
+            words.append(f"--worker-class={worker}")
         is_default = Path("gunicorn.conf.py").exists()
-        return [] if is_default or self._variables().get(_VARIABLE) else None
+        if words or is_default or self._variables().get(_VARIABLE):
+            return words
+        return None
 
     def configured_elsewhere(self, args: Sequence[str]) -> Mapping[str, Elsewhere]:
         return {

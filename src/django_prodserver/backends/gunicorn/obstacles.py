@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 
-from django_prodserver.backends.elsewhere import SEEN, late
+from django_prodserver.backends.elsewhere import SEEN, late, patches_first
 from django_prodserver.backends.web import WebBackend
 
 #: The hooks that Gunicorn calls before a worker loads the application, and after we
@@ -24,7 +24,7 @@ def find(backend: WebBackend, args: Sequence[str]) -> Iterator[str]:
     """Yield why Gunicorn must load the application itself, in words."""
     worker = backend.option("worker-class", args)
     if "gevent" in worker or "eventlet" in worker:
-        yield f"{worker} patches the standard library before anything is imported"
+        yield patches_first(worker)
     # With --preload, Gunicorn itself loads the application before it does these.
     if not backend.is_on("preload", args):
         yield from _other_owner(backend, args)
@@ -33,8 +33,9 @@ def find(backend: WebBackend, args: Sequence[str]) -> Iterator[str]:
             if hook in _EARLY_HOOKS:
                 when = "which runs before the application is loaded"
                 yield f"{found.source} has a {hook} hook, {when}"
+    environment = backend.initial_environment(args)
     for name, text in variables(backend, args).items():
-        if os.environ.get(name) != text:
+        if environment.get(name) != text:
             yield f"--env sets {name}, {SEEN}"
     directory = backend.option("chdir", args)
     if os.path.realpath(directory) != os.path.realpath(""):

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from typing import Any
 
+from gunicorn import util
 from gunicorn.app.wsgiapp import WSGIApplication
+
+#: The modules of worker classes that patch the standard library.
+_PATCHING = {
+    "gunicorn.workers.ggevent": "gevent",
+    "gunicorn.workers.geventlet": "eventlet",
+}
 
 
 class Reader(WSGIApplication):  # type: ignore[misc]
@@ -60,7 +68,20 @@ def read() -> dict[str, Any]:
             if name not in hooks
         ],
         "hooks": hooks,
+        **patches(cfg.settings["worker_class"].get()),
     }
+
+
+def patches(worker: object) -> dict[str, str]:
+    """Return the library with which a worker class patches the standard library."""
+    if isinstance(worker, str) and "." not in worker:
+        return {}  # one of Gunicorn's own, by its short name
+    # What is wrong with it, Gunicorn reports when it starts.
+    with contextlib.suppress(Exception):
+        for base in util.load_class(worker).__mro__:
+            if library := _PATCHING.get(base.__module__):
+                return {"patched_by": library}
+    return {}
 
 
 def is_hook(value: object) -> bool:
