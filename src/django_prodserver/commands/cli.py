@@ -23,7 +23,8 @@ from django_prodserver.exceptions import (
 from django_prodserver.launch import launcher
 from django_prodserver.launch.plan import Plan, make_plan
 from django_prodserver.logs import config
-from django_prodserver.process import termination_log
+from django_prodserver.process import fork_safety, termination_log
+from django_prodserver.process.fork_safety import Snapshot
 from django_prodserver.text import is_missing
 
 USAGE = "%(prog)s [options] [NAME] [the server's own options] [-- more of them]"
@@ -114,10 +115,18 @@ def run(
     names: Sequence[str] = (),
     native: Sequence[str] = (),
     write: Write,
+    before: Snapshot | None = None,
     **options: Any,
 ) -> int:
     """
     Do what the parsed command line says.
+
+    Args:
+        names: The processes.
+        native: The server's own options.
+        write: What prints a result.
+        before: What was there before the settings, where that was looked at.
+        options: The other options of the command line.
 
     Returns:
         The exit code, where there is still a process to exit.
@@ -157,7 +166,7 @@ def run(
 
         write(listing.command_line(plan, show))
         return 0
-    launcher.start(plan)
+    launcher.start(plan, before)
 
 
 def explain(plan: Plan, write: Write, **options: Any) -> None:
@@ -213,8 +222,9 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         if folder and folder not in sys.path:
             sys.path.insert(0, folder)
     try:
+        before = fork_safety.snapshot()
         _load_settings()
-        sys.exit(run(write=print, **options))
+        sys.exit(run(write=print, before=before, **options))
     except ProdserverError as error:
         if options["traceback"]:
             raise

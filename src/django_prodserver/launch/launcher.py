@@ -26,12 +26,17 @@ from django_prodserver.process import (
     logging_state,
     preload_memory,
 )
+from django_prodserver.process.fork_safety import Snapshot
 from django_prodserver.process.logging_state import LoggingState
 
 
-def start(plan: Plan) -> NoReturn:
+def start(plan: Plan, before: Snapshot | None = None) -> NoReturn:
     """
     Replace this process with the server; never returns.
+
+    Args:
+        plan: What to start.
+        before: What was there before the settings, where that was looked at.
 
     Raises:
         ConfigurationError: Before anything has started.
@@ -39,8 +44,7 @@ def start(plan: Plan) -> NoReturn:
         SystemExit: The server's own exit.
     """
     plan.check()
-    # Of a shell that has become this process: not the application's.
-    inherited = fork_safety.children()
+    before = before or fork_safety.snapshot()
     environment.restart_with(
         environment.set_before_load(plan.process, plan.backend, plan.args)
     )
@@ -63,7 +67,7 @@ def start(plan: Plan) -> NoReturn:
         bootstrap.set_up_django()
         wait_for.wait(plan.process.waits, plan.backend)
     if native := plan.backend.as_command():
-        _run_command(plan, native, inherited)
+        _run_command(plan, native, before)
     _run_start_server(plan)
 
 
@@ -111,19 +115,19 @@ def _run_start_server(plan: Plan) -> NoReturn:
     sys.exit(0)
 
 
-def _run_command(plan: Plan, backend: CommandBackend, inherited: set[int]) -> NoReturn:
+def _run_command(plan: Plan, backend: CommandBackend, before: Snapshot) -> NoReturn:
     """Run the native command in this process, with the application preloaded."""
     args = plan.args
     for address in backend.addresses(args):
         addresses.remove_stale(address)
     script = executable.find(backend.script)
     if plan.process.preload and not plan.prefix:
-        _try_in_place(plan, backend, script, inherited)
+        _try_in_place(plan, backend, script, before)
     _replace_process(plan, backend, script)
 
 
 def _try_in_place(
-    plan: Plan, backend: CommandBackend, script: str, inherited: set[int]
+    plan: Plan, backend: CommandBackend, script: str, before: Snapshot
 ) -> None:
     """Run the script in this process; return if it must be executed instead."""
     if reason := backend.must_exec(plan.args):
@@ -132,16 +136,16 @@ def _try_in_place(
     memory = preload_memory.Memory(plan.process.name, plan.command)
     reason = "" if plan.process.preload is True else memory.reason_given_up()
     if not reason:
-        _run_preloaded(plan, backend, script, inherited, memory)
+        _run_preloaded(plan, backend, script, before, memory)
     log(f"not preloading, because {reason} at the last start", logging.WARNING)
-    _end_application(inherited)
+    _end_application(before)
 
 
 def _run_preloaded(
     plan: Plan,
     backend: CommandBackend,
     script: str,
-    inherited: set[int],
+    before: Snapshot,
     memory: preload_memory.Memory,
 ) -> NoReturn:
     """Run the script in this process, which loads the application before it forks."""
@@ -152,9 +156,9 @@ def _run_preloaded(
         server_logging = LoggingState.now()
         logging_state.hide_handlers()
         restore_logging()
-        if reason := _preload(plan, backend, inherited, memory):
+        if reason := _preload(plan, backend, before, memory):
             log(f"not preloading, because {reason}", logging.WARNING)
-            _end_application(inherited)
+            _end_application(before)
             _replace_process(plan, backend, script)
         loader.install_in_worker(backend)
         if backend.forks(plan.args):
@@ -174,7 +178,7 @@ def _run_preloaded(
 def _preload(
     plan: Plan,
     backend: CommandBackend,
-    inherited: set[int],
+    before: Snapshot,
     memory: preload_memory.Memory,
 ) -> str:
     """Load the application; return why that has to be undone, or ""."""
@@ -183,7 +187,7 @@ def _preload(
         if failure := _load(plan, backend):
             return failure  # perhaps not of the code, so the next start tries again
         if backend.forks(plan.args):
-            obstacle = fork_safety.find_obstacle(inherited)
+            obstacle = fork_safety.find_obstacle(before)
         given_up = obstacle if plan.process.preload is not True else ""
         if not given_up:
             # Frozen objects are not collected, so that the collector does not write
@@ -193,7 +197,8 @@ def _preload(
         log(f"preloading, although {obstacle}: PRELOAD is True", logging.WARNING)
     given_up = given_up or backend.prepare(plan.args)
     memory.remember(preloaded=not given_up, reason=given_up or obstacle)
-    return given_up
+    way_out = f". {fork_safety.WAY_OUT}" if given_up and given_up == obstacle else ""
+    return given_up + way_out
 
 
 def _load(plan: Plan, backend: CommandBackend) -> str:
@@ -211,10 +216,10 @@ def _load(plan: Plan, backend: CommandBackend) -> str:
     return ""
 
 
-def _end_application(inherited: set[int]) -> None:
+def _end_application(before: Snapshot) -> None:
     """Do what the end of a process does with what the application has started."""
     executable.run_exit_functions()
-    fork_safety.end_children(inherited)
+    fork_safety.end_children(before.children)
 
 
 def _replace_process(plan: Plan, backend: CommandBackend, script: str) -> NoReturn:

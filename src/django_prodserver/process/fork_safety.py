@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import gc
 import os
 import signal
-import stat
+import sys
 import threading
 import time
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+from django.conf import settings
+
 from django_prodserver.health.state import stat_fields
+from django_prodserver.process import descriptors
+from django_prodserver.process.descriptors import Descriptor
 from django_prodserver.process.signals import STOP_SIGNALS
 
 # What the kernel knows of this process; empty elsewhere than on Linux.
@@ -52,41 +56,116 @@ def garbage_collection_paused() -> Iterator[None]:
             gc.set_threshold(*threshold)
 
 
-def find_obstacle(inherited: Collection[int] = ()) -> str:
+#: What a user can do about an obstacle.
+WAY_OUT = (
+    'Set "PRELOAD": False to save the second load, or True if it is safe to share.'
+)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """
+    What was there before the application, and is not its own.
+
+    Attributes:
+        children: The pids of child processes, such as those of a shell that has
+            become this process.
+        descriptors: Open descriptors, such as sockets of systemd.
+        threads: The kernel's ids of threads that a ``sitecustomize`` has started.
+        signals: The names of the signals that it handles.
+    """
+
+    children: frozenset[int] = frozenset()
+    descriptors: frozenset[Descriptor] = frozenset()
+    threads: frozenset[int] = frozenset()
+    signals: frozenset[str] = frozenset()
+
+
+def snapshot() -> Snapshot:
+    """
+    Return what is there before the application.
+
+    Once the settings are loaded, and under ``manage.py`` all apps, it is what this
+    process has inherited: the rest may be theirs.
+    """
+    running = children()
+    if settings.configured:
+        if running:
+            running -= _started_by_python()
+        return Snapshot(frozenset(running), frozenset(descriptors.inherited()))
+    return Snapshot(
+        children=frozenset(running),
+        descriptors=frozenset(descriptors.opened()),
+        threads=frozenset(_threads()),
+        signals=frozenset(_handled_signals()),
+    )
+
+
+def find_obstacle(before: Snapshot) -> str:
     """
     Return what forked workers could not share, in words; "" if there is nothing.
 
     Args:
-        inherited: The child processes that were there before the application, such
-            as those of a shell that has become this process.
+        before: What was there before the application.
     """
-    if _obstacle(inherited):
+    if _obstacle(before):
         # It may be garbage that the paused collector has not closed.
         gc.collect()
-    return _obstacle(inherited)
+    return _obstacle(before)
 
 
-def _obstacle(inherited: Collection[int]) -> str:
+def _obstacle(before: Snapshot) -> str:
     for thread in threading.enumerate():
-        if thread is not threading.main_thread():
-            return f"the application has started the thread {thread.name!r}"
-    if name := _native_thread():
+        is_old = thread.native_id in before.threads
+        if thread is not threading.main_thread() and not is_old:
+            return f"the application has started {_describe_thread(thread)}"
+    if name := _native_thread(before.threads):
         return f"the application has started a thread outside Python ({name!r})"
-    if child := _child_process(inherited):
+    if child := _child_process(before.children):
         return f"the application has started a process ({child})"
-    if name := _handled_signal():
-        return f"the application handles the signal {name}"
+    for name in _handled_signals():
+        if name not in before.signals:
+            return f"the application handles the signal {name}"
     if _has_timer():
         return "the application has set an interval timer"
     if _has_semaphore():
         return "the application has made a multiprocessing lock, queue or pool"
-    for entry in _listed(_SELF / "fd"):
-        if unsafe := _describe_unsafe(int(entry.name), entry):
-            return f"the application has left open {unsafe}"
+    for descriptor in descriptors.opened():
+        if descriptor not in before.descriptors:
+            unsafe = descriptors.describe_unsafe(descriptor)
+            if unsafe:
+                return f"the application has left open {unsafe}"
     return ""
 
 
-def _native_thread() -> str:
+def _describe_thread(thread: threading.Thread) -> str:
+    """Return a thread's name, and the module of what it runs where that is known."""
+    runs = getattr(thread, "_target", None) or type(thread)
+    module = getattr(runs, "__module__", None) or ""
+    # A timer and a pool's worker run code of the standard library.
+    known = module.partition(".")[0] not in sys.stdlib_module_names
+    return f"the thread {thread.name!r}" + (f" of {module}" if module and known else "")
+
+
+def _started_by_python() -> set[int | None]:
+    """Return the pids of the children that Python code of this process has started."""
+    found: set[int | None] = set()
+    if process := sys.modules.get("multiprocessing.process"):
+        found.update(child.pid for child in process.active_children())
+    if tracker := sys.modules.get("multiprocessing.resource_tracker"):
+        found.add(tracker._resource_tracker._pid)
+    if module := sys.modules.get("subprocess"):
+        everything = gc.get_objects()
+        found.update(each.pid for each in everything if type(each) is module.Popen)
+    return found
+
+
+def _threads() -> set[int]:
+    """Return the kernel's ids of the threads of this process."""
+    return {int(task.name) for task in _listed(_SELF / "task")}
+
+
+def _native_thread(inherited: Collection[int]) -> str:
     """
     Return the name of a thread that Python did not start, else "".
 
@@ -96,13 +175,11 @@ def _native_thread() -> str:
     deadline = time.monotonic() + _THREAD_EXIT
     while True:
         known = {thread.native_id for thread in threading.enumerate()}
-        unknown = [
-            task for task in _listed(_SELF / "task") if int(task.name) not in known
-        ]
+        unknown = _threads().difference(known, inherited)
         if not unknown:
             return ""
         if time.monotonic() >= deadline:
-            return _read(unknown[0] / "comm") or "unnamed"
+            return _read(_SELF / "task" / str(min(unknown)) / "comm") or "unnamed"
         time.sleep(_POLL)
 
 
@@ -161,9 +238,9 @@ def _send(signum: int, pids: Iterable[int]) -> None:
             os.kill(pid, signum)
 
 
-def _handled_signal() -> str:
+def _handled_signals() -> list[str]:
     """
-    Return the name of a signal for which a handler is installed, else "".
+    Return the names of the signals for which a handler is installed.
 
     The server installs its own handlers in each worker before it loads the
     application there, and would replace one that was installed before.
@@ -172,10 +249,12 @@ def _handled_signal() -> str:
         name, _, value = line.partition(":")
         if name == "SigCgt":
             caught = int(value, 16)
-            for signum in signal.Signals:
-                if signum not in _PYTHONS_SIGNALS and caught >> (signum - 1) & 1:
-                    return signum.name
-    return ""
+            return [
+                signum.name
+                for signum in signal.Signals
+                if signum not in _PYTHONS_SIGNALS and caught >> (signum - 1) & 1
+            ]
+    return []
 
 
 def _has_timer() -> bool:
@@ -203,28 +282,6 @@ def _read(file: Path) -> str:
         return file.read_text(errors="replace").strip()
     except OSError:
         return ""  # ended by now
-
-
-def _describe_unsafe(descriptor: int, entry: Path) -> str:
-    """Return what a descriptor is if two processes must not share it, else ""."""
-    try:
-        # Python opens everything close-on-exec. A descriptor that is not was
-        # inherited by this process, and the native command shares it as well.
-        if not fcntl.fcntl(descriptor, fcntl.F_GETFD) & fcntl.FD_CLOEXEC:
-            return ""
-        mode = os.fstat(descriptor).st_mode
-        flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
-        target = str(entry.readlink())
-    except OSError:
-        return ""  # closed by now: it was the one of the listing
-    if stat.S_ISSOCK(mode):
-        return f"a socket (file descriptor {descriptor})"
-    # Files opened for appending are logs, and files in memory (multiprocessing's
-    # semaphores and arenas) are meant to be shared.
-    in_memory = target.startswith(("/dev/shm/", "/memfd:"))  # noqa: S108
-    if stat.S_ISREG(mode) and not flags & os.O_APPEND and not in_memory:
-        return f"the file {target}"
-    return ""
 
 
 def restore_signals_in_children() -> None:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import subprocess
 import sys
 import textwrap
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 
-def run(code: str, **options: Any) -> list[str]:
+def run(code: str, via: Sequence[str] = (), **options: Any) -> list[str]:
     """Run code in a new interpreter; return the lines that it prints."""
     setup = """
-        import gc, os, signal, socket, sys, tempfile, threading
+        import ctypes, gc, os, signal, socket, sys, tempfile, threading
         from django_prodserver.process import fork_safety
     """
     done: subprocess.CompletedProcess[str] = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(setup) + textwrap.dedent(code)],
+        [*via, sys.executable, "-c", textwrap.dedent(setup) + textwrap.dedent(code)],
         capture_output=True,
         text=True,
         timeout=60,
@@ -29,9 +32,24 @@ def run(code: str, **options: Any) -> list[str]:
     return lines
 
 
-def obstacle(code: str, **options: object) -> str:
-    (line,) = run(f"{code}\nprint(fork_safety.find_obstacle())", **options)
+SNAPSHOT = "before = fork_safety.snapshot()\n"
+FIND = "\nprint(fork_safety.find_obstacle(before))"
+
+
+def obstacle(code: str, **options: Any) -> str:
+    """Return what is found after code has run between snapshot and look."""
+    (line,) = run(SNAPSHOT + textwrap.dedent(code) + FIND, **options)
     return line
+
+
+def late_obstacle(code: str, **options: Any) -> str:
+    """Return what is found if the snapshot comes after it, as under ``manage.py``."""
+    django = "\nfrom django.conf import settings; settings.configure()\n"
+    (line,) = run(textwrap.dedent(code) + django + SNAPSHOT + FIND, **options)
+    return line
+
+
+both = pytest.mark.parametrize("look", [obstacle, late_obstacle])
 
 
 def test_bare_interpreter_is_safe():
@@ -43,8 +61,17 @@ def test_running_thread():
         stop = threading.Event()
         threading.Thread(target=stop.wait, name="poller", daemon=True).start()
     """
-    found = obstacle(textwrap.dedent(code))
+    found = obstacle(code)
     assert found == "the application has started the thread 'poller'"
+
+
+def test_threads_and_handlers_of_the_interpreters_start_are_not_the_applications():
+    """Such as a ``sitecustomize``'s: the native command has them as well."""
+    code = """
+        threading.Thread(target=signal.pause, daemon=True).start()
+        signal.signal(signal.SIGUSR1, print)
+    """
+    assert run(textwrap.dedent(code) + SNAPSHOT + FIND) == [""]
 
 
 def test_finished_thread_is_safe():
@@ -52,9 +79,54 @@ def test_finished_thread_is_safe():
     assert obstacle(code) == ""
 
 
-def test_open_socket():
-    found = obstacle("s = socket.socket()\nsys.stderr.write(str(s.fileno()))")
+def test_thread_of_a_module_is_named_with_it():
+    code = """
+        def poll(): signal.pause()
+        threading.Thread(target=poll, name="poller", daemon=True).start()
+    """
+    assert obstacle(code).endswith("the thread 'poller' of __main__")
+
+
+@both
+@pytest.mark.parametrize(
+    "code",
+    [
+        "s = socket.socket()",
+        "s = socket.socketpair()",
+        "s = ctypes.CDLL(None).socket(2, 1, 0)",
+    ],
+    ids=["python", "pair", "c library"],
+)
+def test_open_socket(look, code):
+    found = look(code)
     assert found.startswith("the application has left open a socket (file descriptor ")
+
+
+@both
+def test_a_connection_is_named_by_its_address(look):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        host, port = listener.getsockname()
+        found = look(f"client = socket.create_connection(({host!r}, {port}))")
+    assert found == f"the application has left open a connection to 127.0.0.1:{port}"
+
+
+def test_a_listening_socket_is_named_by_its_path(short_folder):
+    code = f"""
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind("{short_folder}/s")
+        listener.listen()
+    """
+    name = f"a socket that listens on {short_folder}/s"
+    assert obstacle(code) == f"the application has left open {name}"
+
+
+def test_a_connection_to_a_unix_socket_is_named_by_its_path(short_folder):
+    name = f"{short_folder}/s"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(name)
+        listener.listen()
+        found = obstacle(f"s = socket.socket(socket.AF_UNIX); s.connect({name!r})")
+    assert found == f"the application has left open a connection to {name}"
 
 
 @pytest.mark.parametrize("mode", ["r", "w", "r+"])
@@ -83,16 +155,64 @@ def test_shareable_files_are_safe(code, tmp_path):
     assert obstacle(code.replace("PATH", repr(str(tmp_path / "data")))) == ""
 
 
-@pytest.mark.parametrize("is_inheritable", [True, False])
-def test_inherited_files_are_safe(is_inheritable, tmp_path):
-    """Such as ``7<file`` in a shell; files that Python opens are close-on-exec."""
+@both
+def test_a_file_of_a_c_library_is_the_applications(look, tmp_path):
+    """It is not close-on-exec, as what a shell hands down is not."""
     (tmp_path / "data").touch()
-    path = str(tmp_path / "data")
-    code = f"f = open({path!r}); os.set_inheritable(f.fileno(), {is_inheritable})"
-    expected = (
-        "" if is_inheritable else f"the application has left open the file {path}"
-    )
-    assert obstacle(code) == expected
+    found = look(f"f = ctypes.CDLL(None).open({bytes(tmp_path / 'data')!r}, 0)")
+    assert found == f"the application has left open the file {tmp_path / 'data'}"
+
+
+@both
+def test_what_the_parent_process_has_open_is_inherited(look, tmp_path):
+    """Such as ``7<file`` in a shell, and a connection that inetd hands down."""
+    (tmp_path / "data").touch()
+    one, other = socket.socketpair()
+    with (tmp_path / "data").open() as file, one, other:
+        assert look("", pass_fds=[file.fileno(), one.fileno()]) == ""
+
+
+@both
+def test_what_a_shell_that_is_gone_has_opened_is_inherited(look, tmp_path):
+    (tmp_path / "data").touch()
+    shell = ["sh", "-c", f'exec "$@" 7<{tmp_path}/data', "sh"]
+    assert look("", via=shell) == ""
+
+
+def test_a_listening_socket_is_inherited_though_the_parent_has_none():
+    """Such as Gunicorn's and Uvicorn's ``fd://N``, under ``manage.py``."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        number = listener.fileno()
+        program = f"""
+            import os, subprocess, sys
+            child = subprocess.Popen(sys.argv[1:], pass_fds=[{number}])
+            os.close({number})
+            sys.exit(child.wait())
+        """
+        parent = [sys.executable, "-c", textwrap.dedent(program)]
+        assert late_obstacle("", pass_fds=[number], via=parent) == ""
+
+
+def test_sockets_of_systemd_are_inherited():
+    """Datagrams: nothing but LISTEN_FDS tells that they were handed down."""
+    code = """
+        pair = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        numbers = [each.detach() for each in pair]
+        moved = [os.dup2(number, 3 + i) for i, number in enumerate(numbers)]
+        [os.close(number) for number in numbers if number not in moved]
+    """
+    assert "a socket" in late_obstacle(code)
+    assert "a socket" in late_obstacle(code, env={**os.environ, "LISTEN_FDS": "1"})
+    assert late_obstacle(code, env={**os.environ, "LISTEN_FDS": "2"}) == ""
+
+
+def test_a_file_under_the_number_of_an_inherited_one_is_the_applications(tmp_path):
+    (tmp_path / "data").touch()
+    one, other = socket.socketpair()
+    with one, other:
+        number = one.fileno()
+        code = f"f = os.dup2(os.open({str(tmp_path / 'data')!r}, 0), {number})"
+        assert obstacle(code, pass_fds=[number]).endswith(f"{tmp_path / 'data'}")
 
 
 def test_unreferenced_files_are_safe():
@@ -102,7 +222,7 @@ def test_unreferenced_files_are_safe():
         cycle.append(cycle)
         del cycle
     """
-    assert obstacle(textwrap.dedent(code)) == ""
+    assert obstacle(code) == ""
 
 
 def test_forked_worker_does_not_inherit_signal_handlers():
@@ -192,10 +312,11 @@ def test_state_that_does_not_matter(code):
 def test_a_child_process_is_named():
     code = """
         import subprocess
+        before = fork_safety.snapshot()
         child = subprocess.Popen(["sleep", "60"])
-        print(fork_safety.find_obstacle(), child.pid)
+        print(fork_safety.find_obstacle(before), child.pid)
         fork_safety.end_children()
-        print(fork_safety.find_obstacle() or "none")
+        print(fork_safety.find_obstacle(before) or "none")
     """
     found, left = run(code)
     name, pid = found.rsplit(" ", 1)
@@ -210,20 +331,26 @@ def test_children_that_ignore_sigterm_are_killed():
         child = subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE)
         child.stdout.readline()
         fork_safety.end_children(seconds=0.1)
-        print(fork_safety.find_obstacle() or "none")
+        print(fork_safety.children() or "none")
     """
     assert run(code) == ["none"]
 
 
 def test_inherited_children_are_no_obstacle_and_are_left_alone():
+    """Those of ``sidecar & exec prodserver web``, which no object of Python knows."""
     code = """
         import subprocess
-        sidecar = subprocess.Popen(["sleep", "60"])
-        inherited = fork_safety.children()
+        sidecar = os.posix_spawnp("sleep", ["sleep", "60"], os.environ)
+        early = subprocess.Popen(["sleep", "60"])
+        from django.conf import settings; settings.configure()
+        before = fork_safety.snapshot()
+        print(fork_safety.find_obstacle(before).endswith(f"pid {early.pid})"))
+        early.kill(), early.wait()
         helper = subprocess.Popen(["sleep", "60"])
-        print(fork_safety.find_obstacle(inherited).endswith(f"pid {helper.pid})"))
-        fork_safety.end_children(inherited)
-        print(fork_safety.find_obstacle(inherited) or "none", sidecar.poll())
-        sidecar.kill()
+        print(fork_safety.find_obstacle(before).endswith(f"pid {helper.pid})"))
+        fork_safety.end_children(before.children)
+        print(fork_safety.find_obstacle(before) or "none")
+        print(os.waitpid(sidecar, os.WNOHANG))
+        os.kill(sidecar, signal.SIGKILL)
     """
-    assert run(code) == ["True", "none None"]
+    assert run(code) == ["True", "True", "none", "(0, 0)"]

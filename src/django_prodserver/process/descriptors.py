@@ -1,0 +1,133 @@
+"""Open file descriptors: what each is, and whether this process inherited it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import socket
+import stat
+from pathlib import Path
+from typing import NamedTuple
+
+_OWN = Path("/proc/self/fd")
+# The first descriptor that systemd, or a server that upgrades itself, hands down.
+_FIRST_LISTENER = 3
+# Files in memory, such as multiprocessing's arenas, are meant to be shared.
+_IN_MEMORY = ("/dev/shm/", "/memfd:")  # noqa: S108
+
+
+class Descriptor(NamedTuple):
+    """An open descriptor; what is opened later under its number is another one."""
+
+    number: int
+    device: int
+    inode: int
+
+
+def opened() -> list[Descriptor]:
+    """Return the descriptors that are open; none elsewhere than on Linux."""
+    return _opened(_OWN)
+
+
+def inherited() -> list[Descriptor]:
+    """
+    Return the open descriptors that whatever started this process has handed down.
+
+    The application may have opened others by now: ``manage.py`` sets up Django before
+    it runs a command, and a library in C need not open files close-on-exec.
+    """
+    known = {0, 1, 2, *_announced()}
+    parents = {each[1:] for each in _opened(Path("/proc", str(os.getppid()), "fd"))}
+    everything = opened()
+    # What is opened gets the lowest number that is free; only a shell skips some.
+    numbers = {each.number for each in everything}
+    lowest = next(number for number in range(len(numbers) + 1) if number not in numbers)
+    return [
+        each
+        for each in everything
+        if each.number in known
+        or (
+            _survives_exec(each.number)
+            and (
+                each[1:] in parents
+                or each.number > lowest
+                or _is_listening(each.number)
+            )
+        )
+    ]
+
+
+def describe_unsafe(descriptor: Descriptor) -> str:
+    """Return what a descriptor is if two processes must not share it, else ""."""
+    try:
+        mode = os.fstat(descriptor.number).st_mode
+        flags = fcntl.fcntl(descriptor.number, fcntl.F_GETFL)
+        target = str((_OWN / str(descriptor.number)).readlink())
+    except OSError:
+        return ""  # closed by now
+    if stat.S_ISSOCK(mode):
+        return _describe_socket(descriptor.number)
+    # A file that is opened for appending is a log. After a log has been rotated by
+    # one worker, the others write to the old file, with the native command as well.
+    is_shareable = flags & os.O_APPEND or target.startswith(_IN_MEMORY)
+    if stat.S_ISREG(mode) and not is_shareable:
+        return f"the file {target}"
+    return ""
+
+
+def _opened(directory: Path) -> list[Descriptor]:
+    try:
+        names = sorted(int(name) for name in os.listdir(directory))  # noqa: PTH208
+    except OSError:
+        return []
+    found = []
+    for number in names:
+        # The one of the listing is closed by now.
+        with contextlib.suppress(OSError):
+            status = os.stat(f"{directory}/{number}")  # noqa: PTH116
+            found.append(Descriptor(number, status.st_dev, status.st_ino))
+    return found
+
+
+def _announced() -> range:
+    """Return the numbers that systemd's protocol for passing sockets announces."""
+    count = os.environ.get("LISTEN_FDS", "")
+    if not count.isdecimal():
+        return range(0)
+    return range(_FIRST_LISTENER, _FIRST_LISTENER + int(count))
+
+
+def _survives_exec(number: int) -> bool:
+    try:
+        return not fcntl.fcntl(number, fcntl.F_GETFD) & fcntl.FD_CLOEXEC
+    except OSError:
+        return False
+
+
+def _is_listening(number: int) -> bool:
+    try:
+        with socket.socket(fileno=os.dup(number)) as copy:
+            return bool(copy.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+    except OSError:
+        return False  # not a socket
+
+
+def _describe_socket(number: int) -> str:
+    unknown = f"a socket (file descriptor {number})"
+    try:
+        with socket.socket(fileno=os.dup(number)) as copy:
+            if copy.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                return f"a socket that listens on {_address(copy.getsockname())}"
+            peer = _address(copy.getpeername())
+    except OSError:
+        return unknown  # not connected
+    return f"a connection to {peer}" if peer else unknown
+
+
+def _address(name: object) -> str:
+    """Return an address in text; "" for one end of a pair of sockets."""
+    if isinstance(name, tuple):
+        host, port = name[:2]
+        return f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}"
+    return name.decode(errors="replace") if isinstance(name, bytes) else str(name)
