@@ -22,9 +22,11 @@ from django_prodserver.logs.config import configure_launcher, log
 from django_prodserver.process import (
     bootstrap,
     executable,
+    fork_repair,
     fork_safety,
     logging_state,
     preload_memory,
+    random_state,
 )
 from django_prodserver.process.fork_safety import Snapshot
 from django_prodserver.process.logging_state import LoggingState
@@ -184,9 +186,12 @@ def _preload(
     """Load the application; return why that has to be undone, or ""."""
     obstacle = ""
     with fork_safety.garbage_collection_paused():
-        if failure := _load(plan, backend):
+        with random_state.record_seeds() as seeds:
+            failure = _load(plan, backend)
+        if failure:
             return failure  # perhaps not of the code, so the next start tries again
         if backend.forks(plan.args):
+            fork_repair.repair(seeds)
             obstacle = fork_safety.find_obstacle(before)
         given_up = obstacle if plan.process.preload is not True else ""
         if not given_up:
@@ -202,8 +207,6 @@ def _preload(
 
 
 def _load(plan: Plan, backend: CommandBackend) -> str:
-    from django.db import connections
-
     try:
         with plan.process.named_faults():
             backend.load(plan.args)
@@ -212,7 +215,7 @@ def _load(plan: Plan, backend: CommandBackend) -> str:
     except Exception as error:
         # Let the server report it in its own way, and exit with its own code.
         return f"the application fails: {type(error).__name__}: {error}"
-    connections.close_all()
+    fork_repair.close_database_connections()
     return ""
 
 

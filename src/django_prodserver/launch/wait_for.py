@@ -17,6 +17,7 @@ from django_prodserver.backends.base import Backend
 from django_prodserver.health import heartbeat
 from django_prodserver.launch import dependencies
 from django_prodserver.launch.dependencies import Check
+from django_prodserver.process import fork_repair
 from django_prodserver.process.retry import Backoff
 from django_prodserver.process.signals import STOP_SIGNALS
 
@@ -44,10 +45,8 @@ def wait(names: Iterable[str], backend: Backend) -> None:
     Raises:
         UnavailableError: Something was not available in time.
     """
-    from django.db import connections
-
     # The children must not share the connections that the application has opened.
-    connections.close_all()
+    fork_repair.close_database_connections()
     waiter = _Waiter()
     handlers = {signum: signal.signal(signum, waiter.exit) for signum in STOP_SIGNALS}
     started = time.monotonic()

@@ -1,0 +1,75 @@
+"""Repair before a fork what can be repaired without the application noticing."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Iterable
+
+from django.db import connections
+
+from django_prodserver.process import random_state
+from django_prodserver.process.random_state import SeedRecord
+
+# Pools whose connections may be closed at any time: redis-py opens new ones, and each
+# process has its own, because a pool compares its process ID with the current one.
+_POOLS = ("redis.connection:ConnectionPool",)
+
+
+def repair(seeds: SeedRecord) -> None:
+    """
+    Close what is opened again when needed, and reseed random generators after a fork.
+
+    Args:
+        seeds: Which generators got a seed while the application was loaded.
+    """
+    close_database_connections()
+    found = live_objects(_POOLS + random_state.GENERATORS)
+    for pool in found[: len(_POOLS)]:
+        _disconnect(pool)
+    random_state.reseed_in_children(found[len(_POOLS) :], seeds)
+
+
+def close_database_connections() -> None:
+    """Close Django's connections of this thread, and their pools with their threads."""
+    for connection in connections.all(initialized_only=True):
+        connection.close()
+        if close_pool := getattr(connection, "close_pool", None):
+            close_pool()
+
+
+def live_objects(names: Iterable[str]) -> list[list[object]]:
+    """
+    Return the objects of each class and its subclasses, in one walk over all objects.
+
+    Args:
+        names: The classes, as ``module:name``. One whose module has not been imported
+            has no objects, and is not imported.
+    """
+    kinds: dict[type, list[object]] = {}
+    found = []
+    for name in names:
+        objects: list[object] = []
+        found.append(objects)
+        module, _, attribute = name.partition(":")
+        base = getattr(sys.modules.get(module), attribute, None)
+        kinds.update(dict.fromkeys(_with_subclasses(base) if base else (), objects))
+    if kinds:
+        for each in gc.get_objects():
+            # Not isinstance(), which asks a lazy object for what it stands for.
+            if type(each) in kinds:
+                kinds[type(each)].append(each)
+    return found
+
+
+def _with_subclasses(base: type) -> set[type]:
+    found = {base}
+    subclasses: list[type] = type.__subclasses__(base)
+    for subclass in subclasses:
+        found |= _with_subclasses(subclass)
+    return found
+
+
+def _disconnect(pools: Iterable[object]) -> None:
+    for pool in pools:
+        pool.disconnect()  # type: ignore[attr-defined]
