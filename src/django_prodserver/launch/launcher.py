@@ -24,6 +24,7 @@ from django_prodserver.process import (
     executable,
     fork_repair,
     fork_safety,
+    load_witness,
     logging_state,
     preload_memory,
     random_state,
@@ -186,13 +187,13 @@ def _preload(
     """Load the application; return why that has to be undone, or ""."""
     obstacle = ""
     with fork_safety.garbage_collection_paused():
-        with random_state.record_seeds() as seeds:
+        with random_state.record_seeds() as seeds, load_witness.watch_load() as witness:
             failure = _load(plan, backend)
         if failure:
             return failure  # perhaps not of the code, so the next start tries again
         if backend.forks(plan.args):
             fork_repair.repair(seeds)
-            obstacle = fork_safety.find_obstacle(before)
+            obstacle = fork_safety.find_obstacle(before) or witness.find_obstacle()
         given_up = obstacle if plan.process.preload is not True else ""
         if not given_up:
             # Frozen objects are not collected, so that the collector does not write

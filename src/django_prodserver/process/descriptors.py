@@ -60,19 +60,19 @@ def inherited() -> list[Descriptor]:
 
 def describe_unsafe(descriptor: Descriptor) -> str:
     """Return what a descriptor is if two processes must not share it, else ""."""
+    number = descriptor.number
     try:
-        mode = os.fstat(descriptor.number).st_mode
-        flags = fcntl.fcntl(descriptor.number, fcntl.F_GETFL)
-        target = str((_OWN / str(descriptor.number)).readlink())
+        mode = os.fstat(number).st_mode
+        # A file that is opened for appending is a log. After one worker has rotated
+        # it, the others write to the old file, with the native command as well.
+        is_log = fcntl.fcntl(number, fcntl.F_GETFL) & os.O_APPEND
+        if stat.S_ISSOCK(mode):
+            return _describe_socket(number)
+        if stat.S_ISREG(mode) and not is_log:
+            target = os.readlink(f"{_OWN}/{number}")  # noqa: PTH115
+            return "" if target.startswith(_IN_MEMORY) else f"the file {target}"
     except OSError:
-        return ""  # closed by now
-    if stat.S_ISSOCK(mode):
-        return _describe_socket(descriptor.number)
-    # A file that is opened for appending is a log. After a log has been rotated by
-    # one worker, the others write to the old file, with the native command as well.
-    is_shareable = flags & os.O_APPEND or target.startswith(_IN_MEMORY)
-    if stat.S_ISREG(mode) and not is_shareable:
-        return f"the file {target}"
+        pass  # closed by now
     return ""
 
 

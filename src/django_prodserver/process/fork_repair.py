@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from django.db import connections
 
@@ -14,6 +14,8 @@ from django_prodserver.process.random_state import SeedRecord
 # Pools whose connections may be closed at any time: redis-py opens new ones, and each
 # process has its own, because a pool compares its process ID with the current one.
 _POOLS = ("redis.connection:ConnectionPool",)
+# A class of Python code: its objects refer to it. Those of NumPy's classes do not.
+_HEAP_TYPE = 1 << 9
 
 
 def repair(seeds: SeedRecord) -> None:
@@ -54,12 +56,20 @@ def live_objects(names: Iterable[str]) -> list[list[object]]:
         module, _, attribute = name.partition(":")
         base = getattr(sys.modules.get(module), attribute, None)
         kinds.update(dict.fromkeys(_with_subclasses(base) if base else (), objects))
-    if kinds:
-        for each in gc.get_objects():
-            # Not isinstance(), which asks a lazy object for what it stands for.
-            if type(each) in kinds:
-                kinds[type(each)].append(each)
+    for each in _candidates(kinds):
+        # Not isinstance(), which asks a lazy object for what it stands for.
+        if type(each) in kinds:
+            kinds[type(each)].append(each)
     return found
+
+
+def _candidates(kinds: Collection[type]) -> list[object]:
+    if not kinds:
+        return []
+    if all(kind.__flags__ & _HEAP_TYPE for kind in kinds):
+        # Measured on Wagtail: a third of the time.
+        return gc.get_referrers(*kinds)
+    return gc.get_objects()
 
 
 def _with_subclasses(base: type) -> set[type]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from django.conf import settings
 
 from django_prodserver.health.state import stat_fields
-from django_prodserver.process import descriptors
+from django_prodserver.process import descriptors, removals
 from django_prodserver.process.descriptors import Descriptor
 from django_prodserver.process.signals import STOP_SIGNALS
 
@@ -130,6 +130,8 @@ def _obstacle(before: Snapshot) -> str:
         return "the application has set an interval timer"
     if _has_semaphore():
         return "the application has made a multiprocessing lock, queue or pool"
+    if removed := removals.removed_by_finalizers():
+        return f"the application removes {removed} as it exits"
     for descriptor in descriptors.opened():
         if descriptor not in before.descriptors:
             unsafe = descriptors.describe_unsafe(descriptor)

@@ -147,8 +147,14 @@ def test_open_file(mode, tmp_path):
         "f = os.pipe()",
         "f = open('/dev/null')",
         "open(PATH).close()",
+        "import logging.handlers as h; f = h.RotatingFileHandler(PATH, maxBytes=9)",
+        "tempfile.TemporaryDirectory().cleanup()",
+        "class A: pass\na = A(); __import__('weakref').finalize(a, int)",
     ],
-    ids=["log", "memfd", "memory", "folder", "pipe", "device", "closed"],
+    ids=[
+        *("log", "memfd", "memory", "folder", "pipe", "device", "closed"),
+        *("rotating log", "removed", "finalizer"),
+    ],
 )
 def test_shareable_files_are_safe(code, tmp_path):
     (tmp_path / "data").touch()
@@ -267,6 +273,20 @@ def test_signal_right_after_the_fork_ends_the_worker():
         print([s.name for s in signal.pthread_sigmask(signal.SIG_BLOCK, ())])
     """
     assert run(code) == ["-15", "['SIGUSR1']"]
+
+
+@both
+def test_temporary_directory(look):
+    """The first worker to exit would remove it for all."""
+    code = """
+        folder = tempfile.TemporaryDirectory()
+        print(folder.name)
+    """
+    setup = "from django.conf import settings; settings.configure()\n"
+    code = textwrap.dedent(code)
+    order = [SNAPSHOT, code] if look is obstacle else [setup, code, SNAPSHOT]
+    name, found = run("".join(order) + FIND)
+    assert found == f"the application removes {name} as it exits"
 
 
 @pytest.mark.parametrize(
