@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psutil
 import pytest
 
+from tests import postgres
 from tests.conftest import Starter
-from tests.harness import MODULE, Web, lines, wait_for
+from tests.harness import MODULE, Web, free_port, lines, wait_for
+from tests.postgres import Postgres
 from tests.servers import config
 
 pytestmark = pytest.mark.process
@@ -95,4 +102,127 @@ def test_a_sidecar_of_the_shell_is_left_alone(
     assert process.status() != psutil.STATUS_ZOMBIE
     assert process.ppid() == web.process.pid
     process.kill()
+    assert web.stop() == 0
+
+
+#: What an application makes as it is loaded, and why it is then not preloaded; "" where
+#: it is, because it survives a fork or is repaired.
+FLAVOURS = {
+    "unseeded": "",
+    "seeded": "",
+    "seeded_module": ", seeds the random module",
+    "numpy_legacy": "",
+    "numpy_generator": "",
+    "process_id": ", uses the process ID",
+    "unique_id": "proj/unique.py, line 5, makes a random value",
+    "redis": "",
+    "socket_of_c": "the application has left open a socket (",
+    "temporary_directory": "the application removes /",
+    "rotating_log": "",
+    "lock": "the application has made a multiprocessing lock",
+    "process_pool": "the application has started ",
+    "handler_and_timer": "the application handles the signal SIGALRM",
+}
+
+
+# Natively a URLconf is loaded by the first request; these are made by an app.
+EARLY = ("handler_and_timer", "database_pool")
+
+
+class Answers:
+    """What each worker has answered, one value after the other."""
+
+    def __init__(self, web: Web) -> None:
+        self._web = web
+        self._values: dict[int, list[object]] = {}
+
+    def ask(self, count: int, pids: set[int]) -> None:
+        """Send so many requests, and then until each of these workers has answered."""
+        with ThreadPoolExecutor(4) as threads:
+
+            def look() -> bool:
+                answers = threads.map(self._web.get, ["/use"] * count)
+                for answer in map(json.loads, answers):
+                    values = self._values.setdefault(answer["pid"], [])
+                    values.append(answer["value"])
+                return pids <= set(self._values)
+
+            wait_for(look, f"answers of {pids}")
+
+    def kind(self) -> dict[str, object]:
+        """Return what can be compared with another start's."""
+        sets = [set(map(json.dumps, values)) for values in self._values.values()]
+        everything = [value for values in self._values.values() for value in values]
+        return {
+            "a worker gives one value": all(len(values) == 1 for values in sets),
+            "no two give the same": sum(map(len, sets)) == len(set().union(*sets)),
+            "types": {type(value) for value in everything},
+            "wrong": any(value in (False, None) for value in everything),
+        }
+
+
+def behaviour(web: Web) -> dict[str, object]:
+    """Return how the workers answer, one of which is killed and replaced meanwhile."""
+    answers = Answers(web)
+    before = {worker.pid for worker in children(web.process.pid, 2)}
+    answers.ask(40, before)
+    os.kill(min(before), signal.SIGTERM)
+
+    def replaced() -> set[int]:
+        now = {worker.pid for worker in psutil.Process(web.process.pid).children()}
+        return now if len(now - before) == 1 and min(before) not in now else set()
+
+    answers.ask(10, wait_for(replaced, "another worker"))
+    return answers.kind()
+
+
+def serve_flavour(
+    start: Starter, flavour: str, settings: dict[str, Any], **keys: Any
+) -> Web:
+    port = free_port()
+    early = ["proj.flavoured.EarlyConfig"] if flavour in EARLY else []
+    env: dict[str, Any] = {
+        "settings": {"ROOT_URLCONF": "proj.flavoured", "FLAVOUR": flavour, **settings},
+        "TEST_APPS": json.dumps(early),
+        # Its threads are another matter.
+        "OPENBLAS_NUM_THREADS": "1",
+    }
+    return start.web(config("gunicorn-2", port, **keys), port=port, **env)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_the_workers_answer_as_natively(
+    start: Starter, redis_url: str, flavour: str
+) -> None:
+    settings = {"REDIS_URL": redis_url}
+    web = serve_flavour(start, flavour, settings)
+    reason = FLAVOURS[flavour]
+    assert ("not preloading" in web.output) is bool(reason)
+    assert reason in web.output
+    seen = behaviour(web)
+    web.stop()
+    native = serve_flavour(start, flavour, settings, PRELOAD=False)
+    assert behaviour(native) == seen
+    native.stop()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    with postgres.started(tmp_path_factory.mktemp("postgres") / "log") as server:
+        yield server
+
+
+@pytest.mark.slow
+def test_a_pool_of_database_connections_is_closed(
+    start: Starter, server: Postgres
+) -> None:
+    """Before the checks of WAIT_FOR, which are children, and before the workers."""
+    database = {**server.database("pool"), "OPTIONS": {"pool": True}}
+    settings = {"DATABASES": {"default": database}}
+    web = serve_flavour(start, "database_pool", settings, WAIT_FOR=["database"])
+    assert "not preloading" not in web.output
+    seen = behaviour(web)
+    assert seen["no two give the same"], "each has its own connection"
+    assert seen["types"] == {int}
     assert web.stop() == 0

@@ -21,6 +21,7 @@ from django_prodserver.launch.plan import Plan
 from django_prodserver.logs.config import configure_launcher, log
 from django_prodserver.process import (
     bootstrap,
+    descriptors,
     executable,
     fork_repair,
     fork_safety,
@@ -126,7 +127,7 @@ def _run_command(plan: Plan, backend: CommandBackend, before: Snapshot) -> NoRet
     script = executable.find(backend.script)
     if plan.process.preload and not plan.prefix:
         _try_in_place(plan, backend, script, before)
-    _replace_process(plan, backend, script)
+    _replace_process(plan, backend, script, before)
 
 
 def _try_in_place(
@@ -162,7 +163,7 @@ def _run_preloaded(
         if reason := _preload(plan, backend, before, memory):
             log(f"not preloading, because {reason}", logging.WARNING)
             _end_application(before)
-            _replace_process(plan, backend, script)
+            _replace_process(plan, backend, script, before)
         loader.install_in_worker(backend)
         if backend.forks(plan.args):
             backend.defer_logging(plan.args, server_logging)
@@ -226,7 +227,9 @@ def _end_application(before: Snapshot) -> None:
     fork_safety.end_children(before.children)
 
 
-def _replace_process(plan: Plan, backend: CommandBackend, script: str) -> NoReturn:
+def _replace_process(
+    plan: Plan, backend: CommandBackend, script: str, before: Snapshot
+) -> NoReturn:
     """Replace this process with the native command, which loads the application."""
     if plan.process.config.get("WARM_UP"):
         why = "the application is not preloaded"
@@ -235,6 +238,7 @@ def _replace_process(plan: Plan, backend: CommandBackend, script: str) -> NoRetu
         # Nothing of ours runs in the process that this one becomes.
         hint = 'add "django_prodserver" to INSTALLED_APPS'
         heartbeat.beat("silent", f"what is not preloaded is joined by its app: {hint}")
+    descriptors.close_on_exec(before.descriptors)
     options = plan.command[len(plan.prefix) + 1 :]
     executable.replace_process([*plan.prefix, script, *options])
 

@@ -7,6 +7,7 @@ import fcntl
 import os
 import socket
 import stat
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
@@ -56,6 +57,14 @@ def inherited() -> list[Descriptor]:
             )
         )
     ]
+
+
+def close_on_exec(inherited: Collection[Descriptor]) -> None:
+    """Let the program that replaces this one get only what was inherited."""
+    for descriptor in opened():
+        if descriptor not in inherited:
+            with contextlib.suppress(OSError):
+                os.set_inheritable(descriptor.number, False)
 
 
 def describe_unsafe(descriptor: Descriptor) -> str:

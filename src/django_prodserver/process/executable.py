@@ -50,6 +50,9 @@ def replace_process(argv: list[str]) -> NoReturn:
     """
     sys.stdout.flush()
     sys.stderr.flush()
+    # A timer that the application has set would go on, and its handler would not.
+    for timer in (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF):
+        signal.setitimer(timer, 0)
     try:
         os.execvp(argv[0], argv)  # noqa: S606  # no shell, on purpose
     except OSError as error:

@@ -212,6 +212,22 @@ def test_sockets_of_systemd_are_inherited():
     assert late_obstacle(code, env={**os.environ, "LISTEN_FDS": "2"}) == ""
 
 
+def test_the_next_program_gets_what_was_inherited_only(tmp_path):
+    (tmp_path / "data").touch()
+    code = f"""
+        from django_prodserver.process import descriptors
+        before = fork_safety.snapshot()
+        mine = ctypes.CDLL(None).open({bytes(tmp_path / "data")!r}, 0)
+        descriptors.close_on_exec(before.descriptors)
+        print(os.get_inheritable(NUMBER), os.get_inheritable(mine))
+    """
+    one, other = socket.socketpair()
+    with one, other:
+        number = one.fileno()
+        code = code.replace("NUMBER", str(number))
+        assert run(code, pass_fds=[number]) == ["True False"]
+
+
 def test_a_file_under_the_number_of_an_inherited_one_is_the_applications(tmp_path):
     (tmp_path / "data").touch()
     one, other = socket.socketpair()
