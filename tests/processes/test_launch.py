@@ -74,7 +74,7 @@ class TestThread:
         web = start.web(config(server, port), port=port, **THREADED)
         for about in workers(web, 2):
             assert "poller" in about["threads"]
-        reason = "the application has started the thread 'poller'"
+        reason = "the application has started the thread 'poller' of proj.threaded"
         notice = f"prodserver: {NOT_PRELOADING} {reason}"
         output = web.output.splitlines()
         assert sum(notice in line for line in output) == 1

@@ -13,7 +13,7 @@ from tests.servers import config
 pytestmark = pytest.mark.process
 
 APPS = '["proj.recorded.RecordedConfig", "proj.threaded.ThreadedConfig"]'
-REASON = "the application has started the thread 'poller'"
+REASON = "the application has started the thread 'poller' of proj.threaded"
 AGAIN = f"not preloading, because {REASON} at the last start"
 
 
