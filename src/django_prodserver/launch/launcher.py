@@ -18,7 +18,7 @@ from django_prodserver.exceptions import ConfigurationError
 from django_prodserver.health import heartbeat, state
 from django_prodserver.launch import environment
 from django_prodserver.launch.plan import Plan
-from django_prodserver.logs.config import configure_launcher, log
+from django_prodserver.logs.config import configure_launcher, detach_from_root, log
 from django_prodserver.process import (
     bootstrap,
     executable,
@@ -146,6 +146,7 @@ def _run_preloaded(
 ) -> NoReturn:
     """Run the script in this process, which loads the application before it forks."""
     # Until the application is loaded, the server must find logging untouched.
+    detach_from_root()
     restore_logging = logging_state.suspend()
 
     def load() -> None:
