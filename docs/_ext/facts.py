@@ -26,6 +26,7 @@ from django_prodserver.config.processes import Process
 from django_prodserver.exceptions import ExitCode, Fault
 from django_prodserver.health import probe
 from docs._ext.tables import Table, code, codes, of_named
+from tests.equality.differences import DIFFERENCES
 
 ROOT = Path(__file__).parent.parent.parent
 BACKENDS = "django_prodserver.backends"
@@ -204,6 +205,13 @@ def log_fields() -> Table:
         for name, field in schema["properties"].items()
     ]
     return Table(("Field", "In", "Type", "What it is"), rows)
+
+
+def start_differences() -> Table:
+    """Return what an application can tell from a start with the native command."""
+    head = ("What the application sees", "With the native command", "Here", "Why")
+    rows = [(each.what, each.native, each.ours, each.why) for each in DIFFERENCES]
+    return Table(head, rows)
 
 
 def tested_with() -> Table:

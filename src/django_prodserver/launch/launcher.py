@@ -18,7 +18,7 @@ from django_prodserver.exceptions import ConfigurationError
 from django_prodserver.health import heartbeat, state
 from django_prodserver.launch import environment
 from django_prodserver.launch.plan import Plan
-from django_prodserver.logs.config import configure_launcher, log
+from django_prodserver.logs.config import configure_launcher, detach_from_root, log
 from django_prodserver.process import (
     bootstrap,
     descriptors,
@@ -154,13 +154,18 @@ def _run_preloaded(
 ) -> NoReturn:
     """Run the script in this process, which loads the application before it forks."""
     # Until the application is loaded, the server must find logging untouched.
+    detach_from_root()
     restore_logging = logging_state.suspend()
+    before_server = fork_safety.everything()
 
     def load() -> None:
+        # What the server has opened by now, such as a socket for statsd, is shared
+        # with the native command, too.
+        not_ours = before.with_new(before_server, fork_safety.everything())
         server_logging = LoggingState.now()
         logging_state.hide_handlers()
         restore_logging()
-        if reason := _preload(plan, backend, before, memory):
+        if reason := _preload(plan, backend, not_ours, memory):
             log(f"not preloading, because {reason}", logging.WARNING)
             _end_application(before)
             _replace_process(plan, backend, script, before)

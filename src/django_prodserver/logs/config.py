@@ -88,6 +88,13 @@ def attach_to_root() -> None:
         logging.root.addHandler(StdoutHandler())
 
 
+def detach_from_root() -> None:
+    """Remove our handler from the root logger: the server may set up its own."""
+    for handler in logging.root.handlers[:]:
+        if isinstance(handler, StdoutHandler):
+            logging.root.removeHandler(handler)
+
+
 def configure(context: Context | None = None) -> None:
     """
     Configure logging around the user's LOGGING, in a process where Django is set up.

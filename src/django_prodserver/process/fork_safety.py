@@ -80,6 +80,15 @@ class Snapshot:
     threads: frozenset[int] = frozenset()
     signals: frozenset[str] = frozenset()
 
+    def with_new(self, earlier: Snapshot, later: Snapshot) -> Snapshot:
+        """Return this snapshot, and what is new between two others."""
+        return Snapshot(
+            children=self.children | (later.children - earlier.children),
+            descriptors=self.descriptors | (later.descriptors - earlier.descriptors),
+            threads=self.threads | (later.threads - earlier.threads),
+            signals=self.signals | (later.signals - earlier.signals),
+        )
+
 
 def snapshot() -> Snapshot:
     """
@@ -93,8 +102,13 @@ def snapshot() -> Snapshot:
         if running:
             running -= _started_by_python()
         return Snapshot(frozenset(running), frozenset(descriptors.inherited()))
+    return everything()
+
+
+def everything() -> Snapshot:
+    """Return all that is there, whoever has started or opened it."""
     return Snapshot(
-        children=frozenset(running),
+        children=frozenset(children()),
         descriptors=frozenset(descriptors.opened()),
         threads=frozenset(_threads()),
         signals=frozenset(_handled_signals()),

@@ -390,3 +390,18 @@ def test_inherited_children_are_no_obstacle_and_are_left_alone():
         os.kill(sidecar, signal.SIGKILL)
     """
     assert run(code) == ["True", "True", "none", "(0, 0)"]
+
+
+def test_what_the_server_has_opened_is_not_the_applications(tmp_path):
+    code = f"""
+        before = fork_safety.snapshot()
+        before_server = fork_safety.everything()
+        servers = open({str(tmp_path / "servers")!r}, "w")
+        known = before.with_new(before_server, fork_safety.everything())
+        print(fork_safety.find_obstacle(known) or "none")
+        applications = open({str(tmp_path / "applications")!r}, "w")
+        print(fork_safety.find_obstacle(known))
+    """
+    first, second = run(code)
+    assert first == "none"
+    assert str(tmp_path / "applications") in second

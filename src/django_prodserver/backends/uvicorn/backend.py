@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import multiprocessing
 import os
 import signal
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import ClassVar
 
@@ -18,7 +16,6 @@ from django_prodserver.backends.introspection import OptionFile
 from django_prodserver.backends.web import Interface, WebBackend
 from django_prodserver.config.context import Context
 from django_prodserver.config.keys import Resolved, Translation, Unsupported
-from django_prodserver.process.fork_safety import restore_signals_in_children
 
 #: Uvicorn's exit code if the application cannot be served.
 STARTUP_FAILURE = 3
@@ -79,26 +76,26 @@ class UvicornServer(WebBackend):
     def call_before_fork(self, args: Sequence[str], load: Callable[[], None]) -> None:
         from uvicorn.config import Config
 
+        from django_prodserver.backends.uvicorn import workers
+
         # The parent of several workers binds before it starts them, and a single
         # process loads the application: load_app(), or load() before uvicorn 0.41.
         load_app = "load_app" if hasattr(Config, "load_app") else "load"
-        hooks.call_before_first([(Config, "bind_socket"), (Config, load_app)], load)
+        moments = [(Config, "bind_socket"), (Config, load_app)]
+
+        def load_as_in_worker() -> None:
+            if self.forks(args):
+                workers.make_path_absolute()
+            load()
+
+        hooks.call_before_first(moments, load_as_in_worker)
 
     def prepare(self, args: Sequence[str]) -> str:
-        """
-        Fork the workers from this process, if there are several.
+        """Fork the workers from this process, if there are several."""
+        from django_prodserver.backends.uvicorn import shutdown, workers
 
-        On its own, uvicorn starts each worker as a new interpreter, which imports
-        everything again.
-        """
-        if self.forks(args):
-            subprocess = import_module("uvicorn._subprocess")
-            if not hasattr(subprocess, "spawn"):
-                return "this release of uvicorn starts its workers in another way"
-            subprocess.spawn = multiprocessing.get_context("fork")  # type: ignore[attr-defined]
-            restore_signals_in_children()
-        from django_prodserver.backends.uvicorn import shutdown
-
+        if self.forks(args) and not workers.fork_workers():
+            return "this release of uvicorn starts its workers in another way"
         shutdown.close_listeners_on_stop()
         return ""
 

@@ -3,6 +3,7 @@
 import logging
 import os
 import subprocess
+import sys
 import time
 
 from django.conf import settings
@@ -16,6 +17,8 @@ def mark(name: str, seconds: float = 0) -> str:
     with (folder / f"{name}.began").open("a") as file:
         file.write(f"{os.getpid()}\n")
     logger.info("working on %s", name)
+    if recorder := sys.modules.get("proj.recorder"):
+        recorder.save(name)  # for tests/equality
     if name == "fail":
         raise ValueError("it fails")
     if name == "parent":

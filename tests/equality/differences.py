@@ -1,0 +1,283 @@
+"""
+What differs from the native start on purpose, each with its reason.
+
+The test fails for a difference that is not here, and for one that is here and does not
+occur. The documentation's table is made from this module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from tests.equality.cases import (
+    CELERY,
+    DB_WORKER,
+    GRANIAN,
+    GRANIAN_WSGI,
+    HYPERCORN,
+    HYPERCORN_WSGI,
+    QCLUSTER,
+    UVICORN,
+    WAITRESS,
+    Case,
+)
+from tests.equality.compare import Found
+
+
+@dataclass(frozen=True)
+class Start:
+    """
+    A start with ``prodserver``.
+
+    Attributes:
+        case: What is started.
+        is_manage: Whether ``manage.py`` starts it, and not the script ``prodserver``.
+        is_preloaded: Whether the server runs in the process that was started, and
+            did not replace it.
+    """
+
+    case: Case
+    is_manage: bool
+    is_preloaded: bool
+
+    def __str__(self) -> str:
+        way = "manage.py" if self.is_manage else "prodserver"
+        return f"{self.case.id} with {way}"
+
+    @property
+    def loads_before_listening(self) -> bool:
+        """Whether natively, the application is imported once the server listens."""
+        if self.case.backend in (UVICORN, WAITRESS):
+            return self.is_preloaded and self.case.workers > 1
+        if self.case.name == "preload":
+            return False  # Gunicorn's own
+        return self.is_preloaded and self.case.is_web
+
+
+@dataclass(frozen=True)
+class Difference:
+    """
+    What differs from the native start.
+
+    Attributes:
+        what: What the application sees, in words.
+        native: What it is natively, in words.
+        ours: What it is with ``prodserver``, in words.
+        why: The reason.
+        moments: The moments at which it differs.
+        facts: The facts that differ, as patterns; at least one of them does.
+        applies: Tells whether a start has it.
+    """
+
+    what: str
+    native: str
+    ours: str
+    why: str
+    moments: tuple[str, ...]
+    facts: tuple[str, ...]
+    applies: Callable[[Start], bool]
+
+    def covers(self, found: Found) -> bool:
+        """Tell whether this is the difference that was found."""
+        return found.moment in self.moments and any(
+            fnmatchcase(found.fact, pattern) for pattern in self.facts
+        )
+
+
+_ALL = ("settings", "apps", "application", "urls", "request")
+#: What the process is like before the server has been started in it.
+_BEFORE_THE_SERVER = (
+    *("argv", "main", "path", "signals.*", "descriptors.*", "threads.*"),
+    *("logging.*", "streams.*", "hooks.*", "multiprocessing", "process.*"),
+    *("environment.PYTHONPATH", "environment.SERVER_SOFTWARE"),
+)
+
+DIFFERENCES: tuple[Difference, ...] = (
+    Difference(
+        what="The variable `_PRODSERVER_CONTEXT`",
+        native="what `--dry-run` prints",
+        ours="the same, with the path of the probe's file",
+        why="It is private: it tells our logging, probe and middleware how the "
+        "process was started.",
+        moments=_ALL,
+        facts=("environment._PRODSERVER_CONTEXT",),
+        applies=lambda start: True,
+    ),
+    Difference(
+        what="The command in `ps`, `sys.orig_argv`",
+        native="`gunicorn …`",
+        ours="`prodserver web`, or `manage.py prodserver web`",
+        why="The server runs in the process that you started, and the kernel keeps "
+        "that command. `sys.argv` is the server's.",
+        moments=_ALL,
+        facts=("process.title", "process.name", "process.original argv"),
+        applies=lambda start: start.is_preloaded,
+    ),
+    Difference(
+        what="`gc.get_freeze_count()`",
+        native="0",
+        ours="the number of objects that were loaded",
+        why="The garbage collector would write to the memory that the workers share.",
+        moments=("request",),
+        facts=("garbage.frozen",),
+        applies=lambda start: start.is_preloaded,
+    ),
+    Difference(
+        what="The garbage collector while the application is imported",
+        native="on",
+        ours="paused",
+        why="It would examine the same lasting objects again and again.",
+        moments=("apps", "application", "urls"),
+        facts=("garbage.thresholds",),
+        # manage.py loads the apps of the other workers before the pause.
+        applies=lambda start: (
+            start.is_preloaded
+            and (
+                start.case.is_web or start.case.backend == CELERY or not start.is_manage
+            )
+        ),
+    ),
+    Difference(
+        what="What the settings see of the process while they are imported",
+        native="the server: its `sys.argv`, signal handlers, log and open files",
+        ours="the launcher",
+        why="The settings name the process, so they are imported before the server "
+        "is known.",
+        moments=("settings",),
+        facts=_BEFORE_THE_SERVER,
+        applies=lambda start: start.is_preloaded,
+    ),
+    Difference(
+        what="What `AppConfig.ready()` and your models see while they are imported, "
+        "if `manage.py` starts the process",
+        native="the server",
+        ours="`manage.py`",
+        why="`manage.py` sets up Django before it runs any command. The command "
+        "`prodserver` does not.",
+        moments=("apps",),
+        facts=_BEFORE_THE_SERVER,
+        applies=lambda start: start.is_preloaded and start.is_manage,
+    ),
+    Difference(
+        what="Logging while the application is imported, if `manage.py` starts the "
+        "process",
+        native="not set up: the application itself calls `django.setup()`",
+        ours="set up",
+        why="As above: `manage.py` has called it.",
+        moments=("application",),
+        facts=("logging.*", "multiprocessing", "streams.*", "hooks.*"),
+        applies=lambda start: (
+            start.is_preloaded and start.is_manage and start.case.is_web
+        ),
+    ),
+    Difference(
+        what="The process that imports the application",
+        native="each worker: with its pid, signal handlers, threads and open sockets",
+        ours="their parent, before it listens",
+        why="The workers share what is loaded before they are forked. Where a fork "
+        "would break something, the application is loaded natively.",
+        moments=("apps", "application", "urls"),
+        facts=(
+            *("signals.*", "descriptors.*", "threads.*", "process.leads *"),
+            *("streams.stdin", "multiprocessing"),
+        ),
+        applies=lambda start: start.loads_before_listening,
+    ),
+    Difference(
+        what="The first entries of `sys.path` while the application is imported, "
+        "with Granian and Hypercorn",
+        native="the working directory, before all others",
+        ours="the script's directory",
+        why="The worker adds the working directory as it looks up the application; "
+        "it is on the path already.",
+        moments=("apps", "application", "urls"),
+        facts=("path",),
+        applies=lambda start: (
+            start.is_preloaded
+            and start.case.backend in (GRANIAN, GRANIAN_WSGI, HYPERCORN, HYPERCORN_WSGI)
+        ),
+    ),
+    Difference(
+        what="When the URLconf is imported",
+        native="in the first request, in the thread that answers it",
+        ours="with the application",
+        why="Otherwise each worker would import it, and the views, for itself.",
+        moments=("urls",),
+        facts=(
+            *("thread", "threads.*", "descriptors.*", "signals.*", "streams.stdin"),
+            "process.leads *",
+        ),
+        applies=lambda start: start.is_preloaded and start.case.is_web,
+    ),
+    Difference(
+        what="The loggers `uvicorn.error` and `uvicorn.access` while the application "
+        "is imported, with Gunicorn's worker class `uvicorn_worker.UvicornWorker`",
+        native="set up",
+        ours="not set up yet",
+        why="The worker class sets them up in each worker, after the fork.",
+        moments=("apps", "application", "urls"),
+        facts=("logging.uvicorn.*",),
+        applies=lambda start: (
+            start.is_preloaded and start.case.name == "uvicorn_worker"
+        ),
+    ),
+    Difference(
+        what="Hypercorn's log while the URLconf is imported",
+        native="set up",
+        ours="not set up yet",
+        why="Hypercorn sets up its log in each worker, after the application.",
+        moments=("urls",),
+        facts=("logging.*",),
+        applies=lambda start: (
+            start.is_preloaded and start.case.backend in (HYPERCORN, HYPERCORN_WSGI)
+        ),
+    ),
+    Difference(
+        what="`__main__`, the path and logging while a worker's apps are imported",
+        native="those of its command, `celery` or `django-admin`",
+        ours="the launcher's",
+        why="They are imported before the command runs, which forks at its own time.",
+        moments=("apps", "application"),
+        facts=("main", "path", "logging.*", "descriptors.*"),
+        applies=lambda start: start.is_preloaded and not start.case.is_web,
+    ),
+    Difference(
+        what="The directory in which the settings are imported, with Gunicorn's "
+        "`chdir`",
+        native="the one that the option names",
+        ours="the one in which you start",
+        why="The settings name the option. Build paths in them from `BASE_DIR`.",
+        moments=("settings",),
+        facts=("directory",),
+        applies=lambda start: start.is_preloaded and start.case.name == "chdir",
+    ),
+    Difference(
+        what="The open files of Uvicorn's workers",
+        native="those of a new interpreter",
+        ours="those of a fork: also the pipes to other workers",
+        why="A fork shares memory; a new interpreter imports everything again.",
+        moments=("request",),
+        facts=("descriptors.*",),
+        applies=lambda start: (
+            start.case.backend == UVICORN
+            and start.is_preloaded
+            and start.case.workers > 1
+        ),
+    ),
+    Difference(
+        what="Logging of a worker that sets up Django twice, as Celery and "
+        "`django-admin` do",
+        native="ours is set up after the second time",
+        ours="the logger `django` has its console handler again",
+        why="That handler prints only if `DEBUG` is on.",
+        moments=("request",),
+        facts=("logging.django", "logging.django_prodserver.access"),
+        applies=lambda start: (
+            start.is_preloaded
+            and start.case.backend in (CELERY, DB_WORKER, QCLUSTER)
+            and start.case.name != "native-log"
+        ),
+    ),
+)
