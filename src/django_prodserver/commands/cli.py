@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 from django.core.exceptions import ImproperlyConfigured
 
 from django_prodserver.commands import explain as explain_command
+from django_prodserver.commands import settings_error
 from django_prodserver.config import processes
 from django_prodserver.exceptions import (
     ConfigurationError,
@@ -239,8 +240,7 @@ def _load_settings() -> None:
     Load the settings module.
 
     Raises:
-        ConfigurationError: None is named, it is not there, or it says that it
-            cannot be used.
+        ConfigurationError: None is named, it is not there, or it raises an error.
     """
     name = os.environ.get("DJANGO_SETTINGS_MODULE", "")
     hint = "For example: DJANGO_SETTINGS_MODULE=project.settings prodserver web"
@@ -251,14 +251,16 @@ def _load_settings() -> None:
 
     try:
         settings.INSTALLED_APPS  # noqa: B018  # the first access imports them
-    except ModuleNotFoundError as error:
-        if not is_missing(name, error.name):
-            raise
-        message = f"The settings {name!r} are not there: no module {error.name!r}."
-        hint = f"Run it in the project's folder; this is {os.getcwd()}."  # noqa: PTH109
-        raise ConfigurationError(Fault.NO_SETTINGS, message, hint) from None
     except ImproperlyConfigured as error:
         # The project's own words for what is missing.
         message = f"The settings {name!r} cannot be used: {error}"
         hint = f"{name} raises it as it is loaded; --traceback says where."
         raise ConfigurationError(Fault.NO_SETTINGS, message, hint) from error
+    except Exception as error:
+        if not (
+            isinstance(error, ModuleNotFoundError) and is_missing(name, error.name)
+        ):
+            raise settings_error.describe(name, error) from error
+        message = f"The settings {name!r} are not there: no module {error.name!r}."
+        hint = f"Run it in the project's folder; this is {os.getcwd()}."  # noqa: PTH109
+        raise ConfigurationError(Fault.NO_SETTINGS, message, hint) from None

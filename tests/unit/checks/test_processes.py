@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from fnmatch import fnmatchcase
 from importlib import metadata
 from typing import Any, NamedTuple
 
@@ -812,6 +813,57 @@ def test_no_settings_are_a_fault_too(module, said, start: Starter):
     assert done.stderr.startswith("prodserver: ")
     assert said in done.stderr
     assert len(done.stderr.splitlines()) == 2
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    ("code", "told", "hint"),
+    [
+        (
+            "import os\nKEY = os.environ['SHOP_KEY']",
+            "KeyError: 'SHOP_KEY' (*, line 2)",
+            "Set the variable: SHOP_KEY=... prodserver ...",
+        ),
+        (
+            "DATA = {}\nKEY = DATA['key']",
+            "KeyError: 'key' (*, line 2)",
+            "To see where it comes from, add --traceback.",
+        ),
+        (
+            "import nosuch",
+            "ModuleNotFoundError: No module named 'nosuch' (*, line 1)",
+            "To see where it comes from, add --traceback.",
+        ),
+        (
+            "import json\n\njson.loads('{')",  # raised in the standard library
+            "JSONDecodeError: * (*, line 3)",
+            "To see where it comes from, add --traceback.",
+        ),
+        (
+            "A = (",
+            "SyntaxError: '(' was never closed (*, line 1)",
+            "To see where it comes from, add --traceback.",
+        ),
+        (
+            "raise PermissionError('postgres://shop:secret@db/shop')",
+            "PermissionError: postgres://shop:***@db/shop (*, line 1)",
+            "To see where it comes from, add --traceback.",
+        ),
+    ],
+    ids=["variable", "key", "import", "library", "syntax", "password"],
+)
+def test_settings_that_fail_are_one_message(code, told, hint, start: Starter):
+    (start.data / "shop_settings.py").write_text(code)
+    env = {"PYTHONPATH": str(start.data), "DJANGO_SETTINGS_MODULE": "shop_settings"}
+    done = start.command("web", via=MODULE, **env)
+    assert done.returncode == 78
+    message, shown_hint = done.stderr.splitlines()
+    pattern = f"prodserver: The settings 'shop_settings' cannot be loaded: {told}"
+    assert fnmatchcase(message, pattern)
+    assert "shop_settings.py, line" in message
+    assert shown_hint == hint
+    again = start.command("web", "--traceback", via=MODULE, **env)
+    assert "Traceback" in again.stderr
 
 
 @pytest.mark.process
