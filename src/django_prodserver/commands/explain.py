@@ -37,14 +37,33 @@ def as_json(plan: Plan, show_secrets: bool = False) -> str:
 
 
 def _shown(plan: Plan, show_secrets: bool) -> Iterator[Row]:
-    for row in (*plan.rows, *_preload_row(plan)):
+    for row in (*plan.rows, *_release_rows(plan), *_process_rows(plan)):
         if show_secrets:
             yield row
-        elif row.option == "command":
-            words = redact_words(list(plan.base_command))
+        elif row.option in ("command", "COMMANDS"):
+            words = redact_words(shlex.split(row.value))
             yield row._replace(value=shlex.join(words))
         else:
             yield row._replace(value=redact(row.value, row.option.lstrip("-")))
+
+
+def _release_rows(plan: Plan) -> Iterator[Row]:
+    """Yield the commands of a release, and whether it holds a lock."""
+    if plan.backend.kind != "release":
+        return
+    for command in plan.commands:
+        yield Row("COMMANDS", shlex.join(command), "COMMANDS")
+    lock = plan.process.config.get("LOCK", True)
+    yield Row("LOCK", str(lock), "LOCK" if "LOCK" in plan.process.config else DEFAULT)
+
+
+def _process_rows(plan: Plan) -> Iterator[Row]:
+    """Yield the keys that every process may have."""
+    if plan.process.waits:
+        yield Row("WAIT_FOR", ", ".join(plan.process.waits), "WAIT_FOR")
+    for name, value in plan.process.config.get("HEALTH", {}).items():
+        yield Row(f"HEALTH {name}", str(value), "HEALTH")
+    yield from _preload_row(plan)
 
 
 def _preload_row(plan: Plan) -> Iterator[Row]:

@@ -180,3 +180,33 @@ def test_preload_says_what_rules_it_out():
     Memory("web", ["gunicorn"]).remember(preloaded=True, reason="")
     assert preload_row(PREFIX=["nice"])[2].startswith("not preloaded: PREFIX")
     assert preload_row("--reload")[2].startswith("not preloaded, because --reload")
+
+
+def test_release_shows_its_commands_lock_and_waits():
+    """Passwords in a command are masked."""
+    commands = ["migrate --noinput", "load --url=postgres://u:hidden@db/x"]
+    entry = {
+        "BACKEND": "django_prodserver.backends.management.ManagementCommands",
+        "COMMANDS": commands,
+        "WAIT_FOR": ["database", "tcp://db:5432"],
+    }
+    plan = make_plan(Process("release", entry))
+    rows = [tuple(row.values()) for row in json.loads(explain.as_json(plan))]
+    assert [row[:3] for row in rows if row[0] in ("COMMANDS", "LOCK", "WAIT_FOR")] == [
+        ("COMMANDS", "django-admin migrate --noinput", "COMMANDS"),
+        ("COMMANDS", "django-admin load '--url=postgres://u:***@db/x'", "COMMANDS"),
+        ("LOCK", "True", "default"),
+        ("WAIT_FOR", "database, tcp://db:5432", "WAIT_FOR"),
+    ]
+
+
+def test_worker_shows_its_health():
+    entry = {
+        "BACKEND": "django_prodserver.backends.celery.CeleryWorker",
+        "APP": "proj.celery.app",
+        "HEALTH": {"MAX_AGE": 60},
+    }
+    plan = make_plan(Process("worker", entry))
+    assert ["HEALTH MAX_AGE", "60", "HEALTH", ""] in [
+        list(row.values()) for row in json.loads(explain.as_json(plan))
+    ]
