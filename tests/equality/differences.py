@@ -47,6 +47,13 @@ class Start:
         return f"{self.case.id} with {way}"
 
     @property
+    def is_watched(self) -> bool:
+        """Whether we look on while the application, or its apps, are imported."""
+        # manage.py has imported the apps before, and these workers have nothing else.
+        has_only_apps = self.case.backend in (DB_WORKER, QCLUSTER)
+        return self.is_preloaded and not (has_only_apps and self.is_manage)
+
+    @property
     def loads_before_listening(self) -> bool:
         """Whether natively, the application is imported once the server listens."""
         if self.case.backend in (UVICORN, WAITRESS):
@@ -131,13 +138,17 @@ DIFFERENCES: tuple[Difference, ...] = (
         why="It would examine the same lasting objects again and again.",
         moments=("apps", "application", "urls"),
         facts=("garbage.thresholds",),
-        # manage.py loads the apps of the other workers before the pause.
-        applies=lambda start: (
-            start.is_preloaded
-            and (
-                start.case.is_web or start.case.backend == CELERY or not start.is_manage
-            )
-        ),
+        applies=lambda start: start.is_watched,
+    ),
+    Difference(
+        what="`os.getpid` and `random.Random.seed` while the application is imported",
+        native="Python's own",
+        ours="functions that call them, and note who does",
+        why="A fork would hand the same ID or random numbers to each worker. Python's "
+        "own are back before the server forks.",
+        moments=("apps", "application", "urls"),
+        facts=("functions.getpid", "functions.seed"),
+        applies=lambda start: start.is_watched,
     ),
     Difference(
         what="What the settings see of the process while they are imported",

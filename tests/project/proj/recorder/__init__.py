@@ -17,6 +17,7 @@ import locale
 import logging
 import multiprocessing
 import os
+import random
 import resource
 import signal
 import socket
@@ -24,6 +25,7 @@ import stat
 import sys
 import threading
 import time
+import uuid
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -99,6 +101,8 @@ def _facts() -> Iterator[tuple[str, Any]]:
     yield "hooks.trace", _name(sys.gettrace())
     yield "hooks.profile", _name(sys.getprofile())
     yield "warnings", [str(each[:3]) for each in warnings.filters]
+    for function in (os.getpid, os.fork, os.urandom, random.Random.seed, uuid.uuid4):
+        yield f"functions.{function.__name__}", _name(function)
     yield "interpreter.recursion", sys.getrecursionlimit()
     yield "interpreter.switch", sys.getswitchinterval()
     yield "interpreter.sockets", socket.getdefaulttimeout()
