@@ -6,8 +6,6 @@ import gc
 import sys
 from collections.abc import Collection, Iterable
 
-from django.db import connections
-
 from django_prodserver.process import random_state
 from django_prodserver.process.random_state import SeedRecord
 
@@ -34,6 +32,9 @@ def repair(seeds: SeedRecord) -> None:
 
 def close_database_connections() -> None:
     """Close Django's connections of this thread, and their pools with their threads."""
+    # Imported here: what is only planned or explained needs no database modules.
+    from django.db import connections
+
     for connection in connections.all(initialized_only=True):
         connection.close()
         if close_pool := getattr(connection, "close_pool", None):

@@ -249,12 +249,16 @@ def test_the_access_log_has_no_line_and_stays_as_it_was(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     during = []
+    handler: Any = WSGIHandler if interface == "wsgi" else ASGIHandler
+    method = "get_response" if interface == "wsgi" else "get_response_async"
+    get_response = getattr(handler, method)
+
+    def look_and_answer(*args: Any) -> Any:
+        during.append(access_log.logger.disabled)
+        return get_response(*args)
+
     monkeypatch.setattr(access_log.logger, "disabled", disabled)
-    monkeypatch.setattr(
-        WSGIHandler if interface == "wsgi" else ASGIHandler,
-        "get_response" if interface == "wsgi" else "get_response_async",
-        lambda *args: during.append(access_log.logger.disabled),
-    )
+    monkeypatch.setattr(handler, method, look_and_answer)
     warm(interface, "/page")
     assert during == [True]
     assert access_log.logger.disabled is disabled
@@ -262,6 +266,6 @@ def test_the_access_log_has_no_line_and_stays_as_it_was(
 
 def test_what_was_loaded_is_not_frozen_yet(warm: Callable[..., list[str]]) -> None:
     """Whether it survives a fork is looked at later, with its garbage collected."""
-    assert gc.get_freeze_count() == 0
+    before = gc.get_freeze_count()  # Python 3.12 has some of its own
     warm("wsgi", "/page")
-    assert gc.get_freeze_count() == 0
+    assert gc.get_freeze_count() == before
