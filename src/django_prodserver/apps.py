@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
@@ -21,9 +21,7 @@ class DjangoProdserverConfig(AppConfig):
     verbose_name = "django-prodserver"
 
     def ready(self) -> None:
-        register(_check("processes"), TAG)
-        register(_check("health"), TAG)
-        register(_check("deployment"), TAG, deploy=True)
+        _register_checks()
         # The native command. Where the launcher runs it in its own process, the
         # launcher has done this.
         if context := of_this_process():
@@ -34,13 +32,30 @@ class DjangoProdserverConfig(AppConfig):
             loader.install_in_own_process(context.process)
 
 
-def _check(name: str) -> Callable[..., Sequence[CheckMessage]]:
-    """Return the check of that name, without loading it: a start does not need it."""
+def _register_checks() -> None:
+    """Register the checks, which load their modules only when they run."""
+    # What the first check has found, in this run.
+    found: list[CheckMessage] = []
 
-    def check(**kwargs: Any) -> Sequence[CheckMessage]:
-        checks = import_module("django_prodserver.checks.processes")
-        messages: Sequence[CheckMessage] = getattr(checks, f"check_{name}")()
+    def check_processes(**kwargs: Any) -> Sequence[CheckMessage]:
+        found[:] = _checks().check_processes()
+        return found
+
+    def check_health(**kwargs: Any) -> Sequence[CheckMessage]:
+        messages: Sequence[CheckMessage] = _checks().check_health()
         return messages
 
-    check.__name__ = f"check_{name}"
-    return check
+    def check_deployment(**kwargs: Any) -> Sequence[CheckMessage]:
+        # Django runs it after the others, and does not tell those of --deploy.
+        _checks().raise_levels(found)
+        messages: Sequence[CheckMessage] = _checks().check_deployment()
+        return messages
+
+    register(check_processes, TAG)
+    register(check_health, TAG)
+    register(check_deployment, TAG, deploy=True)
+
+
+def _checks() -> Any:
+    # Not for a start, which does not need them.
+    return import_module("django_prodserver.checks.processes")
