@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
@@ -34,22 +33,24 @@ class DjangoProdserverConfig(AppConfig):
 
 def _register_checks() -> None:
     """Register the checks, which load their modules only when they run."""
-    # What the first check has found, in this run.
-    found: list[CheckMessage] = []
+    # What the other two checks have reported, for the deployment check.
+    reported: dict[str, list[CheckMessage]] = {}
 
-    def check_processes(**kwargs: Any) -> Sequence[CheckMessage]:
-        found[:] = _checks().check_processes()
-        return found
+    def check_processes(**kwargs: Any) -> list[CheckMessage]:
+        reported["processes"] = _checks().check_processes()
+        return reported["processes"]
 
-    def check_health(**kwargs: Any) -> Sequence[CheckMessage]:
-        messages: Sequence[CheckMessage] = _checks().check_health()
-        return messages
+    def check_health(**kwargs: Any) -> list[CheckMessage]:
+        reported["health"] = _checks().check_health()
+        return reported["health"]
 
-    def check_deployment(**kwargs: Any) -> Sequence[CheckMessage]:
-        # Django runs it after the others, and does not tell those of --deploy.
-        _checks().raise_levels(found)
-        messages: Sequence[CheckMessage] = _checks().check_deployment()
-        return messages
+    def check_deployment(**kwargs: Any) -> list[CheckMessage]:
+        # Django does not tell the others that it runs under --deploy, but runs this
+        # one after them.
+        for messages in reported.values():
+            _checks().raise_levels(messages)
+        warnings: list[CheckMessage] = _checks().check_deployment()
+        return warnings
 
     register(check_processes, TAG)
     register(check_health, TAG)

@@ -113,7 +113,8 @@ class Fault(CheckId):
     #: Reported only by a check: a start shows the traceback.
     LOADING_FAILS = (
         "prodserver.E021",
-        "The module of BACKEND or APP raises an error when it is imported.",
+        "The module of BACKEND, APP or a health check raises an error when it is "
+        "imported.",
         True,
     )
 

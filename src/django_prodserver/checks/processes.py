@@ -15,6 +15,7 @@ from django_prodserver.config import processes
 from django_prodserver.config.processes import Process
 from django_prodserver.exceptions import ConfigurationError, Fault, ProdserverError
 from django_prodserver.health import conf as health
+from django_prodserver.process.retry import describe_error
 
 
 def check_processes() -> list[CheckMessage]:
@@ -100,6 +101,20 @@ def _unknown_functions() -> Iterator[ConfigurationError]:
             Check(name, health.load())
         except ConfigurationError as fault:
             yield fault
+        except Exception as error:
+            # The user's module fails, and other commands have to run nevertheless.
+            yield _loading_fails(name, error)
+
+
+def _loading_fails(check: str, error: Exception) -> ConfigurationError:
+    message = f"['CHECKS'] has {check!r}, and loading it raises "
+    module = check.rpartition(".")[0]
+    return ConfigurationError(
+        Fault.LOADING_FAILS,
+        f"{message}{describe_error(error)}",
+        f'To see the traceback: python manage.py shell -c "import {module}"',
+        "PRODSERVER_HEALTH",
+    )
 
 
 def _middleware_warnings() -> Iterator[Warning]:

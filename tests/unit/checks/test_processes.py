@@ -724,6 +724,25 @@ def test_an_error_inside_the_users_module_is_a_warning(
     assert "python manage.py prodserver worker" in said.hint
 
 
+@broken
+def test_an_error_inside_a_health_check_is_a_warning(
+    code, error, configured, tmp_path, monkeypatch
+):
+    (tmp_path / "shop_broken.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    configured(
+        web(),
+        MIDDLEWARE=[health.MIDDLEWARE],
+        PRODSERVER_HEALTH={"CHECKS": ["shop_broken.check"]},
+    )
+    [said] = found()
+    assert said.id == F.LOADING_FAILS
+    assert not said.is_serious()
+    assert said.msg.startswith("PRODSERVER_HEALTH['CHECKS'] has 'shop_broken.check'")
+    assert error in said.msg
+    assert 'shell -c "import shop_broken"' in said.hint
+
+
 def test_a_wrong_variable_of_this_machine_is_a_warning(configured, monkeypatch):
     monkeypatch.setenv("PORT", "http")
     configured(web())
@@ -753,6 +772,17 @@ def levels(**options):
     ids = [str(message.id) for message in said]
     assert len(ids) == len(set(ids)), "each thing once"
     return {message.id: message.level for message in said}
+
+
+def test_deploy_makes_an_error_of_a_health_check_that_fails(
+    configured, tmp_path, monkeypatch
+):
+    (tmp_path / "shop_broken.py").write_text("import nosuch")
+    monkeypatch.syspath_prepend(tmp_path)
+    checks = {"CHECKS": ["shop_broken.check"]}
+    configured(web(), MIDDLEWARE=[health.MIDDLEWARE], PRODSERVER_HEALTH=checks)
+    assert levels() == {F.LOADING_FAILS: WARNING}
+    assert levels(include_deployment_checks=True)[F.LOADING_FAILS] == ERROR
 
 
 def test_deploy_makes_errors_of_what_a_plain_check_warns_of(configured):
