@@ -154,7 +154,8 @@ def _loaded_faults(process: Process) -> list[ConfigurationError]:
 
 def _loading_fails(process: Process, error: Exception) -> ConfigurationError:
     message = f": loading it raises {retry.describe_error(error)}"
-    hint = f"To see the traceback, start it: python manage.py prodserver {process.name}"
+    # The same for each process, so that several with one broken APP are one message.
+    hint = "To see the traceback, start it: python manage.py prodserver NAME"
     return process.fault(Fault.LOADING_FAILS, message, hint)
 
 

@@ -721,7 +721,7 @@ def test_an_error_inside_the_users_module_is_a_warning(
     assert not said.is_serious()
     assert said.msg.startswith(f"{WORKER}: loading it raises ")
     assert error in said.msg
-    assert "python manage.py prodserver worker" in said.hint
+    assert "python manage.py prodserver NAME" in said.hint
 
 
 @broken
@@ -764,6 +764,18 @@ def test_what_several_processes_lack_is_one_message(configured, monkeypatch):
     assert missing.msg == f"{WEB}, ['api'], ['admin']: gunicorn is not installed."
     # Each of these is a place in the settings to correct.
     assert [said.id for said in others] == [F.UNKNOWN_KEY, F.UNKNOWN_KEY]
+
+
+@pytest.mark.parametrize("app", ["shop_broken.app", "proj.settings.DEBUG"])
+def test_one_wrong_app_of_several_processes_is_one_message(
+    app, configured, tmp_path, monkeypatch
+):
+    (tmp_path / "shop_broken.py").write_text("import nosuch")
+    monkeypatch.syspath_prepend(tmp_path)
+    beat = {"BACKEND": f"{BACKENDS}.celery.CeleryBeat", "APP": app}
+    configured(worker(APP=app) | {"beat": beat})
+    [said] = found()
+    assert said.msg.startswith(f"{WORKER}, ['beat']: ")
 
 
 def levels(**options):
