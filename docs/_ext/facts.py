@@ -164,11 +164,26 @@ def probe_exit_codes() -> Table:
 
 
 def checks() -> Table:
+    """Return the IDs of the checks, with the level of each where it is reported."""
     return of_named(
         "check",
-        ("Id", "What it says"),
-        [(found.value, [found.meaning]) for found in (*Fault, *WarningId)],
+        ("ID", "Meaning", "`check`", "`check --deploy`", "Start"),
+        [
+            (found.value, [found.meaning, *_levels(found)])
+            for found in (*Fault, *WarningId)
+        ],
     )
+
+
+def _levels(found: Fault | WarningId) -> tuple[str, str, str]:
+    """Return what a check, a deployment check and a start make of it; "" is nothing."""
+    if isinstance(found, WarningId):
+        level = "info" if found is WarningId.SQLITE else "warning"
+        return "" if found.deploy_only else level, level, ""
+    if found is Fault.NO_SETTINGS:
+        return "", "", "error"
+    plain = "warning" if found.depends_on_environment else "error"
+    return plain, "error", "traceback" if found is Fault.LOADING_FAILS else "error"
 
 
 def extras() -> Table:

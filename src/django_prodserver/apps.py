@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -21,9 +20,7 @@ class DjangoProdserverConfig(AppConfig):
     verbose_name = "django-prodserver"
 
     def ready(self) -> None:
-        register(_check("processes"), TAG)
-        register(_check("health"), TAG)
-        register(_check("deployment"), TAG, deploy=True)
+        _register_checks()
         # The native command. Where the launcher runs it in its own process, the
         # launcher has done this.
         if context := of_this_process():
@@ -34,13 +31,32 @@ class DjangoProdserverConfig(AppConfig):
             loader.install_in_own_process(context.process)
 
 
-def _check(name: str) -> Callable[..., Sequence[CheckMessage]]:
-    """Return the check of that name, without loading it: a start does not need it."""
+def _register_checks() -> None:
+    """Register the checks, which load their modules only when they run."""
+    # What the other two checks have reported, for the deployment check.
+    reported: dict[str, list[CheckMessage]] = {}
 
-    def check(**kwargs: Any) -> Sequence[CheckMessage]:
-        checks = import_module("django_prodserver.checks.processes")
-        messages: Sequence[CheckMessage] = getattr(checks, f"check_{name}")()
-        return messages
+    def check_processes(**kwargs: Any) -> list[CheckMessage]:
+        reported["processes"] = _checks().check_processes()
+        return reported["processes"]
 
-    check.__name__ = f"check_{name}"
-    return check
+    def check_health(**kwargs: Any) -> list[CheckMessage]:
+        reported["health"] = _checks().check_health()
+        return reported["health"]
+
+    def check_deployment(**kwargs: Any) -> list[CheckMessage]:
+        # Django does not tell the others that it runs under --deploy, but runs this
+        # one after them.
+        for messages in reported.values():
+            _checks().raise_levels(messages)
+        warnings: list[CheckMessage] = _checks().check_deployment()
+        return warnings
+
+    register(check_processes, TAG)
+    register(check_health, TAG)
+    register(check_deployment, TAG, deploy=True)
+
+
+def _checks() -> Any:
+    # Not for a start, which does not need them.
+    return import_module("django_prodserver.checks.processes")

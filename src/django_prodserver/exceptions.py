@@ -47,30 +47,46 @@ class Fault(CheckId):
     The ID of an error in the settings, with its meaning.
 
     A number is never used again, not even that of an error that no longer exists.
+
+    Attributes:
+        depends_on_environment: Whether it depends on this machine or on another part
+            of the project, and not on ``PRODUCTION_PROCESSES`` alone. A plain
+            ``manage.py check``, which ``migrate``, ``test`` and ``runserver`` run,
+            then only warns.
     """
 
+    depends_on_environment: bool
+
+    def __new__(
+        cls, id: str, meaning: str, depends_on_environment: bool = False
+    ) -> Self:
+        self = str.__new__(cls, id)
+        self._value_ = id
+        self.meaning = meaning
+        self.depends_on_environment = depends_on_environment
+        return self
+
     NOT_A_DICT = "prodserver.E001", "PRODUCTION_PROCESSES is no dictionary."
-    EMPTY = "prodserver.E002", "PRODUCTION_PROCESSES names no processes."
+    EMPTY = "prodserver.E002", "PRODUCTION_PROCESSES names no processes.", True
     BAD_NAME = "prodserver.E003", "The name of a process is of the wrong form."
     SPEC_NOT_A_DICT = "prodserver.E004", "A process is no dictionary."
     NO_BACKEND = "prodserver.E005", "A process has no BACKEND."
     BACKEND_NOT_IMPORTABLE = "prodserver.E006", "BACKEND cannot be imported."
     NOT_A_BACKEND = "prodserver.E007", "BACKEND is no backend."
-    NOT_INSTALLED = "prodserver.E008", "The server is not installed."
+    NOT_INSTALLED = "prodserver.E008", "The server is not installed.", True
     UNKNOWN_KEY = "prodserver.E009", "A process has a key that nothing reads."
     BAD_ARGS = "prodserver.E010", "ARGS holds what no command line can say."
-    BAD_VALUE = (
-        "prodserver.E011",
-        "A key, or a variable of the environment, has a value of the wrong form.",
-    )
-    BAD_APP = "prodserver.E012", "APP is missing, or names no Celery app."
+    BAD_VALUE = "prodserver.E011", "A key has a value of the wrong form."
+    BAD_APP = "prodserver.E012", "APP is missing, or is not a dotted path."
     NO_APPLICATION = (
         "prodserver.E013",
         "WSGI_APPLICATION or ASGI_APPLICATION, which is to be served, is not set.",
+        True,
     )
     APP_NOT_INSTALLED = (
         "prodserver.E014",
         "The app that brings the worker's command is not in INSTALLED_APPS.",
+        True,
     )
     #: Reported only by a start: without settings no check can run.
     NO_SETTINGS = (
@@ -78,6 +94,29 @@ class Fault(CheckId):
         "There are no settings, or they cannot be used; only a start can say it.",
     )
     BAD_HEALTH = "prodserver.E016", "PRODSERVER_HEALTH is wrong."
+    BACKEND_NOT_FOUND = (
+        "prodserver.E017",
+        "The module of BACKEND, which is not one of ours, does not exist here.",
+        True,
+    )
+    APP_NOT_FOUND = "prodserver.E018", "There is no Celery app at APP.", True
+    BAD_VARIABLE = (
+        "prodserver.E019",
+        "An environment variable has a value of the wrong form.",
+        True,
+    )
+    RELEASE_UNSUPPORTED = (
+        "prodserver.E020",
+        "A release needs a command or a lock that the project does not have.",
+        True,
+    )
+    #: Reported only by a check: a start shows the traceback.
+    LOADING_FAILS = (
+        "prodserver.E021",
+        "The module of BACKEND, APP or a health check raises an error when it is "
+        "imported.",
+        True,
+    )
 
 
 class ProdserverError(Exception):
@@ -107,11 +146,23 @@ class UsageError(ProdserverError):
 
 
 class ConfigurationError(ProdserverError):
-    """Raised when the settings are invalid; ``fault`` is the ID of the check."""
+    """
+    Raised when the settings are invalid.
 
-    def __init__(self, fault: Fault, message: str, hint: str = "") -> None:
-        super().__init__(message, hint)
+    Args:
+        fault: The ID of the check.
+        problem: What is wrong, with the value.
+        hint: What to do about it.
+        where: The place in the settings, which the message begins with.
+    """
+
+    def __init__(
+        self, fault: Fault, problem: str, hint: str = "", where: str = ""
+    ) -> None:
+        super().__init__(f"{where}{problem}", hint)
         self.fault = fault
+        self.problem = problem
+        self.where = where
 
 
 class UnavailableError(ProdserverError):

@@ -420,7 +420,7 @@ class CommandBackend(Backend):
             if text and not KEYS[key].is_right(keys.from_text(text)):
                 message = f"{name} is {safe_repr(text)} in the environment."
                 hint = f"Set {name} to {KEYS[key].form}, or unset it."
-                yield ConfigurationError(Fault.BAD_VALUE, message, hint)
+                yield ConfigurationError(Fault.BAD_VARIABLE, message, hint)
 
     def not_installed(self, package: str) -> ConfigurationError:
         return ConfigurationError(

@@ -134,17 +134,29 @@ def all_faults() -> Iterator[ConfigurationError]:
         except ConfigurationError as error:
             yield error
             continue
-        # Importing the application only makes sense if the settings are valid.
-        configuration_faults = list(faults(process))
-        yield from configuration_faults or _load_faults(process)
+        yield from _loaded_faults(process)
 
 
-def _load_faults(process: Process) -> Iterator[ConfigurationError]:
+def _loaded_faults(process: Process) -> list[ConfigurationError]:
+    """Return the faults of a process, and of what it imports if it has none."""
     try:
+        if configuration_faults := list(faults(process)):
+            return configuration_faults
         with process.named_faults():
             load(process).check_loaded()
     except ConfigurationError as error:
-        yield error
+        return [error]
+    except Exception as error:
+        # The user's module fails, and other commands have to run nevertheless.
+        return [_loading_fails(process, error)]
+    return []
+
+
+def _loading_fails(process: Process, error: Exception) -> ConfigurationError:
+    message = f": loading it raises {retry.describe_error(error)}"
+    # The same for each process, so that several with one broken APP are one message.
+    hint = "To see the traceback, start it: python manage.py prodserver NAME"
+    return process.fault(Fault.LOADING_FAILS, message, hint)
 
 
 def install_in_worker(backend: Backend) -> None:
@@ -215,19 +227,22 @@ def did_you_mean_backend(path: str) -> str:
 
 def _import_class(process: Process, path: str) -> type[BaseServerBackend]:
     module_path, _, name = path.rpartition(".")
+    fault = Fault.BACKEND_NOT_IMPORTABLE
     try:
         module = import_module(module_path)
     except ModuleNotFoundError as error:
         if not is_missing(module_path, error.name):
             raise
         problem = f"no module {safe_repr(error.name)}"
+        if not path.startswith(f"{backends.__name__}."):
+            fault = Fault.BACKEND_NOT_FOUND
     else:
         if hasattr(module, name):
             return _validated(process, path, getattr(module, name))
         problem = f"{module_path} has no {safe_repr(name)}"
     message = f": BACKEND {safe_repr(path)} cannot be imported: {problem}."
     hint = did_you_mean_backend(path) or "Is it on the Python path?"
-    raise process.fault(Fault.BACKEND_NOT_IMPORTABLE, message, hint) from None
+    raise process.fault(fault, message, hint) from None
 
 
 def _validated(process: Process, path: str, backend: object) -> type[BaseServerBackend]:

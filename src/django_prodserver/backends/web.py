@@ -42,6 +42,9 @@ class WebBackend(CommandBackend):
     kind = "web"
     #: "wsgi" or "asgi"; ``interface_for`` overrides it where the options decide.
     interface: ClassVar[Interface]
+    #: Our backend that serves WSGI_APPLICATION with the same server, as a dotted
+    #: path; suggested to a project that has no ASGI application.
+    wsgi_alternative: ClassVar[str] = ""
     #: A replacement for the application, as ``module:attribute``.
     target = ""
     #: Our file that reads the server's configuration file (``run_reader.py``).
@@ -197,7 +200,7 @@ class WebBackend(CommandBackend):
         setting = f"{self.interface_for(args).upper()}_APPLICATION"
         dotted = getattr(settings, setting, None)
         if dotted is None:
-            message = f"{setting} is not set, and {type(self).__name__} serves it."
+            message = f"{setting} is not set."
             raise self._no_application(setting, message)
         module, _, attribute = str(dotted).rpartition(".")
         if not is_dotted_path(str(dotted)):
@@ -206,11 +209,20 @@ class WebBackend(CommandBackend):
         return self.target or f"{module}:{attribute}"
 
     def _no_application(self, setting: str, message: str) -> ConfigurationError:
-        # SETTINGS_MODULE is None after settings.configure().
-        package = (settings.SETTINGS_MODULE or "project").partition(".")[0]
-        module = setting.partition("_")[0].lower()
-        hint = f'Write {setting} = "{package}.{module}.application" in the settings.'
+        name = setting.partition("_")[0].lower()
+        module = project.find_module(name)
+        hint = f'Write {setting} = "{module}.application" in the settings.'
+        if not module:
+            hint = f"The project has no {name}.py: create one"
+            hint += self._wsgi_hint() if name == "asgi" else "."
         return ConfigurationError(Fault.NO_APPLICATION, message, hint)
+
+    def _wsgi_hint(self) -> str:
+        """Return the end of a sentence that suggests to serve WSGI_APPLICATION."""
+        if not self.wsgi_alternative or not settings.WSGI_APPLICATION:
+            return "."
+        key = f'"BACKEND": "{self.wsgi_alternative}"'
+        return f", or serve WSGI_APPLICATION instead, with {key}."
 
     def serve_static_files(self, args: Sequence[str]) -> None:
         self.target = (
@@ -317,7 +329,7 @@ class WebBackend(CommandBackend):
         if port and not bind.is_port(port):
             message = f"PORT is {safe_repr(port)} in the environment, and no port."
             hint = "Set PORT to a number from 1 to 65535, or unset it."
-            yield ConfigurationError(Fault.BAD_VALUE, message, hint)
+            yield ConfigurationError(Fault.BAD_VARIABLE, message, hint)
         try:
             self.application(self.args)
         except ConfigurationError as error:

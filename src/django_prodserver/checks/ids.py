@@ -13,6 +13,13 @@ class WarningId(CheckId):
     ``manage.py check --deploy``.
     """
 
+    @property
+    def deploy_only(self) -> bool:
+        """Whether a plain ``manage.py check`` does not report it."""
+        members = list(WarningId)
+        first, last = map(members.index, (WarningId.ADDRESS, WarningId.SQLITE))
+        return first <= members.index(self) <= last
+
     USELESS_KEY = "prodserver.W001", "A key that the server cannot honour."
     UNKNOWN_OPTION = (
         "prodserver.W002",

@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Warning
+from django.core.checks import ERROR, CheckMessage, Error, Warning
 
 from django_prodserver.backends import loader
-from django_prodserver.backends.base import CommandBackend
+from django_prodserver.backends.base import Backend, CommandBackend
 from django_prodserver.checks import deployment, server_options
 from django_prodserver.checks.ids import WarningId
 from django_prodserver.config import processes
 from django_prodserver.config.processes import Process
-from django_prodserver.exceptions import ConfigurationError, ProdserverError
+from django_prodserver.exceptions import ConfigurationError, Fault, ProdserverError
 from django_prodserver.health import conf as health
+from django_prodserver.process.retry import describe_error
 
 
 def check_processes() -> list[CheckMessage]:
     """Return all faults and warnings at once; a start stops at the first fault."""
-    messages: list[CheckMessage] = [_error(fault) for fault in loader.all_faults()]
+    messages = _messages(loader.all_faults())
     for process, backend in _backends():
         messages += _with_process(process, _unsupported_keys(backend))
         messages += _with_process(process, server_options.warnings(backend))
     return messages
+
+
+def raise_levels(messages: Iterable[CheckMessage]) -> None:
+    """Make errors of the warnings that are errors under ``check --deploy``."""
+    for message in messages:
+        if message.id in set(Fault):
+            message.level = ERROR
 
 
 def check_deployment() -> list[CheckMessage]:
@@ -60,15 +68,20 @@ def _backends() -> Iterator[tuple[Process, CommandBackend]]:
     except ProdserverError:
         return
     for name in names:
-        try:
-            process = processes.entry(name)
-            for _, fault in process.faults():
-                raise fault
-            backend = loader.load(process)
-        except ProdserverError:
-            continue  # another check reports it
-        if isinstance(backend, CommandBackend):
-            yield process, backend
+        found = _loaded(name)
+        if found and isinstance(found[1], CommandBackend):
+            yield found[0], found[1]
+
+
+def _loaded(name: object) -> tuple[Process, Backend] | None:
+    """Return a process with its backend, or None if it has faults."""
+    try:
+        process = processes.entry(name)
+        for _, fault in process.faults():
+            raise fault
+        return process, loader.load(process)
+    except Exception:  # another check reports it
+        return None
 
 
 def check_health() -> list[CheckMessage]:
@@ -76,7 +89,7 @@ def check_health() -> list[CheckMessage]:
     faults = list(health.faults())
     if not faults and health.is_installed():
         faults = list(_unknown_functions())
-    return [*map(_error, faults), *_middleware_warnings()]
+    return [*_messages(faults), *_middleware_warnings()]
 
 
 def _unknown_functions() -> Iterator[ConfigurationError]:
@@ -88,6 +101,20 @@ def _unknown_functions() -> Iterator[ConfigurationError]:
             Check(name, health.load())
         except ConfigurationError as fault:
             yield fault
+        except Exception as error:
+            # The user's module fails, and other commands have to run nevertheless.
+            yield _loading_fails(name, error)
+
+
+def _loading_fails(check: str, error: Exception) -> ConfigurationError:
+    message = f"['CHECKS'] has {check!r}, and loading it raises "
+    module = check.rpartition(".")[0]
+    return ConfigurationError(
+        Fault.LOADING_FAILS,
+        f"{message}{describe_error(error)}",
+        f'To see the traceback: python manage.py shell -c "import {module}"',
+        "PRODSERVER_HEALTH",
+    )
 
 
 def _middleware_warnings() -> Iterator[Warning]:
@@ -102,5 +129,21 @@ def _middleware_warnings() -> Iterator[Warning]:
         yield Warning(message, hint=hint, id=WarningId.MIDDLEWARE_NOT_FIRST)
 
 
-def _error(fault: ConfigurationError) -> Error:
-    return Error(fault.message, hint=fault.hint or None, id=fault.fault)
+def _messages(faults: Iterable[ConfigurationError]) -> list[CheckMessage]:
+    """Return a message for each fault; one for what several processes lack."""
+    places: dict[object, tuple[ConfigurationError, list[str]]] = {}
+    for fault in faults:
+        shared = fault.fault.depends_on_environment
+        place = "" if shared else fault.where
+        thing = (fault.fault, place, fault.problem, fault.hint)
+        places.setdefault(thing, (fault, []))[1].append(fault.where)
+    return [_message(fault, where) for fault, where in places.values()]
+
+
+def _message(fault: ConfigurationError, places: Sequence[str]) -> CheckMessage:
+    kind = Warning if fault.fault.depends_on_environment else Error
+    # The name of the setting once, for "PRODUCTION_PROCESSES['web'], ['admin']: ...".
+    first, *others = dict.fromkeys(places)
+    others = [place.removeprefix("PRODUCTION_PROCESSES") for place in others]
+    text = f"{', '.join([first, *others])}{fault.problem}"
+    return kind(text, hint=fault.hint or None, id=fault.fault)

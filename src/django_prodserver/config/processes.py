@@ -48,7 +48,7 @@ class Process:
 
     def fault(self, fault: Fault, message: str, hint: str = "") -> ConfigurationError:
         """Return an error that says where in the settings it is."""
-        return ConfigurationError(fault, f"{self.where}{message}", hint)
+        return ConfigurationError(fault, message, hint, self.where)
 
     def named(self, error: ConfigurationError) -> ConfigurationError:
         """Return a backend's error with the process in front of its message."""

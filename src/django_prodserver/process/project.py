@@ -1,9 +1,11 @@
-"""What another Python needs to find the project of this one."""
+"""Where the project is: for another Python, and for hints."""
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
 
 from django.conf import settings
 
@@ -26,3 +28,34 @@ def environment() -> dict[str, str]:
     if settings.SETTINGS_MODULE:
         found["DJANGO_SETTINGS_MODULE"] = settings.SETTINGS_MODULE
     return found
+
+
+def find_module(name: str) -> str:
+    """
+    Return the dotted path of the project's module ``name``; "" if it has none.
+
+    Nothing is imported but packages that Django imports too, those of the root URLconf
+    and of the settings.
+    """
+    for package in _packages():
+        path = f"{package}.{name}".lstrip(".")
+        if _exists(path):
+            return path
+    return ""
+
+
+def _packages() -> Iterator[str]:
+    """Yield the project's packages, the likeliest first, and at last the top level."""
+    # SETTINGS_MODULE is None after settings.configure().
+    for module in (getattr(settings, "ROOT_URLCONF", ""), settings.SETTINGS_MODULE):
+        package = str(module or "")
+        while package := package.rpartition(".")[0]:
+            yield package
+    yield ""
+
+
+def _exists(path: str) -> bool:
+    try:
+        return find_spec(path) is not None
+    except Exception:  # no such package, or it raises an error when it is imported
+        return False

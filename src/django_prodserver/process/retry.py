@@ -35,7 +35,7 @@ def timeout() -> float:
         return seconds
     message = f"{VARIABLE} is {text!r} in the environment, and no number of seconds."
     hint = f"Set {VARIABLE} to a number such as {DEFAULT_TIMEOUT:g}, or unset it."
-    raise ConfigurationError(Fault.BAD_VALUE, message, hint)
+    raise ConfigurationError(Fault.BAD_VARIABLE, message, hint)
 
 
 def describe_error(error: Exception) -> str:

@@ -214,6 +214,17 @@ DEPLOY = {
         more={"Q_CLUSTER": {"workers": 2, "queue_limit": 50, "timeout": 9}},
     ),
 }
+
+
+def test_what_only_a_deployment_check_reports_is_known_as_such():
+    """The others are those of options, keys and the health middleware."""
+    plain = {WarningId.USELESS_KEY, WarningId.UNKNOWN_OPTION, WarningId.WRONG_VALUE}
+    health = {WarningId.NO_MIDDLEWARE, WarningId.MIDDLEWARE_NOT_FIRST}
+    only = {found for found in WarningId if found.deploy_only}
+    assert only == set(WarningId) - plain - health
+    assert {case.caution for case in DEPLOY.values()} < only
+
+
 #: What is as it should be, and another thing than what is warned of.
 FINE: dict[str, dict[str, Any]] = {
     "threads": {"TIMEOUT": 120},

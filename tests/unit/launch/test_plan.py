@@ -87,7 +87,7 @@ def test_faults_are_collected_and_check_raises_the_first(monkeypatch):
     plan = make_plan(process(WRONG=1))
     assert {fault.fault for fault in plan.faults} == {
         Fault.UNKNOWN_KEY,
-        Fault.BAD_VALUE,
+        Fault.BAD_VARIABLE,
     }
     assert len(plan.faults) == 3
     with pytest.raises(ConfigurationError) as caught:

@@ -94,7 +94,7 @@ class _CeleryBackend(CommandBackend):
             problem = f"is a {type(celery_app).__name__}, and no Celery app"
         hint = 'Write the path of your Celery app: "APP": "project.celery.app".'
         raise ConfigurationError(
-            Fault.BAD_APP, f"APP {safe_repr(app)} {problem}.", hint
+            Fault.APP_NOT_FOUND, f"APP {safe_repr(app)} {problem}.", hint
         )
 
     def check(self) -> Iterator[ConfigurationError]:

@@ -112,6 +112,7 @@ class GranianASGIServer(_GranianServer):
     """Serve ``ASGI_APPLICATION`` with Granian."""
 
     interface = "asgi"
+    wsgi_alternative = "django_prodserver.backends.granian.GranianWSGIServer"
     keys = {
         **_GranianServer.keys,
         "THREADS": Unsupported(

@@ -47,6 +47,7 @@ class HypercornServer(WebBackend):
     option_file = OptionFile(__package__)
     reader = Path(__file__).with_name("reader.py")
     interface: ClassVar[Interface] = "asgi"
+    wsgi_alternative = "django_prodserver.backends.hypercorn.HypercornWSGIServer"
     sockets = ("bind",)
     access_logger = "hypercorn.access"
     server_loggers = ("hypercorn",)

@@ -100,13 +100,13 @@ class ManagementCommands(Backend):
                     f"COMMANDS has {safe_repr(name)}, and no app has that command."
                 )
                 hint = did_you_mean(name, known) or "Is its app in INSTALLED_APPS?"
-                raise ConfigurationError(Fault.BAD_VALUE, message, hint)
+                raise ConfigurationError(Fault.RELEASE_UNSUPPORTED, message, hint)
         if self.config.get("LOCK") is True and not database_lock.for_connection(
             connection
         ):
             message = f"LOCK is True, and {connection.vendor} here keeps no such lock."
             hint = "Write LOCK as False, and start one release at a time."
-            raise ConfigurationError(Fault.BAD_VALUE, message, hint)
+            raise ConfigurationError(Fault.RELEASE_UNSUPPORTED, message, hint)
 
     def start_server(self, *args: str) -> None:
         """Run the commands, and exit."""

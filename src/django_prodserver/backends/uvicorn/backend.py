@@ -30,6 +30,7 @@ class UvicornServer(WebBackend):
     extra = "uvicorn"
     option_file = OptionFile(__package__)
     interface: ClassVar[Interface] = "asgi"
+    wsgi_alternative = "django_prodserver.backends.uvicorn.UvicornWSGIServer"
     keys: ClassVar[Mapping[str, Translation]] = {
         **WebBackend.keys,
         # Uvicorn's own proxy headers would apply before ours, and trust 127.0.0.1.
