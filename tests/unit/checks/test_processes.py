@@ -906,7 +906,7 @@ def test_options_in_gunicorns_variable_are_gunicorns_to_refuse(configured, monke
 STARTED = (
     *("table-none", "name-space", "backend-module-typo", "key-typo"),
     *("args-value-none", "env-value-none", "wsgi-None", "app-nowhere"),
-    *("health-typo", "health-module"),
+    "health-typo",
 )
 started = pytest.mark.parametrize("case", [CASES[key] for key in STARTED], ids=STARTED)
 both = pytest.mark.parametrize("via", [MANAGE, MODULE], ids=["manage", "-m"])
@@ -928,6 +928,21 @@ def test_a_fault_at_a_start_is_one_message(case, via, start: Starter):
     assert case.hint in "".join(hints)
     assert "Traceback" not in done.stderr
     assert SECRET not in done.stderr
+
+
+@pytest.mark.process
+@both
+def test_a_fault_that_the_application_raises_as_it_is_loaded(via, start: Starter):
+    """The server has begun to start by then, and nothing listens yet."""
+    case = CASES["health-module"]
+    done = start.command("web", via=via, settings=case.more)
+    assert done.returncode == 78
+    assert "Starting gunicorn" in done.stdout
+    assert "Listening" not in done.stdout
+    message, *hints = done.stderr.splitlines()
+    assert case.message in message
+    assert case.hint in "".join(hints)
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.process
