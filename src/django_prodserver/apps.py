@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import Any
 
@@ -11,6 +12,7 @@ from django.core.checks import CheckMessage, register
 from django_prodserver.config.context import of_this_process
 
 TAG = "prodserver"
+_LAUNCHER = "django_prodserver.launch.launcher"
 
 
 class DjangoProdserverConfig(AppConfig):
@@ -21,8 +23,9 @@ class DjangoProdserverConfig(AppConfig):
 
     def ready(self) -> None:
         _register_checks()
-        # The native command. Where the launcher runs it in its own process, the
-        # launcher has done this.
+        # The launcher does the rest itself, if it runs the command in this process.
+        if _LAUNCHER in sys.modules:
+            return
         if context := of_this_process():
             from django_prodserver.backends import loader
             from django_prodserver.process import bootstrap
