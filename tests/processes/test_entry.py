@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from tests.conftest import Starter
-from tests.harness import MODULE, SCRIPT, Running, Web, running
+from tests.harness import MODULE, SCRIPT, Running, Web, running, wait_for
 from tests.servers import BACKENDS, config
 
 pytestmark = pytest.mark.process
@@ -163,6 +163,7 @@ def test_manage_starts_a_worker_through_itself(project: Project, preload: bool) 
         assert Path(script).name == "manage.py"
         assert options[0] == "db_worker"
         assert "--interval=0.5" in options
+    wait_for(lambda: project.start.probe("worker").returncode == 0, "a ready worker")
     assert worker.stop() == 0
 
 
@@ -231,6 +232,8 @@ def test_the_console_command_starts_a_worker_with_configurations(
         assert "django-cadmin" in {
             Path(word).name for word in command(worker.process.pid)
         }
+    probe = configurations.start.probe
+    wait_for(lambda: probe("worker").returncode == 0, "a ready worker")
     assert worker.stop() == 0
 
 
