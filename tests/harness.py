@@ -207,10 +207,12 @@ def memory(pid: int) -> float:
     return float(sum(process.memory_full_info().pss for process in tree)) / 2**20
 
 
-def running(argv: Sequence[str], **kwargs: Any) -> subprocess.CompletedProcess[str]:
-    """Run a command of the project under test to its end."""
+def running(
+    argv: Sequence[str], cwd: Path = PROJECT, **kwargs: Any
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end, of the project under test unless another is given."""
     return subprocess.run(
-        argv, cwd=PROJECT, text=True, capture_output=True, timeout=60, **kwargs
+        argv, cwd=cwd, text=True, capture_output=True, timeout=60, **kwargs
     )
 
 

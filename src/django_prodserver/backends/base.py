@@ -247,6 +247,8 @@ class CommandBackend(Backend):
     title: ClassVar[str] = ""
     #: The console script; ``django-admin`` for a management command.
     script: ClassVar[str]
+    #: Whether the script's first argument is a management command of the project.
+    is_management_command: ClassVar[bool] = False
     #: The module that is missing when the server is not installed.
     package: ClassVar[str]
     #: Other modules that the backend needs and the server does not install.

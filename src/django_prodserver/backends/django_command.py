@@ -9,12 +9,14 @@ from django.conf import settings
 
 from django_prodserver.backends.base import CommandBackend
 from django_prodserver.exceptions import ConfigurationError, Fault
+from django_prodserver.process import project
 
 
 class ManagementBackend(CommandBackend):
     """Run a management command of an installed app."""
 
     script = "django-admin"
+    is_management_command = True
 
     @property
     @abstractmethod
@@ -22,7 +24,7 @@ class ManagementBackend(CommandBackend):
         """Return the name of the command."""
 
     def command(self, args: Sequence[str]) -> list[str]:
-        return [self.script, self.management_command, *args]
+        return [project.admin_script(), self.management_command, *args]
 
     @property
     def native_name(self) -> str:

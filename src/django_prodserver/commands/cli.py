@@ -15,18 +15,21 @@ from django.core.exceptions import ImproperlyConfigured
 from django_prodserver.commands import explain as explain_command
 from django_prodserver.commands import settings_error
 from django_prodserver.config import processes
+from django_prodserver.config.argv import OptionTable
 from django_prodserver.exceptions import (
     ConfigurationError,
     Fault,
     ProdserverError,
+    UnknownProcess,
     UsageError,
 )
 from django_prodserver.launch import launcher
 from django_prodserver.launch.plan import Plan, make_plan
 from django_prodserver.logs import config
-from django_prodserver.process import fork_safety, termination_log
+from django_prodserver.process import fork_safety, project, termination_log
+from django_prodserver.process.executable import Program
 from django_prodserver.process.fork_safety import Snapshot
-from django_prodserver.text import is_missing
+from django_prodserver.text import did_you_mean, is_missing, safe_repr
 
 USAGE = "%(prog)s [options] [NAME] [the server's own options] [-- more of them]"
 EPILOG = (
@@ -90,25 +93,52 @@ def add_name(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
 
 
-def split(
-    args: Sequence[str],
-    parse: Callable[..., tuple[argparse.Namespace, list[str]]],
-) -> argparse.Namespace:
+def split(args: Sequence[str], parser: argparse.ArgumentParser) -> argparse.Namespace:
     """
     Parse our options, and put the rest in ``names`` and ``native``.
 
-    Args:
-        args: The command line.
-        parse: The parser's ``parse_known_args``.
+    ``typed`` has those options of the rest that are not behind "--", and ``ours`` the
+    names of our options: see ``reject_misspelled``.
     """
     args = list(args)
     end = args.index("--") if "--" in args else len(args)
-    namespace, words = parse(args[:end])
+    namespace, words = parser.parse_known_args(args[:end])
     native = args[end + 1 :]
     names = list(itertools.takewhile(lambda word: not word.startswith("-"), words))
     namespace.names = names
     namespace.native = [*words[len(names) :], *native]
+    namespace.typed = [word for word in words[len(names) :] if word[:2] == "--"]
+    namespace.ours = [
+        option for option in parser._option_string_actions if option[:2] == "--"
+    ]
     return namespace
+
+
+def reject_misspelled(
+    typed: Sequence[str], ours: Sequence[str], option_table: OptionTable | None = None
+) -> None:
+    """
+    Reject options that are closer to one of ours than to one of the server's.
+
+    Args:
+        typed: The options that are not ours.
+        ours: Our options.
+        option_table: The server's options, if the server is known.
+
+    Raises:
+        UsageError: One of them is misspelled, and the server has no such option.
+    """
+    names = {option.lstrip("-"): option for option in ours}
+    servers = option_table.spellings if option_table else ()
+    for word in typed:
+        flag = word.partition("=")[0]
+        bare = flag.lstrip("-").replace("_", "-")
+        if option_table and option_table.may_take(flag):
+            continue
+        hint = did_you_mean(bare, names, names)
+        if hint and hint == did_you_mean(bare, [*servers, *names], names):
+            message = f"There is no option {safe_repr(flag)}."
+            raise UsageError(message, f"{hint} If it is the server's, put it after --.")
 
 
 def run(
@@ -117,6 +147,7 @@ def run(
     native: Sequence[str] = (),
     write: Write,
     before: Snapshot | None = None,
+    entry: Program | None = None,
     **options: Any,
 ) -> int:
     """
@@ -127,6 +158,7 @@ def run(
         native: The server's own options.
         write: What prints a result.
         before: What was there before the settings, where that was looked at.
+        entry: The project's entry, if that has started this process.
         options: The other options of the command line.
 
     Returns:
@@ -151,11 +183,17 @@ def run(
             raise UsageError(message, "Give options to one process at a time.")
         from django_prodserver.commands import run_all
 
-        return run_all.run(names)
-    process = processes.process(only(names))
+        return run_all.run(names, entry)
+    typed, ours = options.get("typed", ()), options.get("ours", ())
+    try:
+        process = processes.process(only(names))
+    except UnknownProcess:
+        reject_misspelled(typed, ours)
+        raise
     if not (options.get("explain") or options.get("dry_run")):
         config.set_format(process.name, process.config.get("LOG_FORMAT"))
     plan = make_plan(process, native)
+    reject_misspelled(typed, ours, plan.backend.option_table)
     plan.check()
     if options.get("explain"):
         explain(plan, write, **options)
@@ -167,7 +205,7 @@ def run(
 
         write(listing.command_line(plan, show))
         return 0
-    launcher.start(plan, before)
+    launcher.start(plan, before, entry)
 
 
 def explain(plan: Plan, write: Write, **options: Any) -> None:
@@ -212,7 +250,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         parser.add_argument(flag, action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("-v", "--verbosity", help=argparse.SUPPRESS)
     words = sys.argv[1:] if argv is None else argv
-    options = vars(split(words, parser.parse_known_args))
+    options = vars(split(words, parser))
     if options["version"]:
         print(metadata.version("django-prodserver"))
         sys.exit(0)
@@ -250,11 +288,19 @@ def _load_settings() -> None:
     from django.conf import settings
 
     try:
+        project.install_settings_importer()
         settings.INSTALLED_APPS  # noqa: B018  # the first access imports them
     except ImproperlyConfigured as error:
         # The project's own words for what is missing.
         message = f"The settings {name!r} cannot be used: {error}"
         hint = f"{name} raises it as it is loaded; --traceback says where."
+        if "configurations" in sys.modules and not os.environ.get(
+            project.CONFIGURATION
+        ):
+            hint = (
+                f"Set {project.CONFIGURATION} to the name of the class, for example: "
+                f"{project.CONFIGURATION}=Production prodserver web"
+            )
         raise ConfigurationError(Fault.NO_SETTINGS, message, hint) from error
     except Exception as error:
         if not (

@@ -19,6 +19,8 @@ from django.utils.autoreload import StatReloader, autoreload_started
 from django_prodserver.commands import listing
 from django_prodserver.config import processes
 from django_prodserver.launch.plan import Plan, make_plan
+from django_prodserver.process.entry import prodserver_command
+from django_prodserver.process.executable import Program
 from django_prodserver.process.signals import StopSignal
 
 
@@ -29,14 +31,21 @@ def plan(name: str | None, native: Sequence[str]) -> Plan:
     return planned
 
 
-def run(planned: Plan, write: Callable[[str], object]) -> int:
+def run(
+    planned: Plan, write: Callable[[str], object], entry: Program | None = None
+) -> int:
     """
     Run a process, and restart it whenever a file of the project changes.
+
+    Args:
+        planned: What to run.
+        write: What prints a line.
+        entry: The project's entry, if that has started this process.
 
     Returns:
         0 after SIGINT or SIGTERM.
     """
-    return _Watcher(planned, write).run_until_signal()
+    return _Watcher(planned, write, entry).run_until_signal()
 
 
 class _Watcher(StatReloader):
@@ -47,8 +56,11 @@ class _Watcher(StatReloader):
     signal handlers.
     """
 
-    def __init__(self, planned: Plan, write: Callable[[str], object]) -> None:
+    def __init__(
+        self, planned: Plan, write: Callable[[str], object], entry: Program | None
+    ) -> None:
         super().__init__()
+        self._entry = entry
         self._plan = planned
         self._write = write
         self._changed: str | os.PathLike[str] | None = None
@@ -98,13 +110,18 @@ class _Watcher(StatReloader):
 
     def _start(self) -> subprocess.Popen[bytes]:
         self._write(listing.command_line(self._plan))
-        if self._plan.command:
-            words = listing.with_path(self._plan)
-        else:
-            name = self._plan.process.name
-            words = [sys.executable, "-m", "django_prodserver", name, "--"]
-            words += self._plan.overrides
-        return subprocess.Popen(words, env={**os.environ, **self._plan.environment})
+        return subprocess.Popen(
+            self._child_command(), env={**os.environ, **self._plan.environment}
+        )
+
+    def _child_command(self) -> list[str]:
+        plan = self._plan
+        if not plan.command:
+            name = plan.process.name
+            return [*prodserver_command(self._entry), name, "--", *plan.overrides]
+        if self._entry and plan.runs_management_command:
+            return [*plan.prefix, *self._entry.command, *plan.options]
+        return listing.with_path(plan)
 
     def _stop(self) -> None:
         if self._child is not None:

@@ -6,13 +6,14 @@ import contextlib
 import os
 import shlex
 import signal
-import sys
 from collections.abc import Sequence
 from typing import Any
 
 from django_prodserver.config import processes
 from django_prodserver.exceptions import ConfigurationError, Fault
 from django_prodserver.launch.plan import make_plan
+from django_prodserver.process.entry import prodserver_command
+from django_prodserver.process.executable import Program
 from django_prodserver.process.signals import STOP_SIGNALS, StopSignal
 
 # Exit codes after a stop that we asked for: uvicorn raises the signal once more, and
@@ -20,7 +21,7 @@ from django_prodserver.process.signals import STOP_SIGNALS, StopSignal
 _CLEAN = {0, -signal.SIGTERM, 128 + signal.SIGTERM, -signal.SIGINT}
 
 
-def run(names: Sequence[str]) -> int:
+def run(names: Sequence[str], entry: Program | None = None) -> int:
     """
     Run processes until one of them exits or a signal arrives; then stop the rest.
 
@@ -28,6 +29,7 @@ def run(names: Sequence[str]) -> int:
 
     Args:
         names: The processes; all configured ones if empty.
+        entry: The project's entry, if that has started this process.
 
     Returns:
         The exit code of the first process to exit; after a signal 0, or the code of
@@ -53,7 +55,7 @@ def run(names: Sequence[str]) -> int:
     manager = ProdserverManager()
     for plan in plans:
         name = plan.process.name
-        command = [sys.executable, "-m", "django_prodserver", name]
+        command = [*prodserver_command(entry), name]
         # "exec": honcho's shell would stay between it and the server.
         manager.add_process(
             name,

@@ -103,6 +103,22 @@ class OptionTable:
         """Return whether the table has an option with that spelling."""
         return _bare(spelling) in self._options
 
+    @property
+    def spellings(self) -> list[str]:
+        """All names of the options, without dashes."""
+        return list(self._options)
+
+    def may_take(self, spelling: str) -> bool:
+        """
+        Return whether an option has that spelling, or one that begins with it.
+
+        True for an empty table: the command may have any option.
+        """
+        bare = _bare(spelling)
+        return not self._options or any(
+            known.startswith(bare) for known in self._options
+        )
+
 
 def render(args: object, option_table: OptionTable) -> list[str]:
     """

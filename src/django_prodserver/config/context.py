@@ -107,9 +107,9 @@ class Context:
         standard output may be data.
         """
         script, *words = self.command.split() or [""]
-        return bool(script and argv) and (
-            Path(argv[0]).name == script and all(word in argv for word in words)
-        )
+        # A management command is run by the project's own manage.py as well.
+        runs = script == "django-admin" or (argv and Path(argv[0]).name == script)
+        return bool(script and runs and all(word in argv[1:] for word in words))
 
 
 def of_this_process() -> Context | None:

@@ -56,4 +56,8 @@ VARIABLES = {
     "DJANGO_SETTINGS_MODULE": Variable(
         "The settings, for commands that are not manage.py.", "none"
     ),
+    "DJANGO_CONFIGURATION": Variable(
+        "The class of the settings, in a project that uses django-configurations.",
+        "none",
+    ),
 }

@@ -30,17 +30,21 @@ from django_prodserver.process import (
     preload_memory,
     random_state,
 )
+from django_prodserver.process.executable import Program
 from django_prodserver.process.fork_safety import Snapshot
 from django_prodserver.process.logging_state import LoggingState
 
 
-def start(plan: Plan, before: Snapshot | None = None) -> NoReturn:
+def start(
+    plan: Plan, before: Snapshot | None = None, entry: Program | None = None
+) -> NoReturn:
     """
     Replace this process with the server; never returns.
 
     Args:
         plan: What to start.
         before: What was there before the settings, where that was looked at.
+        entry: The project's entry, if that has started this process.
 
     Raises:
         ConfigurationError: Before anything has started.
@@ -71,7 +75,7 @@ def start(plan: Plan, before: Snapshot | None = None) -> NoReturn:
         bootstrap.set_up_django()
         wait_for.wait(plan.process.waits, plan.backend)
     if native := plan.backend.as_command():
-        _run_command(plan, native, before)
+        _run_command(plan, native, before, _find_program(plan, entry))
     _run_start_server(plan)
 
 
@@ -119,19 +123,28 @@ def _run_start_server(plan: Plan) -> NoReturn:
     sys.exit(0)
 
 
-def _run_command(plan: Plan, backend: CommandBackend, before: Snapshot) -> NoReturn:
+def _find_program(plan: Plan, entry: Program | None) -> Program:
+    """Return what runs the command: its console script, or the project's entry."""
+    if entry and plan.runs_management_command:
+        return entry
+    script = executable.find(plan.command[len(plan.prefix)])
+    return Program((script,), script)
+
+
+def _run_command(
+    plan: Plan, backend: CommandBackend, before: Snapshot, program: Program
+) -> NoReturn:
     """Run the native command in this process, with the application preloaded."""
     args = plan.args
     for address in backend.addresses(args):
         addresses.remove_stale(address)
-    script = executable.find(backend.script)
-    if plan.process.preload and not plan.prefix:
-        _try_in_place(plan, backend, script, before)
-    _replace_process(plan, backend, script, before)
+    if plan.process.preload and not plan.prefix and program.script:
+        _try_in_place(plan, backend, program, before)
+    _replace_process(plan, backend, program, before)
 
 
 def _try_in_place(
-    plan: Plan, backend: CommandBackend, script: str, before: Snapshot
+    plan: Plan, backend: CommandBackend, program: Program, before: Snapshot
 ) -> None:
     """Run the script in this process; return if it must be executed instead."""
     if reason := backend.must_exec(plan.args):
@@ -140,7 +153,7 @@ def _try_in_place(
     memory = preload_memory.Memory(plan.process.name, plan.command)
     reason = "" if plan.process.preload is True else memory.reason_given_up()
     if not reason:
-        _run_preloaded(plan, backend, script, before, memory)
+        _run_preloaded(plan, backend, program, before, memory)
     log(f"not preloading, because {reason} at the last start", logging.WARNING)
     _end_application(before)
 
@@ -148,7 +161,7 @@ def _try_in_place(
 def _run_preloaded(
     plan: Plan,
     backend: CommandBackend,
-    script: str,
+    program: Program,
     before: Snapshot,
     memory: preload_memory.Memory,
 ) -> NoReturn:
@@ -168,19 +181,19 @@ def _run_preloaded(
         if reason := _preload(plan, backend, not_ours, memory):
             log(f"not preloading, because {reason}", logging.WARNING)
             _end_application(before)
-            _replace_process(plan, backend, script, before)
+            _replace_process(plan, backend, program, before)
         loader.install_in_worker(backend)
         if backend.forks(plan.args):
             backend.defer_logging(plan.args, server_logging)
 
-    sys.argv = [script, *plan.command[1:]]
+    sys.argv = [program.script, *plan.options]
     # The interpreter puts a script's directory first.
-    directory = str(Path(script).parent)
+    directory = str(Path(program.script).absolute().parent)
     sys.path[:] = [directory, *(each for each in sys.path if each != directory)]
     backend.call_before_fork(plan.args, load)
     sys.stdout.flush()
     sys.stderr.flush()
-    runpy.run_path(script, run_name="__main__")
+    runpy.run_path(program.script, run_name="__main__")
     sys.exit(0)
 
 
@@ -233,7 +246,7 @@ def _end_application(before: Snapshot) -> None:
 
 
 def _replace_process(
-    plan: Plan, backend: CommandBackend, script: str, before: Snapshot
+    plan: Plan, backend: CommandBackend, program: Program, before: Snapshot
 ) -> NoReturn:
     """Replace this process with the native command, which loads the application."""
     if plan.process.config.get("WARM_UP"):
@@ -244,8 +257,7 @@ def _replace_process(
         hint = 'add "django_prodserver" to INSTALLED_APPS'
         heartbeat.beat("silent", f"what is not preloaded is joined by its app: {hint}")
     descriptors.close_on_exec(before.descriptors)
-    options = plan.command[len(plan.prefix) + 1 :]
-    executable.replace_process([*plan.prefix, script, *options])
+    executable.replace_process([*plan.prefix, *program.command, *plan.options])
 
 
 def _is_installed() -> bool:

@@ -59,6 +59,17 @@ class Plan:
         """The words of ``PREFIX``, with which the command begins."""
         return tuple(self.process.config.get("PREFIX", ()))
 
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The words of the command behind the name of its script."""
+        return self.command[len(self.prefix) + 1 :]
+
+    @property
+    def runs_management_command(self) -> bool:
+        """Whether the command is ``django-admin``, or what takes its place."""
+        native = self.backend.as_command()
+        return bool(native and native.is_management_command)
+
     def check(self) -> None:
         """
         Check that the process can be started.

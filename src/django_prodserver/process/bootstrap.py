@@ -6,6 +6,7 @@ import logging
 
 from django_prodserver.config.context import OFF, ON, Context
 from django_prodserver.logs import config
+from django_prodserver.process import project
 
 
 def set_up_django() -> None:
@@ -15,6 +16,7 @@ def set_up_django() -> None:
     if not apps.ready:
         import django
 
+        project.install_settings_importer()
         django.setup()
     prepare()
 

@@ -8,12 +8,29 @@ import os
 import signal
 import sys
 import threading
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
 from django_prodserver.exceptions import ConfigurationError, Fault
+
+
+@dataclass(frozen=True)
+class Program:
+    """
+    A program, without its arguments.
+
+    Attributes:
+        command: The words that run it in a process of its own, such as a Python and
+            ``manage.py``.
+        script: The file of Python that runs it in this process; "" if there is none,
+            as with ``python -m``.
+    """
+
+    command: tuple[str, ...]
+    script: str
 
 
 def find(name: str) -> str:

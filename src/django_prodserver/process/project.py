@@ -1,13 +1,44 @@
-"""Where the project is: for another Python, and for hints."""
+"""Where the project and its settings are: for this Python, another one, and hints."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from importlib.util import find_spec
 
 from django.conf import settings
+
+from django_prodserver.text import is_missing
+
+#: The class in the settings module that django-configurations is to load.
+CONFIGURATION = "DJANGO_CONFIGURATION"
+_IMPORTER = "configurations.importer"
+
+
+def install_settings_importer() -> None:
+    """
+    Let django-configurations load the settings, if ``DJANGO_CONFIGURATION`` is set.
+
+    Call it before the settings are imported. A ``manage.py`` of such a project does
+    the same.
+    """
+    if not os.environ.get(CONFIGURATION):
+        return
+    try:
+        importer = import_module(_IMPORTER)
+    except ModuleNotFoundError as error:
+        if is_missing(_IMPORTER, error.name):
+            return  # the variable is not for django-configurations
+        raise
+    importer.install()
+
+
+def admin_script() -> str:
+    """Return the console script that runs the project's management commands."""
+    importer = sys.modules.get(_IMPORTER)
+    return "django-cadmin" if importer and importer.installed else "django-admin"
 
 
 def environment() -> dict[str, str]:
@@ -27,6 +58,9 @@ def environment() -> dict[str, str]:
         found["PYTHONPATH"] = os.pathsep.join(directories)
     if settings.SETTINGS_MODULE:
         found["DJANGO_SETTINGS_MODULE"] = settings.SETTINGS_MODULE
+    # Set by manage.py, perhaps, and not by the shell in which the command is pasted.
+    if configuration := os.environ.get(CONFIGURATION):
+        found[CONFIGURATION] = configuration
     return found
 
 

@@ -158,11 +158,64 @@ def test_behind_two_dashes_nothing_is_ours_or_djangos(configured, prodserver):
     assert done.words[-len(native) :] == native
 
 
-@pytest.mark.parametrize("option", ["--dry", "--lis", "--show", "--form", "--settin"])
-def test_no_option_of_ours_is_abbreviated(option, configured, prodserver):
+def test_no_option_of_ours_is_abbreviated(configured, prodserver):
     """A server may have one of that name, today or in its next release."""
     configured(web=WEB)
-    assert option in prodserver("web", "--dry-run", option).words
+    assert "--show" in prodserver("web", "--dry-run", "--show").words
+
+
+MISSPELLED = {
+    "--lst": "--list",
+    "--lis": "--list",
+    "--explian": "--explain",
+    "--dryrun": "--dry-run",
+    "--dry_run": "--dry-run",
+    "--dry": "--dry-run",
+    "--form=json": "--format",
+    "--settin=x": "--settings",
+}
+
+
+@pytest.mark.parametrize("name", [["web"], []], ids=["name", "no-name"])
+@pytest.mark.parametrize("option", MISSPELLED)
+def test_a_misspelled_option_of_ours_starts_nothing(
+    option, name, configured, prodserver
+):
+    """The process is planned, but nothing of it is started or printed."""
+    configured(web=WEB)
+    done = prodserver(*name, option)
+    assert done.code == 2
+    assert done.out == ""
+    assert f"There is no option '{option.partition('=')[0]}'." in done.err
+    assert f"Did you mean '{MISSPELLED[option]}'?" in done.err
+    assert "put it after --" in done.err
+
+
+def test_a_misspelled_option_where_no_process_is_chosen(configured, prodserver):
+    configured(a=WEB, b=WEB)
+    done = prodserver("--lst")
+    assert done.code == 2
+    assert "Did you mean '--list'?" in done.err
+
+
+@pytest.mark.parametrize(
+    ("process", "option"),
+    [("web", "--config"), ("web", "--forw"), ("web", "--statds"), ("other", "--lst")],
+    ids=["its-own", "a-prefix", "misspelled-its-own", "unknown-server"],
+)
+def test_an_option_that_the_server_may_have_is_not_misspelled(
+    process, option, configured, prodserver
+):
+    """All of these are close to --format, --settings or --list."""
+    configured(web=WEB, other={"BACKEND": f"{__name__}.Theirs"})
+    done = prodserver(process, "--dry-run", f"{option}=x")
+    assert done.code == 0, done.err
+    assert option in done.out
+
+
+def test_behind_two_dashes_nothing_is_misspelled(configured, prodserver):
+    configured(web=WEB)
+    assert "--lst" in prodserver("web", "--dry-run", "--", "--lst").words
 
 
 @pytest.mark.parametrize(

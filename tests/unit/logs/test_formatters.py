@@ -190,6 +190,11 @@ class TestContext:
             ("celery worker", ["celery", "-A", "p", "inspect", "ping"], False),
             ("django-admin db_worker", ["/x/django-admin", "db_worker"], True),
             ("django-admin db_worker", ["/x/django-admin", "dumpdata"], False),
+            ("django-admin db_worker", ["manage.py", "db_worker"], True),
+            ("django-admin db_worker", ["/x/shop/__main__.py", "db_worker"], True),
+            ("django-admin db_worker", ["manage.py", "dumpdata"], False),
+            ("django-admin db_worker", [], False),
+            ("", ["gunicorn"], False),
         ],
     )
     def test_whose_it_is(self, command: str, argv: list[str], is_it: bool) -> None:

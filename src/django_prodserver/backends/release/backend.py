@@ -23,6 +23,7 @@ from django_prodserver.exceptions import (
 )
 from django_prodserver.health import heartbeat
 from django_prodserver.logs.config import log
+from django_prodserver.process import project
 from django_prodserver.process.retry import Backoff, describe_error, timeout
 from django_prodserver.text import did_you_mean, redact_words, safe_repr
 
@@ -72,7 +73,7 @@ class ManagementCommands(Backend):
         if args:
             message = f"{type(self).__name__} takes no options: {shlex.join(args)}."
             raise UsageError(message, "Write them in COMMANDS, each with its command.")
-        return [["django-admin", *words] for words in self.commands()]
+        return [[project.admin_script(), *words] for words in self.commands()]
 
     def check(self) -> Iterator[ConfigurationError]:
         for key in {"ARGS", "PREFIX", "PRELOAD"} & set(self.config):

@@ -27,7 +27,10 @@ class Command(Prodserver):
     def start(self, **options: Any) -> int:
         name = cli.only(options["names"])
         planned = devserver.plan(name, options["native"])
+        cli.reject_misspelled(
+            options["typed"], options["ours"], planned.backend.option_table
+        )
         if options["explain"]:
             cli.explain(planned, self.stdout.write, **options)
             return 0
-        return devserver.run(planned, self.stderr.write)
+        return devserver.run(planned, self.stderr.write, self.entry)

@@ -12,6 +12,8 @@ from django_prodserver.commands import cli
 from django_prodserver.exceptions import ProdserverError
 from django_prodserver.logs import config
 from django_prodserver.process import termination_log
+from django_prodserver.process.entry import find_entry
+from django_prodserver.process.executable import Program
 
 
 class Command(BaseCommand):
@@ -22,13 +24,21 @@ class Command(BaseCommand):
     # project's checks are for "manage.py check". The tag keeps --skip-checks.
     requires_system_checks = ["prodserver"]
 
+    #: What has started this process; None if something in it calls the command.
+    entry: Program | None = None
+
+    def run_from_argv(self, argv: list[str]) -> None:
+        self.entry = find_entry(argv)
+        super().run_from_argv(argv)
+
     def create_parser(
         self, prog_name: str, subcommand: str, **kwargs: Any
     ) -> CommandParser:
-        parser = super().create_parser(
-            prog_name, subcommand, allow_abbrev=False, **kwargs
-        )
-        split = partial(cli.split, parse=parser.parse_known_args)
+        parser = super().create_parser(prog_name, subcommand, **kwargs)
+        # Not passed on above: django-configurations replaces Django's method by one
+        # without keyword arguments.
+        parser.allow_abbrev = False
+        split = partial(cli.split, parser=parser)
         # Django parses with this, whether the command line calls or call_command.
         parser.parse_args = lambda args=None, namespace=None: split(args or [])  # type: ignore[method-assign, assignment]
         return parser
@@ -51,4 +61,4 @@ class Command(BaseCommand):
             sys.exit(code)
 
     def start(self, **options: Any) -> int:
-        return cli.run(write=self.stdout.write, **options)
+        return cli.run(write=self.stdout.write, entry=self.entry, **options)
