@@ -22,7 +22,7 @@ from django_prodserver.backends.base import BaseProcessBackend, CommandBackend
 from django_prodserver.config.processes import Process
 from django_prodserver.exceptions import ConfigurationError, Fault
 from tests.conftest import Starter
-from tests.harness import MANAGE, MODULE, PROJECT, Web
+from tests.harness import MANAGE, MODULE, PROJECT, Web, free_port
 from tests.installed import skip_without_servers
 from tests.parsers import parse
 
@@ -359,7 +359,9 @@ def test_it_starts_from_another_folder(start: Starter, port, tmp_path):
 @pytest.mark.process
 def test_an_application_that_fails_ends_gunicorn_with_its_own_code(start: Starter):
     settings = {"WSGI_APPLICATION": "proj.nosuch.application"}
-    done = started(start, "gunicorn", {"workers": 1}, settings=settings)
+    address = f"127.0.0.1:{free_port()}"
+    args = {"workers": 1, "bind": address}
+    done = started(start, "gunicorn", args, settings=settings)
     assert done.returncode == 3
     assert "No module named 'proj.nosuch'" in done.stderr
 

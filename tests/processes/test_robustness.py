@@ -94,7 +94,7 @@ def test_a_start_that_is_killed_is_not_in_the_way(
     assert start.probe("web").returncode == NO
     # One that was killed just as it wrote has left a hidden one, which nobody reads.
     names = {path.name for path in start.data.iterdir() if path.name[0] != "."}
-    assert names == {"web.state", "web.heartbeat"}
+    assert names == {"web.state", "web.heartbeat", "web.preload"}
 
 
 @pytest.mark.process
