@@ -23,15 +23,14 @@ class DjangoProdserverConfig(AppConfig):
 
     def ready(self) -> None:
         _register_checks()
-        # The launcher does the rest itself, if it runs the command in this process.
-        if _LAUNCHER in sys.modules:
-            return
         if context := of_this_process():
             from django_prodserver.backends import loader
             from django_prodserver.process import bootstrap
 
             bootstrap.prepare(context)
-            loader.install_in_own_process(context.process)
+            # The launcher does the rest itself, if it runs the command in place.
+            if _LAUNCHER not in sys.modules:
+                loader.install_in_own_process(context.process)
 
 
 def _register_checks() -> None:
