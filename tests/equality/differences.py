@@ -278,6 +278,19 @@ DIFFERENCES: tuple[Difference, ...] = (
         ),
     ),
     Difference(
+        what="`sys.path` of a management command that `manage.py` starts",
+        native="the project's directory twice, with `PYTHONPATH` as `--dry-run` prints",
+        ours="once",
+        why="The process is the one in which `manage.py` runs already.",
+        moments=("request",),
+        facts=("path",),
+        applies=lambda start: (
+            start.is_preloaded
+            and start.is_manage
+            and start.case.backend in (DB_WORKER, QCLUSTER)
+        ),
+    ),
+    Difference(
         what="Logging of a worker that sets up Django twice, as Celery and "
         "`django-admin` do",
         native="ours is set up after the second time",

@@ -200,6 +200,8 @@ def _drop_chance(seen: Records) -> None:
     """Drop what is a matter of chance in a worker, natively as well."""
     seen.pop("urls", None)  # no task needs them
     for facts in seen.values():
+        # gevent starts threads of its pool when it needs them.
+        facts.pop("threads.unnamed", None)
         # Each process of a cluster has the pipes of those that were started before.
         if "descriptors.pipe" in facts:
             facts["descriptors.pipe"] = 1
