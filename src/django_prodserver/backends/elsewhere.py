@@ -24,7 +24,7 @@ class Elsewhere(NamedTuple):
     An option that is set in the server's environment or configuration file.
 
     Args:
-        name: Its name as it is written there: ``keepalive`` or ``UVICORN_LOOP``.
+        name: The option, ``--keep-alive``, or the variable, ``UVICORN_LOOP``.
         values: Its values, as a command line would have them: "" for a flag, several
             for a list, and none if it is set to nothing or turned off.
         origin: Where it is written: "gunicorn.conf.py", for example.

@@ -13,7 +13,7 @@ from django_prodserver.backends.gunicorn import obstacles
 from django_prodserver.backends.introspection import OptionFile
 from django_prodserver.backends.web import Interface, WebBackend
 from django_prodserver.config import bind
-from django_prodserver.config.argv import value_of
+from django_prodserver.config.argv import value_of, values_of
 from django_prodserver.config.bind import Bind, split_host_port
 from django_prodserver.config.keys import Resolved
 from django_prodserver.process.fork_safety import restore_signals_in_children
@@ -170,17 +170,20 @@ class GunicornServer(WebBackend):
         if "." in worker and not worker.startswith(("gunicorn.", "uvicorn")):
             words.append(f"--worker-class={worker}")
         is_default = Path("gunicorn.conf.py").exists()
-        if words or is_default or self._variables().get(_VARIABLE):
-            return words
-        return None
+        if not (words or is_default or self._variables().get(_VARIABLE)):
+            return None
+        # They replace the file's raw_env.
+        variables = values_of("env", args, self.option_table)
+        return [*words, *(f"--env={variable}" for variable in variables)]
 
     def configured_elsewhere(self, args: Sequence[str]) -> Mapping[str, Elsewhere]:
-        return {
-            name: found._replace(name=self.option_table.find(name)[0].on)
-            if found.origin == _VARIABLE  # which has options
-            else found
-            for name, found in super().configured_elsewhere(args).items()
-        }
+        found = dict(super().configured_elsewhere(args))
+        for name, setting in found.items():
+            # As the option, which differs from the file's name: --keep-alive.
+            if self.option_table.knows(name):
+                on = self.option_table.find(name)[0].on
+                found[name] = setting._replace(name=on or setting.name)
+        return found
 
     def server_environment(
         self, args: Sequence[str], given: Mapping[str, str]
