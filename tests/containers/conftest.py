@@ -18,8 +18,15 @@ from testcontainers.core.network import Network
 
 from tests.containers.harness import Containers, Databases, Site
 from tests.containers.images import LABEL, PREFIX, Images, build_once
+from tests.containers.leftovers import leave_swarm
 
 _failed = pytest.StashKey[bool]()
+
+
+def pytest_sessionfinish() -> None:
+    """Leave the swarm, once the workers of this run have ended."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        leave_swarm()
 
 
 @pytest.fixture(scope="session")

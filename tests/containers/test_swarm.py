@@ -6,7 +6,6 @@ import json
 import subprocess
 import threading
 import uuid
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -15,6 +14,7 @@ import pytest
 from testcontainers.core.docker_client import DockerClient
 
 from tests.conftest import Row
+from tests.containers import leftovers
 from tests.containers.harness import PORT
 from tests.containers.images import LABEL, PREFIX, Images
 from tests.containers.proxy import Load, Proxy
@@ -38,18 +38,19 @@ def run(*command: str) -> str:
 
 
 @pytest.fixture
-def swarm() -> Iterator[None]:
-    """The engine as a swarm of one, and no longer than the test."""
+def swarm() -> None:
+    """
+    Make the engine a swarm of one.
+
+    It leaves the swarm once all tests have ended: with that, an engine forgets the
+    names of the containers on all its networks, which other tests look up meanwhile.
+    """
     if run("info", "--format={{.Swarm.LocalNodeState}}") == "active":
-        yield
         return
     bridges = run("network", "ls", "--format={{.Name}}").split()
     listen = f"--listen-addr=127.0.0.1:{free_port()}"
+    leftovers.SWARM.write_text("" if GATEWAY in bridges else GATEWAY)
     run("swarm", "init", "--advertise-addr=127.0.0.1", listen)
-    yield
-    run("swarm", "leave", "--force")
-    if GATEWAY not in bridges:
-        run("network", "rm", GATEWAY)
 
 
 class Service:
