@@ -129,8 +129,6 @@ class WebContract(Contract):
     drops_quiet_connections: ClassVar[Collection[str]] = ()
     #: Variants whose stop waits for idle keep-alive connections.
     waits_for_idle_connections: ClassVar[Collection[str]] = ()
-    #: Variants that reset late clients at a stop, as the native command does.
-    resets_late_clients: ClassVar[Collection[str]] = ()
     #: Whether a worker resets queued connections when SIGHUP replaces it.
     drops_connections_on_sighup: ClassVar[bool] = False
     #: Variants that hide X-Forwarded-Host from the application, for any proxy.
@@ -168,8 +166,7 @@ class WebContract(Contract):
         assert stopped.seconds < 10
         resets = stopped.late_clients.copy()
         assert resets.pop("200", 0) + resets.pop("refused", 0) > 20
-        if variant not in self.resets_late_clients:
-            assert resets.total() <= MAX_RESETS_AT_CLOSE, resets
+        assert resets.total() <= MAX_RESETS_AT_CLOSE, resets
         check_log(site, web, self.streams_after_disconnect)
         assert site.probe("web")[0] == 1
         assert site.probe("--live", "web")[0] == 1

@@ -41,7 +41,6 @@ class TestGunicorn(WebContract):
     import_error_code = 3
     drops_quiet_connections = {"uvicorn-2"}
     waits_for_idle_connections = {"asgi-2"}
-    resets_late_clients = {"asgi-2"}
     # Uvicorn's middleware has applied the headers already, so ours sees no proxy.
     hides_forwarded_host = {"uvicorn-2"}
 

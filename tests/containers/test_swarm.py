@@ -43,7 +43,7 @@ def swarm() -> None:
     Make the engine a swarm of one.
 
     It leaves the swarm once all tests have ended: with that, an engine forgets the
-    names of the containers on all its networks, which other tests look up meanwhile.
+    names of the containers on all its networks, which other tests are looking up.
     """
     if run("info", "--format={{.Swarm.LocalNodeState}}") == "active":
         return

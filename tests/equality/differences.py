@@ -55,7 +55,7 @@ class Start:
 
     @property
     def loads_before_listening(self) -> bool:
-        """Whether natively, the application is imported once the server listens."""
+        """Whether the native command imports the application once it listens."""
         if self.case.backend in (UVICORN, WAITRESS):
             return self.is_preloaded and self.case.workers > 1
         if self.case.name == "preload":
@@ -70,7 +70,7 @@ class Difference:
 
     Attributes:
         what: What the application sees, in words.
-        native: What it is natively, in words.
+        native: What it is with the native command, in words.
         ours: What it is with ``prodserver``, in words.
         why: The reason.
         moments: The moments at which it differs.
@@ -188,7 +188,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         native="each worker: with its pid, signal handlers, threads and open sockets",
         ours="their parent, before it listens",
         why="The workers share what is loaded before they are forked. Where a fork "
-        "would break something, the application is loaded natively.",
+        "would break something, the native command loads the application.",
         moments=("apps", "application", "urls"),
         facts=(
             *("signals.*", "descriptors.*", "threads.*", "process.leads *"),

@@ -1,4 +1,4 @@
-"""Start a case natively or with ``prodserver``, and collect what it has recorded."""
+"""Start a case in either way, and collect what it has recorded."""
 
 from __future__ import annotations
 
@@ -197,7 +197,7 @@ def _role(process: Mapping[str, int], first: int) -> str:
 
 
 def _drop_chance(seen: Records) -> None:
-    """Drop what is a matter of chance in a worker, natively as well."""
+    """Drop what is a matter of chance in a worker, in either start."""
     seen.pop("urls", None)  # no task needs them
     for facts in seen.values():
         # gevent starts threads of its pool when it needs them.

@@ -304,7 +304,7 @@ class WebBackend(CommandBackend):
 
     def load(self, args: Sequence[str]) -> None:
         """Import the application and its URLs, so that forked workers share them."""
-        # First, as natively: its module may do something before it sets up Django.
+        # First, as the server would: its module may act before it sets up Django.
         self.import_application(self.application(args))
         bootstrap.set_up_django()
         preload.load_urls()

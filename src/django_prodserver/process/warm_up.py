@@ -222,8 +222,8 @@ async def _get_async(application: Callable[..., Any], path: str, host: str) -> A
         "client": (_CLIENT, 0),
         "server": (host, port),
     }
-    # Its end is the end of the thread in which code that is not async runs. Without
-    # it, asgiref keeps one for ever, and a process with threads is not forked.
+    # Code that is not async runs in a thread, which ends with this context. Without
+    # it, asgiref keeps the thread, and a process with threads is not forked.
     async with ThreadSensitiveContext():
         try:
             await application(scope, receive, send)
@@ -264,7 +264,7 @@ def _garbage_collected_afterwards() -> Iterator[None]:
     """
     Collect the garbage of the requests, or it would stay: it is going to be frozen.
 
-    What was there before is frozen meanwhile, so that it is not traversed again.
+    Freeze what was there before, so that it is not traversed again.
     """
     is_ours = not gc.get_freeze_count()
     if is_ours:
