@@ -92,6 +92,7 @@ for _queue in RQ_QUEUES.values():
     _queue["PORT"] = int(os.environ["{REDIS}"])
 """,
         variables={
+            "LATEST_VERSION_CHECK": "false",
             "LABEL_STUDIO_BASE_DATA_DIR": "{folder}/data",
             "PYTHONPATH": "{folder}:{site}/label_studio",
             "SENTRY_DSN": "",

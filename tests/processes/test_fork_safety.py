@@ -113,6 +113,7 @@ FLAVOURS = {
     "seeded_module": ", seeds the random module",
     "numpy_legacy": "",
     "numpy_generator": "",
+    "numpy_product": "",
     "process_id": ", uses the process ID",
     "unique_id": "proj/unique.py, line 5, makes a random value",
     "redis": "",
@@ -184,8 +185,8 @@ def serve_flavour(
     env: dict[str, Any] = {
         "settings": {"ROOT_URLCONF": "proj.flavoured", "FLAVOUR": flavour, **settings},
         "TEST_APPS": json.dumps(early),
-        # Its threads are another matter.
-        "OPENBLAS_NUM_THREADS": "1",
+        # A thread of numpy's library, however many cores there are.
+        "OPENBLAS_NUM_THREADS": "2",
     }
     return start.web(config("gunicorn-2", port, **keys), port=port, **env)
 

@@ -25,6 +25,9 @@ _SELF = Path("/proc/self")
 # Seconds for a thread that has just ended to leave the kernel's list, too.
 _THREAD_EXIT = 0.02
 _POLL = 0.005
+# Threads that a handler for forks makes dispensable in the child. This one frees unused
+# memory; without it, jemalloc (which pyarrow brings) does so while it allocates.
+_MENDED_BY_FORK = {"jemalloc_bg_thd"}
 # SIGINT raises KeyboardInterrupt; the others are faulthandler's.
 _PYTHONS_SIGNALS = {
     signal.SIGINT,
@@ -125,6 +128,8 @@ def find_obstacle(before: Snapshot) -> str:
     if _obstacle(before):
         # It may be garbage that the paused collector has not closed.
         gc.collect()
+        if _native_thread(before.threads):
+            _end_threads_that_notice_a_fork()
     return _obstacle(before)
 
 
@@ -191,12 +196,42 @@ def _native_thread(inherited: Collection[int]) -> str:
     deadline = time.monotonic() + _THREAD_EXIT
     while True:
         known = {thread.native_id for thread in threading.enumerate()}
-        unknown = _threads().difference(known, inherited)
+        unknown = {
+            number: name
+            for number in _threads().difference(known, inherited)
+            if (name := _thread_name(number)) not in _MENDED_BY_FORK
+        }
         if not unknown:
             return ""
         if time.monotonic() >= deadline:
-            return _read(_SELF / "task" / str(min(unknown)) / "comm") or "unnamed"
+            return unknown[min(unknown)] or "unnamed"
         time.sleep(_POLL)
+
+
+def _thread_name(number: int) -> str:
+    return _read(_SELF / "task" / str(number) / "comm")
+
+
+def _end_threads_that_notice_a_fork() -> None:
+    """
+    Fork a child that exits at once, so that libraries end threads of their own accord.
+
+    Some have a handler for forks that ends their threads before each one, and start
+    them again when needed, here and in the workers: OpenBLAS does, which numpy brings.
+    What still runs afterwards belongs to a library that has no such handler.
+    """
+    import ctypes  # here, because few starts need it
+
+    # Of the C library, and without giving up the GIL: Python's own fork would also
+    # run the handlers that the application may have registered for its workers.
+    libc = ctypes.PyDLL(None)
+    fork, leave = libc.fork, libc._exit
+    pid = fork()
+    if pid == 0:
+        leave(0)
+    if pid > 0:
+        with contextlib.suppress(ChildProcessError):  # SIGCHLD is ignored
+            os.waitpid(pid, 0)
 
 
 def _child_process(inherited: Collection[int]) -> str:

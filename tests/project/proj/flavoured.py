@@ -52,6 +52,19 @@ def numpy_generator() -> Callable[[], object]:
     return lambda: int(generator.integers(2**60))
 
 
+def numpy_product() -> Callable[[], object]:
+    """Multiply matrices in threads, once before a fork and at each request."""
+    import numpy
+
+    matrix = numpy.ones((300, 300))
+
+    def multiply() -> object:
+        return float((matrix @ matrix).sum())
+
+    assert multiply() == 300.0**3
+    return multiply
+
+
 def process_id() -> Callable[[], object]:
     worker = os.getpid() * 10
     return lambda: worker
