@@ -37,6 +37,8 @@ class Published(NamedTuple):
         prepare: Management commands that make its database and static files.
         asgi: Its ASGI application's module, if it has one.
         packages: What is installed beside it.
+        manage_only: Whether its settings are complete under its own management command
+            alone, and not where DJANGO_SETTINGS_MODULE names them.
     """
 
     title: str
@@ -53,6 +55,7 @@ class Published(NamedTuple):
     prepare: tuple[str, ...] = ("migrate -v0 --noinput",)
     asgi: str = ""
     packages: tuple[str, ...] = ()
+    manage_only: bool = False
 
 
 _REDIS = f"redis://127.0.0.1:{{{REDIS}}}"
@@ -167,5 +170,6 @@ for _queue in RQ_QUEUES.values():
         },
         services=("redis", "postgres"),
         prepare=("post_upgrade --no-send-installation-metrics",),
+        manage_only=True,
     ),
 }

@@ -219,7 +219,8 @@ def command(
     settings = "bench_given_up" if way == GIVEN_UP else "bench_ours"
     environment = "peer" if way == THEIRS else "ours"
     env = variables(project, settings, environment, BENCH_PROCESSES=processes)
-    if way in (THEIRS, MANAGE):
+    manage_only = project.published is not None and project.published.manage_only
+    if way in (THEIRS, MANAGE) or manage_only:
         subcommand = "server" if way == THEIRS else "prodserver"
         return [*manage(project, environment), subcommand, "web"], env
     return [str(python("ours", project).with_name("prodserver")), "web"], env
