@@ -115,6 +115,7 @@ for _queue in RQ_QUEUES.values():
         worker={"BACKEND": CELERY, "APP": "pretix.celery_app"},
         variables={
             "DATA_DIR": "{folder}",
+            "PRETIX_PRETIX_URL": "http://127.0.0.1",
             "PRETIX_REDIS_LOCATION": f"{_REDIS}/1",
             "PRETIX_REDIS_SESSIONS": "true",
             "PRETIX_CELERY_BROKER": f"{_REDIS}/2",
