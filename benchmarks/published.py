@@ -123,6 +123,42 @@ for _queue in RQ_QUEUES.values():
         },
         services=("redis",),
     ),
+    # borgbackup, which it depends on, is compiled. On Debian: apt-get install gcc
+    # pkg-config libacl1-dev liblz4-dev libssl-dev libxxhash-dev libzstd-dev
+    "weblate": Published(
+        title="Weblate",
+        release="weblate",
+        settings="weblate.settings_example",
+        wsgi="weblate.wsgi",
+        asgi="weblate.asgi",
+        manage=("weblate",),
+        page="/",
+        worker={"BACKEND": CELERY, "APP": "weblate.utils"},
+        # Its documentation has the example copied, and changed where it says so.
+        text=f"""
+import os
+SITE_DOMAIN = "localhost"
+SITE_URL = "http://localhost"
+SECRET_KEY = "for-the-benchmark-only-" + "0" * 40
+DATA_DIR = os.environ["WEBLATE_DATA_DIR"]
+CACHE_DIR = os.path.join(DATA_DIR, "cache")
+MEDIA_ROOT = os.path.join(DATA_DIR, "media")
+STATIC_ROOT = os.path.join(CACHE_DIR, "static")
+CACHES["avatar"]["LOCATION"] = os.path.join(CACHE_DIR, "avatar")
+DATABASES["default"]["USER"] = "postgres"
+DATABASES["default"]["PORT"] = os.environ["{POSTGRES}"]
+CELERY_BROKER_URL = f"redis://127.0.0.1:{{os.environ['{REDIS}']}}"
+CELERY_RESULT_BACKEND = CELERY_BROKER_URL
+CACHES["default"]["LOCATION"] = f"{{CELERY_BROKER_URL}}/1"
+""",
+        variables={"WEBLATE_DATA_DIR": "{folder}/data"},
+        services=("redis", "postgres"),
+        prepare=(
+            *("migrate -v0 --noinput", "collectstatic -v0 --noinput"),
+            "compress -v0 --force",
+        ),
+        packages=("psycopg[binary]",),
+    ),
     "nautobot": Published(
         title="Nautobot",
         release="nautobot",
