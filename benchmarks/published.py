@@ -137,6 +137,7 @@ for _queue in RQ_QUEUES.values():
         # Its documentation has the example copied, and changed where it says so.
         text=f"""
 import os
+WSGI_APPLICATION = "weblate.wsgi.application"
 SITE_DOMAIN = "localhost"
 SITE_URL = "http://localhost"
 SECRET_KEY = "for-the-benchmark-only-" + "0" * 40
@@ -150,13 +151,14 @@ DATABASES["default"]["PORT"] = os.environ["{POSTGRES}"]
 CELERY_BROKER_URL = f"redis://127.0.0.1:{{os.environ['{REDIS}']}}"
 CELERY_RESULT_BACKEND = CELERY_BROKER_URL
 CACHES["default"]["LOCATION"] = f"{{CELERY_BROKER_URL}}/1"
+# The services of others that it translates with; each wants a package.
+WEBLATE_MACHINERY = ()
+OTP_WEBAUTHN_RP_ID = SITE_DOMAIN
+OTP_WEBAUTHN_ALLOWED_ORIGINS = [f"https://{{SITE_DOMAIN}}"]
 """,
         variables={"WEBLATE_DATA_DIR": "{folder}/data"},
         services=("redis", "postgres"),
-        prepare=(
-            *("migrate -v0 --noinput", "collectstatic -v0 --noinput"),
-            "compress -v0 --force",
-        ),
+        prepare=("migrate -v0 --noinput", "collectstatic -v0 --noinput"),
         packages=("psycopg[binary]",),
     ),
     "nautobot": Published(
