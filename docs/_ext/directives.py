@@ -122,6 +122,7 @@ def setup(app: Sphinx) -> ExtensionMetadata:
         "extras": facts.extras,
         "backend-comparison": facts.comparison,
         "log-fields": facts.log_fields,
+        "fork-flavours": facts.fork_flavours,
         "start-differences": facts.start_differences,
         "tested-with": facts.tested_with,
     }.items():

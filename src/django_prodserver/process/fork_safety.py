@@ -133,8 +133,10 @@ def _obstacle(before: Snapshot) -> str:
         is_old = thread.native_id in before.threads
         if thread is not threading.main_thread() and not is_old:
             return f"the application has started {_describe_thread(thread)}"
-    if name := _native_thread(before.threads):
-        return f"the application has started a thread outside Python ({name!r})"
+    if names := _native_threads(before.threads):
+        threads = "a thread" if len(names) == 1 else "threads"
+        shown = ", ".join(map(repr, names))
+        return f"the application has started {threads} outside Python ({shown})"
     if child := _child_process(before.children):
         return f"the application has started a process ({child})"
     for name in _handled_signals():
@@ -181,22 +183,46 @@ def _threads() -> set[int]:
     return {int(task.name) for task in _listed(_SELF / "task")}
 
 
-def _native_thread(inherited: Collection[int]) -> str:
+def _native_threads(inherited: Collection[int]) -> list[str]:
     """
-    Return the name of a thread that Python did not start, else "".
+    Return the names of the threads that Python did not start.
 
     A fork copies only the thread that calls it. Code that counts on the others, such
     as the thread pool of polars, then waits for them without end in every worker.
     """
+    unknown = _unknown_threads(inherited)
+    if unknown:
+        _end_threads_that_expect_forks()
     deadline = time.monotonic() + _THREAD_EXIT
-    while True:
-        known = {thread.native_id for thread in threading.enumerate()}
-        unknown = _threads().difference(known, inherited)
-        if not unknown:
-            return ""
-        if time.monotonic() >= deadline:
-            return _read(_SELF / "task" / str(min(unknown)) / "comm") or "unnamed"
+    while unknown and time.monotonic() < deadline:
         time.sleep(_POLL)
+        unknown = _unknown_threads(inherited)
+    names = {_read(_SELF / "task" / str(each) / "comm") for each in unknown}
+    return sorted(name or "unnamed" for name in names)
+
+
+def _unknown_threads(inherited: Collection[int]) -> set[int]:
+    known = {thread.native_id for thread in threading.enumerate()}
+    return _threads().difference(known, inherited)
+
+
+def _end_threads_that_expect_forks() -> None:
+    """
+    Fork once, so that libraries end the threads that they start again when needed.
+
+    OpenBLAS, and so NumPy, does that in its handler of ``pthread_atfork()``: its
+    threads are no obstacle. Python's own handlers do not run.
+    """
+    import ctypes  # only few applications have such threads
+
+    # PyDLL keeps the GIL, so that the child has it, and can exit.
+    libc = ctypes.PyDLL(None)
+    pid = libc.fork()
+    if pid == 0:
+        libc._exit(0)
+    if pid > 0:
+        with contextlib.suppress(ChildProcessError):  # a SIGCHLD handler was faster
+            os.waitpid(pid, 0)
 
 
 def _child_process(inherited: Collection[int]) -> str:
