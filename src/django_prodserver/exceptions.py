@@ -117,6 +117,7 @@ class Fault(CheckId):
         "imported.",
         True,
     )
+    NOT_ON_WINDOWS = "prodserver.E022", "The server does not run on Windows.", True
 
 
 class ProdserverError(Exception):

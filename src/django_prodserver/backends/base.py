@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
@@ -263,6 +264,8 @@ class CommandBackend(Backend):
     defaults: ClassVar[Mapping[str, Resolved]] = {}
     #: Environment variables that the server reads beside those of ``env_prefix``.
     variables: ClassVar[tuple[str, ...]] = ()
+    #: What to use on Windows instead, where the server does not run there.
+    windows_way_out: ClassVar[str] = "Run it on Linux, in a container or in WSL."
     #: Options for development, which ``check --deploy`` warns about.
     debug_options: ClassVar[tuple[str, ...]] = ("reload",)
 
@@ -346,7 +349,7 @@ class CommandBackend(Backend):
         """Replace this process with the native command."""
         argv = self.command(args)
         script = executable.find(argv[0])
-        os.execv(script, [script, *argv[1:]])  # noqa: S606  # no shell, on purpose
+        executable.replace_process([script, *argv[1:]])
 
     def must_exec(self, args: Sequence[str]) -> str:
         """
@@ -412,7 +415,19 @@ class CommandBackend(Backend):
         """
         return ""
 
+    def windows_obstacle(self) -> str:
+        """Return why the server does not run on Windows; "" if it does."""
+        return ""
+
     def check(self) -> Iterator[ConfigurationError]:
+        if sys.platform == "win32" and (why := self.windows_obstacle()):
+            message = f" does not run on Windows: {why}."
+            yield ConfigurationError(
+                Fault.NOT_ON_WINDOWS,
+                f"{type(self).__name__}{message}",
+                self.windows_way_out,
+            )
+            return
         for package in (self.package, *self.needs):
             if find_spec(package) is None:
                 yield self.not_installed(package)

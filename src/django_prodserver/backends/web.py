@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from django.core.checks import CheckMessage
 
 Interface = Literal["wsgi", "asgi"]
+#: Why workers cannot share what their parent has loaded, on Windows.
+NO_FORK = "this system starts each worker as a new interpreter"
 
 
 class WebBackend(CommandBackend):

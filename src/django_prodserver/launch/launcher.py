@@ -6,7 +6,6 @@ import dataclasses
 import gc
 import logging
 import os
-import runpy
 import sys
 from pathlib import Path
 from typing import NoReturn
@@ -140,14 +139,38 @@ def _run_command(
         addresses.remove_stale(address)
     if plan.process.preload and not plan.prefix and program.script:
         _try_in_place(plan, backend, program, before)
+    if sys.platform == "win32" and program.script and not plan.prefix:
+        _run_in_place(plan, backend, program)
     _replace_process(plan, backend, program, before)
+
+
+def _run_in_place(plan: Plan, backend: CommandBackend, program: Program) -> NoReturn:
+    """Run the script in this process, where no process can be replaced (Windows)."""
+    if backend.kind != "web":
+        bootstrap.set_up_django()
+        loader.install_in_worker(backend)
+    _take_arguments(plan, program)
+    executable.run_script(program.script)
+    sys.exit(0)
+
+
+def _take_arguments(plan: Plan, program: Program) -> None:
+    """Set the command line and the path that the script finds on its own."""
+    # The executables of Windows leave their suffix out.
+    sys.argv = [program.script.removesuffix(".exe"), *plan.options]
+    # The interpreter puts a script's directory first.
+    directory = str(Path(program.script).absolute().parent)
+    sys.path[:] = [directory, *(each for each in sys.path if each != directory)]
 
 
 def _try_in_place(
     plan: Plan, backend: CommandBackend, program: Program, before: Snapshot
 ) -> None:
     """Run the script in this process; return if it must be executed instead."""
-    if reason := backend.must_exec(plan.args):
+    reason = backend.must_exec(plan.args)
+    if not reason and plan.process.preload is not True and backend.forks(plan.args):
+        reason = fork_safety.blind_spot()
+    if reason:
         log(f"not preloading, because {reason}")
         return
     memory = preload_memory.Memory(plan.process.name, plan.command)
@@ -186,14 +209,11 @@ def _run_preloaded(
         if backend.forks(plan.args):
             backend.defer_logging(plan.args, server_logging)
 
-    sys.argv = [program.script, *plan.options]
-    # The interpreter puts a script's directory first.
-    directory = str(Path(program.script).absolute().parent)
-    sys.path[:] = [directory, *(each for each in sys.path if each != directory)]
+    _take_arguments(plan, program)
     backend.call_before_fork(plan.args, load)
     sys.stdout.flush()
     sys.stderr.flush()
-    runpy.run_path(program.script, run_name="__main__")
+    executable.run_script(program.script)
     sys.exit(0)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import io
 import logging
 import os
@@ -12,6 +11,9 @@ import stat
 import sys
 import threading
 from typing import Any, TextIO
+
+if sys.platform != "win32":
+    import fcntl
 
 from django_prodserver.config.context import Context
 from django_prodserver.logs import context
@@ -57,8 +59,9 @@ def write(data: bytes) -> None:
     """
     # A pipe accepts 4 KiB at once, and more in parts when it is full. Only a pipe is
     # locked: unrelated programs may hold a lock on a terminal or on /dev/null.
-    is_pipe = stat.S_ISFIFO(os.fstat(STDOUT).st_mode)
-    if is_pipe:
+    # Windows has no such lock, and writes a line at once.
+    is_locked = sys.platform != "win32" and stat.S_ISFIFO(os.fstat(STDOUT).st_mode)
+    if is_locked:
         fcntl.lockf(STDOUT, fcntl.LOCK_EX)
     try:
         while data:
@@ -67,7 +70,7 @@ def write(data: bytes) -> None:
             except BlockingIOError:  # it was inherited in non-blocking mode
                 select.select((), (STDOUT,), ())
     finally:
-        if is_pipe:
+        if is_locked:
             fcntl.lockf(STDOUT, fcntl.LOCK_UN)
 
 

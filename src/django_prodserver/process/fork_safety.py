@@ -26,14 +26,7 @@ _SELF = Path("/proc/self")
 _THREAD_EXIT = 0.02
 _POLL = 0.005
 # SIGINT raises KeyboardInterrupt; the others are faulthandler's.
-_PYTHONS_SIGNALS = {
-    signal.SIGINT,
-    signal.SIGSEGV,
-    signal.SIGFPE,
-    signal.SIGABRT,
-    signal.SIGBUS,
-    signal.SIGILL,
-}
+_PYTHONS_SIGNALS = {"SIGINT", "SIGSEGV", "SIGFPE", "SIGABRT", "SIGBUS", "SIGILL"}
 
 
 @contextlib.contextmanager
@@ -113,6 +106,18 @@ def everything() -> Snapshot:
         threads=frozenset(_threads()),
         signals=frozenset(_handled_signals()),
     )
+
+
+def blind_spot() -> str:
+    """
+    Return why this system does not let us look for obstacles; "" on Linux.
+
+    On macOS, the system's own libraries (Objective-C, Accelerate) start threads that
+    nothing shows, and end a process that uses them after a fork.
+    """
+    if _SELF.is_dir():
+        return ""
+    return "this system does not show the threads of libraries, which a fork breaks"
 
 
 def find_obstacle(before: Snapshot) -> str:
@@ -294,7 +299,7 @@ def _handled_signals() -> list[str]:
             return [
                 signum.name
                 for signum in signal.Signals
-                if signum not in _PYTHONS_SIGNALS and caught >> (signum - 1) & 1
+                if signum.name not in _PYTHONS_SIGNALS and caught >> (signum - 1) & 1
             ]
     return []
 

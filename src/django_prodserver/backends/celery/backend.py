@@ -138,6 +138,13 @@ class CeleryWorker(_CeleryBackend):
     def clean_exit_code(self, signum: int, args: Sequence[str]) -> int:
         return 1 if signum == signal.SIGINT else 0
 
+    windows_way_out = 'Use another pool there: "ARGS": {"pool": "solo"}'
+
+    def windows_obstacle(self) -> str:
+        if self.option("pool", self.args) in ("", "prefork", "processes"):
+            return "its prefork pool forks the processes"
+        return ""
+
     def concurrency_options(self, number: int) -> Mapping[str, object]:
         """Return the option if CONCURRENCY is set, else leave it to the app."""
         return {"concurrency": number} if "CONCURRENCY" in self.config else {}

@@ -38,6 +38,9 @@ class DjangoQ2Worker(ManagementBackend):
         "GRACEFUL_TIMEOUT": "",
     }
 
+    def windows_obstacle(self) -> str:
+        return "the processes of a cluster are forked"
+
     def deployment_warnings(self) -> Iterator[CheckMessage]:
         from django_prodserver.backends.django_q2 import deployment
 

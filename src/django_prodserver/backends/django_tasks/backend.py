@@ -55,6 +55,9 @@ class DjangoTasksWorker(ManagementBackend):
     def management_command(self) -> str:
         return self.worker.name
 
+    def windows_obstacle(self) -> str:
+        return self.worker.windows_obstacle
+
     def default_options(self) -> Mapping[str, Resolved]:
         return self.worker.defaults
 

@@ -44,6 +44,10 @@ class GunicornServer(WebBackend):
     proxies_option = "forwarded-allow-ips"
     proxies_variable = "FORWARDED_ALLOW_IPS"
     debug_options = ("reload", "spew", "check-config")
+    windows_way_out = (
+        "Use Waitress there: "
+        '"BACKEND": "django_prodserver.backends.waitress.WaitressServer"'
+    )
     variables = (_VARIABLE, "FORWARDED_ALLOW_IPS")
     keys = {
         **WebBackend.keys,
@@ -59,6 +63,9 @@ class GunicornServer(WebBackend):
         "CERTFILE": "certfile",
         "KEYFILE": "keyfile",
     }
+
+    def windows_obstacle(self) -> str:
+        return "gunicorn forks its workers"
 
     def default_options(self) -> Mapping[str, Resolved]:
         options = {}

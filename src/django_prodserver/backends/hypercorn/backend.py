@@ -51,6 +51,10 @@ class HypercornServer(WebBackend):
     sockets = ("bind",)
     access_logger = "hypercorn.access"
     server_loggers = ("hypercorn",)
+    windows_way_out = (
+        "Use Uvicorn there: "
+        '"BACKEND": "django_prodserver.backends.uvicorn.UvicornServer"'
+    )
     keys: ClassVar[Mapping[str, Translation]] = {
         **WebBackend.keys,
         "WORKERS": "workers",
@@ -67,6 +71,9 @@ class HypercornServer(WebBackend):
         "CERTFILE": "certfile",
         "KEYFILE": "keyfile",
     }
+
+    def windows_obstacle(self) -> str:
+        return "its stop with several workers needs signals that Windows lacks"
 
     def bind_options(self, binds: Sequence[Bind]) -> Mapping[str, object]:
         return {"bind": [bind.text for bind in binds]}

@@ -6,6 +6,7 @@ import logging
 import os
 import shlex
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -154,15 +155,17 @@ class _StopHandler:
     during = "the wait for the lock"
 
     def __init__(self) -> None:
-        self._reader, writer = os.pipe()
-        os.set_blocking(writer, False)
+        # Sockets: on Windows, Python can write signals to nothing else.
+        self._reader, self._writer = socket.socketpair()
+        self._writer.setblocking(False)
         signal.signal(signal.SIGTERM, _ignore)
-        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-        os.register_at_fork(after_in_child=_restore_default)
+        signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=_restore_default)
         threading.Thread(target=self._listen, name="stop", daemon=True).start()
 
     def _listen(self) -> None:
-        while os.read(self._reader, 1) != bytes([signal.SIGTERM]):
+        while self._reader.recv(1) != bytes([signal.SIGTERM]):
             pass  # Python itself handles SIGINT
         log(f"SIGTERM during {self.during}", logging.WARNING)
         os._exit(ExitCode.RELEASE_STOPPED)

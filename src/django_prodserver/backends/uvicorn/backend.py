@@ -7,13 +7,13 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
 from django_prodserver.backends import addresses, env_files, hooks
 from django_prodserver.backends.introspection import OptionFile
-from django_prodserver.backends.web import Interface, WebBackend
+from django_prodserver.backends.web import NO_FORK, Interface, WebBackend
 from django_prodserver.config.context import Context
 from django_prodserver.config.keys import Resolved, Translation, Unsupported
 
@@ -64,9 +64,17 @@ class UvicornServer(WebBackend):
     def log_options(self) -> Mapping[str, object]:
         return {"log-config": str(Path(__file__).with_name("logging.json"))}
 
-    def forks(self, args: Sequence[str]) -> bool:
+    def has_several_workers(self, args: Sequence[str]) -> bool:
         workers = self.option("workers", args) or os.environ.get("WEB_CONCURRENCY")
         return workers not in (None, "", "1")
+
+    def forks(self, args: Sequence[str]) -> bool:
+        return self.has_several_workers(args) and hasattr(os, "fork")
+
+    def obstacles(self, args: Sequence[str]) -> Iterator[str]:
+        yield from super().obstacles(args)
+        if self.has_several_workers(args) and not hasattr(os, "fork"):
+            yield NO_FORK
 
     def server_environment(
         self, args: Sequence[str], given: Mapping[str, str]

@@ -19,6 +19,7 @@ class RQWorker(WorkerCommand):
     # The queues are arguments of the command, not an option.
     keys = {"QUEUES": "", "MAX_TASKS": "max-jobs"}
     has_broker = True
+    windows_obstacle = "rq forks a process for each task"
 
     def native_args(self, args: object) -> object:
         # "backend" names the entry of TASKS; rqworker has no such option.
