@@ -117,6 +117,11 @@ class Fault(CheckId):
         "imported.",
         True,
     )
+    NOTHING_TO_WAIT_FOR = (
+        "prodserver.E022",
+        "WAIT_FOR names a database or a cache that the project does not have.",
+        True,
+    )
 
 
 class ProdserverError(Exception):

@@ -131,9 +131,28 @@ class TestCommands:
         running = release.begin("step long --seconds=60")
         running.until(lambda: release.steps, "the step begun")
         for question in ("--live", "--ready"):
-            answer = release.start.probe(question)
-            assert answer.returncode == 0, answer.stdout
+            for name in ((), ("release",)):
+                answer = release.start.probe(question, *name)
+                assert answer.returncode == 0, answer.stdout
+                assert ": running step long --seconds=60\n" in answer.stdout
         assert "running step long --seconds=60" in release.start.probe("--json").stdout
+
+    def test_the_probe_says_that_it_waits(self, release: Release, port: int) -> None:
+        waits = [f"tcp://127.0.0.1:{port}"]
+        running = release.begin("step a", WAIT_FOR=waits)
+        running.says("waiting for tcp://")
+        for question, code in (("--live", 0), ("--ready", 1)):
+            answer = release.start.probe(question)
+            assert answer.returncode == code, answer.stdout
+            assert f"it is starting: waiting for {waits[0]}" in answer.stdout
+
+    def test_the_probe_says_that_it_has_ended(self, release: Release) -> None:
+        for command in ("step a", "step b --fail=exit"):
+            release.run(command)
+            for question in ("--live", "--ready"):
+                answer = release.start.probe(question, "release")
+                assert answer.returncode == 1, answer.stdout
+                assert answer.stdout.startswith("release is not running: process ")
 
     @pytest.mark.parametrize("via", [MANAGE, MODULE])
     def test_a_stop_is_obeyed_at_once_and_no_success(

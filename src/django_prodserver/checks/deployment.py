@@ -28,10 +28,13 @@ def project_warnings() -> Iterator[CheckMessage]:
         message = "ALLOWED_HOSTS is empty: every request is answered with 400."
         hint = 'Write the names of the site: ALLOWED_HOSTS = ["example.com"].'
         yield Warning(message, hint=hint, id=WarningId.ALLOWED_HOSTS)
-    logging = settings.LOGGING if settings.LOGGING_CONFIG else {}
+    logging: Mapping[str, Any] = settings.LOGGING if settings.LOGGING_CONFIG else {}
     disables = logging and logging.get("disable_existing_loggers", True)
     if disables and not logging.get("incremental"):
-        message = "LOGGING disables existing loggers: the servers log no more."
+        lost = "what the servers and workers say of themselves"
+        if not {"django", "django.request"} & set(logging.get("loggers") or {}):
+            lost = f"the tracebacks of failed requests (django.request) and {lost}"
+        message = f"LOGGING disables the loggers that exist before it: {lost} are lost."
         hint = 'Write "disable_existing_loggers": False in LOGGING.'
         yield Warning(message, hint=hint, id=WarningId.LOGGERS_DISABLED)
     for alias, database in settings.DATABASES.items():

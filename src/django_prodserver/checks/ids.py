@@ -46,7 +46,10 @@ class WarningId(CheckId):
         "prodserver.W011",
         "SECURE_PROXY_SSL_HEADER behind Waitress, which deletes the header.",
     )
-    LOGGERS_DISABLED = "prodserver.W012", "LOGGING that silences the servers."
+    LOGGERS_DISABLED = (
+        "prodserver.W012",
+        "LOGGING that disables the loggers of Django and of the servers.",
+    )
     Q2_RETRY = (
         "prodserver.W013",
         "Django-Q2's timeout is not below its retry, so that tasks run twice.",

@@ -24,7 +24,8 @@ def prepare(name: str, backend: Backend) -> Check:
     if name == "broker":
         # The checks of the settings reject it for a backend that has no broker.
         return backend.broker()
-    return partial(checks.BUILT_IN[name], "default")
+    kind, alias = wait_for.split_alias(name)
+    return partial(checks.BUILT_IN[kind], alias)
 
 
 def find_problem(check: Check) -> str:

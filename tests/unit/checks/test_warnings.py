@@ -183,7 +183,16 @@ DEPLOY = {
         more={"SECURE_PROXY_SSL_HEADER": PROXIED},
     ),
     "loggers": Case(
-        {}, WarningId.LOGGERS_DISABLED, "", more={"LOGGING": {"version": 1}}
+        {},
+        WarningId.LOGGERS_DISABLED,
+        "LOGGING disables the loggers that exist before it: the tracebacks",
+        more={"LOGGING": {"version": 1}},
+    ),
+    "loggers-but-djangos": Case(
+        {},
+        WarningId.LOGGERS_DISABLED,
+        "LOGGING disables the loggers that exist before it: what the servers",
+        more={"LOGGING": {"version": 1, "loggers": {"django": {}}}},
     ),
     "sqlite": Case({}, WarningId.SQLITE, "DATABASES['default'] is SQLite"),
     "q2-timeout": Case(
