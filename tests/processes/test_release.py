@@ -6,13 +6,14 @@ import re
 import subprocess
 import uuid
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests import postgres
 from tests.conftest import Starter
-from tests.harness import MANAGE, MODULE, Running, lines, running
+from tests.harness import MANAGE, MODULE, SCRIPT, Running, lines, running
 from tests.postgres import Postgres
 from tests.servers import BACKENDS
 
@@ -126,6 +127,26 @@ class TestCommands:
         done = subprocess.run(["sh", "-c", printed], env=bare, timeout=60, check=False)
         assert done.returncode == 4
         assert release.steps == ["a b began", "a b ended", "c began"]
+
+    @pytest.mark.parametrize("keys", [{}, {"LOCK": False}, {"WAIT_FOR": "database"}])
+    def test_a_driver_that_cannot_be_loaded_is_one_message(
+        self, release: Release, tmp_path: Path, keys: dict[str, Any]
+    ) -> None:
+        """As psycopg, where its library in C is missing."""
+        reason = "libpq.so.5: cannot open shared object file"
+        (tmp_path / "psycopg.py").write_text(f"raise ImportError({reason!r})")
+        (tmp_path / "psycopg2.py").write_text("raise ModuleNotFoundError('psycopg2')")
+        engine = {"ENGINE": "django.db.backends.postgresql", "NAME": "shop"}
+        release.settings = {"DATABASES": {"default": engine}}
+        env = release.environment("migrate", **keys)
+        env["PYTHONPATH"] = f"{tmp_path}:{env.get('PYTHONPATH', '')}"
+        done = running([*SCRIPT, "release"], env=env)
+        assert done.returncode == 78
+        assert done.stderr.splitlines() == [
+            "prodserver: A database driver cannot be loaded: Error loading psycopg2 or "
+            f"psycopg module: {reason}",
+            "Install libpq5 (apt-get install libpq5), or psycopg[binary].",
+        ]
 
     def test_the_probe_says_what_runs(self, release: Release) -> None:
         running = release.begin("step long --seconds=60")

@@ -62,6 +62,8 @@ def start(
     configure_launcher()
     for key, why in plan.backend.unsupported_keys().items():
         log(f"{key} does nothing here: {why}", logging.WARNING)
+    for warning in plan.backend.start_warnings(plan.args):
+        log(warning, logging.WARNING)
     for note in plan.notes:
         log(note)
     if plan.backend.env_prefix:

@@ -394,16 +394,6 @@ def test_a_loopback_address_in_a_container(configured, monkeypatch):
     assert [m.id for m in process_checks.check_deployment()] == [WarningId.SQLITE]
 
 
-@pytest.mark.parametrize("file", [".dockerenv", "run/.containerenv"])
-def test_a_container_is_known_by_its_file(file, tmp_path, monkeypatch):
-    monkeypatch.undo()
-    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
-    assert not web_warnings.in_container(tmp_path)
-    (tmp_path / file).parent.mkdir(exist_ok=True)
-    (tmp_path / file).touch()
-    assert web_warnings.in_container(tmp_path)
-
-
 def test_a_preload_that_was_given_up_is_reported_with_its_reason(configured):
     configured({})
     reason = "the application has started the thread 'poller'"
