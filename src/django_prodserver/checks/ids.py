@@ -62,6 +62,10 @@ class WarningId(CheckId):
         "prodserver.W015",
         "The last start has given up the preload, so workers share nothing.",
     )
+    CONNECTIONS = (
+        "prodserver.W016",
+        "Threads that nobody has asked for, each of which keeps a database connection.",
+    )
     #: Info instead of a warning: the settings do not show whether there are replicas.
     SQLITE = "prodserver.I001", "SQLite, which replicas cannot share."
     NO_MIDDLEWARE = (

@@ -30,6 +30,8 @@ WEB = "PRODUCTION_PROCESSES['web']"
 PROXIED = ("HTTP_X_FORWARDED_PROTO", "https")
 POOL = {"ENGINE": "django.db.backends.postgresql", "OPTIONS": {"pool": True}}
 
+PERSISTENT = {"ENGINE": "django.db.backends.postgresql", "CONN_MAX_AGE": 60}
+
 
 def pool(**sizes: int) -> dict[str, Any]:
     return {**POOL, "OPTIONS": {"pool": sizes}}
@@ -160,6 +162,20 @@ DEPLOY = {
         WarningId.POOL_TOO_SMALL,
         f"{WEB} has 9 threads",
         more={"DATABASES": {"default": POOL}},
+    ),
+    "connections": Case(
+        {"WORKERS": 3},
+        WarningId.CONNECTIONS,
+        f"{WEB} keeps up to 12 connections to DATABASES['default'] open in each "
+        "container: 3 x 4 threads, which are a default here, and CONN_MAX_AGE is 60.",
+        'Write "THREADS": 4 if all replicas together',
+        {"DATABASES": {"default": PERSISTENT}},
+    ),
+    "connections-forever": Case(
+        {"BACKEND": WAITRESS},
+        WarningId.CONNECTIONS,
+        f"{WEB} keeps up to 4 connections",
+        more={"DATABASES": {"default": {**PERSISTENT, "CONN_MAX_AGE": None}}},
     ),
     "anyone": Case(
         {"ARGS": {"forwarded-allow-ips": "*"}},
@@ -301,6 +317,26 @@ JUST_ENOUGH = {
     "pool": ({"THREADS": 4}, {"DATABASES": {"default": POOL}}),
     "pool-max": ({"THREADS": 8}, {"DATABASES": {"default": pool(max_size=8)}}),
     "pool-min": ({"THREADS": 6}, {"DATABASES": {"default": pool(min_size=6)}}),
+    "connections-chosen": (
+        {"THREADS": 4, "WORKERS": 3},
+        {"DATABASES": {"default": PERSISTENT}},
+    ),
+    "connections-chosen-natively": (
+        {"ARGS": {"threads": 4}},
+        {"DATABASES": {"default": PERSISTENT}},
+    ),
+    "connections-asgi": (
+        {"BACKEND": UVICORN},
+        {"DATABASES": {"default": PERSISTENT}},
+    ),
+    "connections-closed": (
+        {},
+        {"DATABASES": {"default": {**PERSISTENT, "CONN_MAX_AGE": 0}}},
+    ),
+    "connections-pool": (
+        {},
+        {"DATABASES": {"default": {**POOL, "CONN_MAX_AGE": 60}}},
+    ),
     "timeout": ({"TIMEOUT": 60, "ARGS": {"worker-class": "sync"}}, {}),
     "q2": (
         {"BACKEND": Q2},
