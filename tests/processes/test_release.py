@@ -148,6 +148,24 @@ class TestCommands:
             "Install libpq5 (apt-get install libpq5), or psycopg[binary].",
         ]
 
+    def test_a_driver_that_is_not_installed_is_named(
+        self, release: Release, tmp_path: Path
+    ) -> None:
+        (tmp_path / "MySQLdb.py").write_text(
+            "raise ModuleNotFoundError('No module named MySQLdb', name='MySQLdb')"
+        )
+        engine = {"ENGINE": "django.db.backends.mysql", "NAME": "shop"}
+        release.settings = {"DATABASES": {"default": engine}}
+        env = release.environment("migrate")
+        env["PYTHONPATH"] = f"{tmp_path}:{env.get('PYTHONPATH', '')}"
+        done = running([*SCRIPT, "release"], env=env)
+        assert done.returncode == 78
+        said = "A database driver cannot be loaded: Error loading MySQLdb module. Did"
+        assert said in done.stderr
+        assert done.stderr.splitlines()[1:] == [
+            'Install it: python -m pip install "mysqlclient"'
+        ]
+
     def test_the_probe_says_what_runs(self, release: Release) -> None:
         running = release.begin("step long --seconds=60")
         running.until(lambda: release.steps, "the step begun")

@@ -45,7 +45,9 @@ def named_driver_errors() -> Iterator[None]:
             (each for each in causes if not isinstance(each, ModuleNotFoundError)),
             causes[-1],
         )
-        reason = " ".join(f"{error}: {cause}".split())
+        said = str(error)
+        reason = said if str(cause) in said else f"{said}: {cause}"
+        reason = " ".join(reason.split())
         if "libpq" in reason:
             hint = "Install libpq5 (apt-get install libpq5), or psycopg[binary]."
         else:
