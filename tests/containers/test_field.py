@@ -73,7 +73,8 @@ def test_it_is_released_serves_and_stops(
     web = containers.start(image=field, env=site, ports=[PORT])
     web.until(web.answers, "the first answer")
     assert web.get("/about") == "0 users"
-    assert web.exec("python", "-c", "import psycopg_c").code == 0
+    implementation = "import psycopg; print(psycopg.pq.__impl__)"
+    assert web.exec("python", "-c", implementation).output == "c\n"
     assert web.exec("test", "-e", "/app/static-root/urls.py").code == 0
     assert web.exec("touch", "/app/media/upload").code == 0
     assert "MEDIA_ROOT" not in web.log
