@@ -84,7 +84,10 @@ def columns(kind: str) -> dict[str, list[CommandBackend]]:
     chosen = [
         found
         for found in known().values()
-        if isinstance(found, CommandBackend) and any(key in found.keys for key in own)
+        if isinstance(found, CommandBackend)
+        and any(key in found.keys for key in own)
+        # Flower takes one of the keys of web servers, and is none to choose.
+        and isinstance(found, WebBackend) is (kind == "web")
     ]
     by_title: dict[str, list[CommandBackend]] = {}
     for found in sorted(chosen, key=lambda found: extras.index(found.extra)):

@@ -61,6 +61,7 @@ class TestTheUsersLogging:
         entry = servers.config(server, port, LOG_FORMAT="json")
         web = start.web(entry, port=port, via=SCRIPT, settings=settings)
         assert ask(web, "/log", **{"X-Request-ID": "ab-1"}) == (200, "ab-1")
+        assert ask(web, "/failing")[0] == 500
         web.stop()
         return web
 
@@ -101,9 +102,17 @@ class TestTheUsersLogging:
     def test_loggers_that_are_disabled_by_default(
         self, start: Starter, port: int
     ) -> None:
-        """Our own are not among them: ACCESS_LOG says what is wanted."""
+        """Our own are not among them; prodserver.W012 says which are."""
         web = self.life(start, port, "waitress", disable_existing_loggers=True)
-        assert matching(log_records(web), logger=ACCESS, request_id="ab-1")
+        found = log_records(web)
+        assert matching(found, logger=ACCESS, request_id="ab-1")
+        assert matching(found, logger="proj.urls")
+        assert not matching(found, logger="django.request")
+        assert not matching(found, logger="waitress")
+        web = self.life(start, port, "waitress")
+        found = log_records(web)
+        assert matching(found, logger="django.request")
+        assert matching(found, logger="waitress")
 
     def test_native_is_the_servers_own(self, start: Starter, port: int) -> None:
         entry = servers.config("uvicorn", port, LOG_FORMAT="native")

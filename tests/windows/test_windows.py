@@ -125,7 +125,7 @@ def test_what_runs_elsewhere_is_a_warning_and_does_not_start(
     processes = {"web": config("gunicorn", port)}
     checked = windows.run("manage.py", "check", processes=processes)
     assert checked.returncode == 0
-    assert "prodserver.E022" in checked.stderr
+    assert "prodserver.E023" in checked.stderr
     deployed = windows.run("manage.py", "check", "--deploy", processes=processes)
     assert deployed.returncode == 1
     for words in (["manage.py", "prodserver"], ["-m", "django_prodserver"]):

@@ -128,6 +128,10 @@ class Backend(BaseServerBackend):
             ConfigurationError: Something is wrong.
         """
 
+    def start_warnings(self, args: Sequence[str]) -> Iterator[str]:
+        """Yield what the log should warn of at the start, a line each."""
+        yield from ()
+
     def addresses(self, args: Sequence[str]) -> tuple[str, ...]:
         """
         Return the addresses it listens on: ``tcp://host:port`` or ``unix://path``.

@@ -19,9 +19,11 @@ from django_prodserver.backends.elsewhere import (
     Elsewhere,
     read_configuration,
 )
+from django_prodserver.checks.ids import WarningId
 from django_prodserver.config import bind
 from django_prodserver.config.argv import drop, names, value_of
 from django_prodserver.config.bind import Bind
+from django_prodserver.config.container import in_container
 from django_prodserver.config.context import NATIVE, OFF, ON, VARIABLE, Context
 from django_prodserver.config.keys import AUTO, Resolved, Translation
 from django_prodserver.exceptions import ConfigurationError, Fault
@@ -336,6 +338,16 @@ class WebBackend(CommandBackend):
             self.application(self.args)
         except ConfigurationError as error:
             yield error
+
+    def start_warnings(self, args: Sequence[str]) -> Iterator[str]:
+        found = self.addresses(args)
+        is_silenced = WarningId.ADDRESS in settings.SILENCED_SYSTEM_CHECKS
+        if addresses.only_loopback(found) and in_container() and not is_silenced:
+            yield (
+                f"nothing outside this container can reach {found[0]}: write "
+                f'"BIND": "0.0.0.0:8000", or set PRODSERVER_HOST to 0.0.0.0 '
+                f"({WarningId.ADDRESS})"
+            )
 
     def trusted_proxies(self) -> set[str]:
         """Return the proxies that the settings or the server's options name."""

@@ -15,7 +15,7 @@ from django_prodserver.backends.base import CommandBackend
 from django_prodserver.config.context import VARIABLE, Context
 from django_prodserver.exceptions import ConfigurationError
 from django_prodserver.health import heartbeat, state
-from django_prodserver.launch import environment
+from django_prodserver.launch import environment, media
 from django_prodserver.launch.plan import Plan
 from django_prodserver.logs.config import configure_launcher, detach_from_root, log
 from django_prodserver.process import (
@@ -61,6 +61,8 @@ def start(
     configure_launcher()
     for key, why in plan.backend.unsupported_keys().items():
         log(f"{key} does nothing here: {why}", logging.WARNING)
+    for warning in (*plan.backend.start_warnings(plan.args), *media.warnings()):
+        log(warning, logging.WARNING)
     for note in plan.notes:
         log(note)
     if plan.backend.env_prefix:

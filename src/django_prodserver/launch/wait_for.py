@@ -100,7 +100,7 @@ class _Waiter:
                 if elapsed > limit:
                     return f"no answer within {limit:.0f} s"
                 if elapsed > 1:
-                    backoff.report("no answer yet")
+                    backoff.report()
         finally:
             os.close(reader)
             os.kill(self._child, signal.SIGKILL)

@@ -30,6 +30,8 @@ WEB = "PRODUCTION_PROCESSES['web']"
 PROXIED = ("HTTP_X_FORWARDED_PROTO", "https")
 POOL = {"ENGINE": "django.db.backends.postgresql", "OPTIONS": {"pool": True}}
 
+PERSISTENT = {"ENGINE": "django.db.backends.postgresql", "CONN_MAX_AGE": 60}
+
 
 def pool(**sizes: int) -> dict[str, Any]:
     return {**POOL, "OPTIONS": {"pool": sizes}}
@@ -161,6 +163,20 @@ DEPLOY = {
         f"{WEB} has 9 threads",
         more={"DATABASES": {"default": POOL}},
     ),
+    "connections": Case(
+        {"WORKERS": 3},
+        WarningId.CONNECTIONS,
+        f"{WEB} keeps up to 12 connections to DATABASES['default'] open in each "
+        "container: 3 x 4 threads, which are a default here, and CONN_MAX_AGE is 60.",
+        'Write "THREADS": 4 if all replicas together',
+        {"DATABASES": {"default": PERSISTENT}},
+    ),
+    "connections-forever": Case(
+        {"BACKEND": WAITRESS},
+        WarningId.CONNECTIONS,
+        f"{WEB} keeps up to 4 connections",
+        more={"DATABASES": {"default": {**PERSISTENT, "CONN_MAX_AGE": None}}},
+    ),
     "anyone": Case(
         {"ARGS": {"forwarded-allow-ips": "*"}},
         WarningId.TRUSTS_ANYONE,
@@ -183,7 +199,16 @@ DEPLOY = {
         more={"SECURE_PROXY_SSL_HEADER": PROXIED},
     ),
     "loggers": Case(
-        {}, WarningId.LOGGERS_DISABLED, "", more={"LOGGING": {"version": 1}}
+        {},
+        WarningId.LOGGERS_DISABLED,
+        "LOGGING disables the loggers that exist before it: the tracebacks",
+        more={"LOGGING": {"version": 1}},
+    ),
+    "loggers-but-djangos": Case(
+        {},
+        WarningId.LOGGERS_DISABLED,
+        "LOGGING disables the loggers that exist before it: what the servers",
+        more={"LOGGING": {"version": 1, "loggers": {"django": {}}}},
     ),
     "sqlite": Case({}, WarningId.SQLITE, "DATABASES['default'] is SQLite"),
     "q2-timeout": Case(
@@ -292,6 +317,26 @@ JUST_ENOUGH = {
     "pool": ({"THREADS": 4}, {"DATABASES": {"default": POOL}}),
     "pool-max": ({"THREADS": 8}, {"DATABASES": {"default": pool(max_size=8)}}),
     "pool-min": ({"THREADS": 6}, {"DATABASES": {"default": pool(min_size=6)}}),
+    "connections-chosen": (
+        {"THREADS": 4, "WORKERS": 3},
+        {"DATABASES": {"default": PERSISTENT}},
+    ),
+    "connections-chosen-natively": (
+        {"ARGS": {"threads": 4}},
+        {"DATABASES": {"default": PERSISTENT}},
+    ),
+    "connections-asgi": (
+        {"BACKEND": UVICORN},
+        {"DATABASES": {"default": PERSISTENT}},
+    ),
+    "connections-closed": (
+        {},
+        {"DATABASES": {"default": {**PERSISTENT, "CONN_MAX_AGE": 0}}},
+    ),
+    "connections-pool": (
+        {},
+        {"DATABASES": {"default": {**POOL, "CONN_MAX_AGE": 60}}},
+    ),
     "timeout": ({"TIMEOUT": 60, "ARGS": {"worker-class": "sync"}}, {}),
     "q2": (
         {"BACKEND": Q2},
@@ -383,16 +428,6 @@ def test_a_loopback_address_in_a_container(configured, monkeypatch):
     said(found, Case({}, WarningId.ADDRESS, message, hint))
     monkeypatch.setenv("PRODSERVER_HOST", "0.0.0.0")
     assert [m.id for m in process_checks.check_deployment()] == [WarningId.SQLITE]
-
-
-@pytest.mark.parametrize("file", [".dockerenv", "run/.containerenv"])
-def test_a_container_is_known_by_its_file(file, tmp_path, monkeypatch):
-    monkeypatch.undo()
-    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
-    assert not web_warnings.in_container(tmp_path)
-    (tmp_path / file).parent.mkdir(exist_ok=True)
-    (tmp_path / file).touch()
-    assert web_warnings.in_container(tmp_path)
 
 
 def test_a_preload_that_was_given_up_is_reported_with_its_reason(configured):

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, ClassVar
 from django_prodserver.backends import addresses
 from django_prodserver.backends.base import CommandBackend
 from django_prodserver.backends.introspection import OptionFile
+from django_prodserver.config import bind
+from django_prodserver.config.bind import Bind
 from django_prodserver.config.keys import Translation
 from django_prodserver.exceptions import ConfigurationError, Fault
 from django_prodserver.health import state
@@ -235,11 +237,31 @@ class CeleryFlower(_CeleryBackend):
     package = "flower"
     extra = "flower"
     option_file = OptionFile(__package__, "flower_options.json")
-    keys: ClassVar[Mapping[str, Translation]] = CommandBackend.keys
+    keys: ClassVar[Mapping[str, Translation]] = {
+        **CommandBackend.keys,
+        "BIND": lambda backend, value: backend.bind_options(list(bind.each(value))),
+    }
     subcommand = "flower"
     env_prefix = "FLOWER_"
     # It serves web pages, and one of them is for probes.
     kind = "web"
+
+    def bind_options(self, binds: Sequence[Bind]) -> Mapping[str, object]:
+        """
+        Return the options for the address of ``BIND``.
+
+        Raises:
+            ConfigurationError: Flower cannot listen there.
+        """
+        first = binds[0]
+        if len(binds) > 1 or first.fd:
+            given = ", ".join(each.text for each in binds)
+            message = f"['BIND'] is {safe_repr(given)}, and Flower takes one address."
+            hint = 'Write BIND as one address, such as "127.0.0.1:5555".'
+            raise ConfigurationError(Fault.BAD_VALUE, message, hint)
+        if first.path:
+            return {"unix-socket": first.path}
+        return {"address": first.host, "port": first.port}
 
     def addresses(self, args: Sequence[str]) -> tuple[str, ...]:
         if Path(self.option("conf", args) or "flowerconfig.py").exists():

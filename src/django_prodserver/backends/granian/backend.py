@@ -136,7 +136,12 @@ class GranianWSGIServer(_GranianServer):
     interface = "wsgi"
     # Granian's own default is up to 512, each with a database connection.
     keys = {**_GranianServer.keys, "THREADS": "blocking-threads"}
-    defaults = {"interface": Resolved("wsgi", "natively it is RSGI")}
+    defaults = {
+        "interface": Resolved("wsgi", "natively it is RSGI"),
+        "ws": Resolved(
+            False, "WSGI has no websockets: natively, each start warns of that"
+        ),
+    }
 
 
 class _PollingEvent(threading.Event):

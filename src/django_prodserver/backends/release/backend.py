@@ -24,7 +24,7 @@ from django_prodserver.exceptions import (
 )
 from django_prodserver.health import heartbeat
 from django_prodserver.logs.config import log
-from django_prodserver.process import project
+from django_prodserver.process import bootstrap, project
 from django_prodserver.process.retry import Backoff, describe_error, timeout
 from django_prodserver.text import did_you_mean, redact_words, safe_repr
 
@@ -95,6 +95,8 @@ class ManagementCommands(Backend):
         from django.core.management import get_commands
         from django.db import connection
 
+        with bootstrap.named_driver_errors():
+            connection.vendor  # noqa: B018  # imports the driver
         known = get_commands()
         for name, *_ in self.commands():
             if name not in known:
