@@ -196,23 +196,25 @@ def run(
     reject_misspelled(typed, ours, plan.backend.option_table)
     plan.check()
     if options.get("explain"):
-        explain(plan, write, **options)
+        explain(plan, write, entry, **options)
         return 0
     if options.get("dry_run"):
         for note in plan.notes:
             print(f"prodserver: {note}", file=sys.stderr)
         from django_prodserver.commands import listing
 
-        write(listing.command_line(plan, show))
+        write(listing.command_line(plan, show, entry))
         return 0
     launcher.start(plan, before, entry)
 
 
-def explain(plan: Plan, write: Write, **options: Any) -> None:
+def explain(
+    plan: Plan, write: Write, entry: Program | None = None, **options: Any
+) -> None:
     """Print where each option of a command came from."""
     as_json = options.get("format") == "json"
     how = explain_command.as_json if as_json else explain_command.as_text
-    write(how(plan, bool(options.get("show_secrets"))))
+    write(how(plan, bool(options.get("show_secrets")), entry))
 
 
 def only(names: Sequence[str]) -> str | None:
@@ -267,10 +269,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     except ProdserverError as error:
         if options["traceback"]:
             raise
-        if not config.log_fatal(str(error)):
-            print(f"prodserver: {error}", file=sys.stderr)
-        termination_log.write(f"prodserver: {error}")
-        sys.exit(error.returncode)
+        termination_log.exit_with(error)
 
 
 def _load_settings() -> None:
@@ -297,10 +296,7 @@ def _load_settings() -> None:
         if "configurations" in sys.modules and not os.environ.get(
             project.CONFIGURATION
         ):
-            hint = (
-                f"Set {project.CONFIGURATION} to the name of the class, for example: "
-                f"{project.CONFIGURATION}=Production prodserver web"
-            )
+            hint = project.CONFIGURATION_HINT
         raise ConfigurationError(Fault.NO_SETTINGS, message, hint) from error
     except Exception as error:
         if not (

@@ -14,6 +14,10 @@ from django_prodserver.text import is_missing
 
 #: The class in the settings module that django-configurations is to load.
 CONFIGURATION = "DJANGO_CONFIGURATION"
+CONFIGURATION_HINT = (
+    f"Set {CONFIGURATION} to the name of the class, for example: "
+    f"{CONFIGURATION}=Production prodserver web"
+)
 _IMPORTER = "configurations.importer"
 
 
@@ -33,6 +37,24 @@ def install_settings_importer() -> None:
             return  # the variable is not for django-configurations
         raise
     importer.install()
+
+
+def missing_configuration(module: str) -> str:
+    """Return what ``DJANGO_CONFIGURATION`` names if the settings do not have it."""
+    name = os.environ.get(CONFIGURATION, "")
+    loaded = sys.modules.get(module)
+    uses_configurations = _IMPORTER in sys.modules and loaded is not None
+    return name if name and uses_configurations and not hasattr(loaded, name) else ""
+
+
+def configurations(module: str) -> list[str]:
+    """Return the classes that ``DJANGO_CONFIGURATION`` may name."""
+    base = getattr(sys.modules.get("configurations"), "Configuration", ())
+    return sorted(
+        name
+        for name, value in vars(sys.modules[module]).items()
+        if isinstance(value, type) and value is not base and issubclass(value, base)
+    )
 
 
 def admin_script() -> str:

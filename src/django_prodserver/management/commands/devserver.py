@@ -31,6 +31,6 @@ class Command(Prodserver):
             options["typed"], options["ours"], planned.backend.option_table
         )
         if options["explain"]:
-            cli.explain(planned, self.stdout.write, **options)
+            cli.explain(planned, self.stdout.write, self.entry, **options)
             return 0
         return devserver.run(planned, self.stderr.write, self.entry)
