@@ -257,6 +257,8 @@ class CommandBackend(Backend):
     extra: ClassVar[str]
     #: The generated table of the command's options; None where they are not known.
     option_file: ClassVar[OptionFile | None] = None
+    #: Whether the server takes the beginning of a long option's name for it.
+    abbreviates: ClassVar[bool] = False
     #: What joins the items of a list, for an option that may not be repeated.
     join: ClassVar[str] = ","
     #: Options that apply where nothing else sets them, beside those of the keys.
@@ -298,7 +300,8 @@ class CommandBackend(Backend):
 
     @property
     def option_table(self) -> OptionTable:  # type: ignore[override]
-        return introspection.option_table(self.option_file, self.join)
+        file = self.option_file
+        return introspection.option_table(file, self.join, self.abbreviates)
 
     @property
     def native_name(self) -> str:

@@ -13,9 +13,8 @@ from typing import Any, NoReturn
 from django.core.exceptions import ImproperlyConfigured
 
 from django_prodserver.commands import explain as explain_command
-from django_prodserver.commands import settings_error
+from django_prodserver.commands import misspelled, settings_error
 from django_prodserver.config import processes
-from django_prodserver.config.argv import OptionTable
 from django_prodserver.exceptions import (
     ConfigurationError,
     Fault,
@@ -29,7 +28,7 @@ from django_prodserver.logs import config
 from django_prodserver.process import fork_safety, project, termination_log
 from django_prodserver.process.executable import Program
 from django_prodserver.process.fork_safety import Snapshot
-from django_prodserver.text import did_you_mean, is_missing, safe_repr
+from django_prodserver.text import is_missing
 
 USAGE = "%(prog)s [options] [NAME] [the server's own options] [-- more of them]"
 EPILOG = (
@@ -97,8 +96,8 @@ def split(args: Sequence[str], parser: argparse.ArgumentParser) -> argparse.Name
     """
     Parse our options, and put the rest in ``names`` and ``native``.
 
-    ``typed`` has those options of the rest that are not behind "--", and ``ours`` the
-    names of our options: see ``reject_misspelled``.
+    ``typed`` has those words of the rest that are not behind "--", and ``ours`` the
+    names of our options: see ``misspelled.reject``.
     """
     args = list(args)
     end = args.index("--") if "--" in args else len(args)
@@ -107,38 +106,11 @@ def split(args: Sequence[str], parser: argparse.ArgumentParser) -> argparse.Name
     names = list(itertools.takewhile(lambda word: not word.startswith("-"), words))
     namespace.names = names
     namespace.native = [*words[len(names) :], *native]
-    namespace.typed = [word for word in words[len(names) :] if word[:2] == "--"]
+    namespace.typed = words[len(names) :]
     namespace.ours = [
         option for option in parser._option_string_actions if option[:2] == "--"
     ]
     return namespace
-
-
-def reject_misspelled(
-    typed: Sequence[str], ours: Sequence[str], option_table: OptionTable | None = None
-) -> None:
-    """
-    Reject options that are closer to one of ours than to one of the server's.
-
-    Args:
-        typed: The options that are not ours.
-        ours: Our options.
-        option_table: The server's options, if the server is known.
-
-    Raises:
-        UsageError: One of them is misspelled, and the server has no such option.
-    """
-    names = {option.lstrip("-"): option for option in ours}
-    servers = option_table.spellings if option_table else ()
-    for word in typed:
-        flag = word.partition("=")[0]
-        bare = flag.lstrip("-").replace("_", "-")
-        if option_table and option_table.may_take(flag):
-            continue
-        hint = did_you_mean(bare, names, names)
-        if hint and hint == did_you_mean(bare, [*servers, *names], names):
-            message = f"There is no option {safe_repr(flag)}."
-            raise UsageError(message, f"{hint} If it is the server's, put it after --.")
 
 
 def run(
@@ -188,12 +160,12 @@ def run(
     try:
         process = processes.process(only(names))
     except UnknownProcess:
-        reject_misspelled(typed, ours)
+        misspelled.reject(typed, ours)
         raise
     if not (options.get("explain") or options.get("dry_run")):
         config.set_format(process.name, process.config.get("LOG_FORMAT"))
     plan = make_plan(process, native)
-    reject_misspelled(typed, ours, plan.backend.option_table)
+    misspelled.reject(typed, ours, plan.backend)
     plan.check()
     if options.get("explain"):
         explain(plan, write, entry, **options)

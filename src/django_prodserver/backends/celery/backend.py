@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from django_prodserver.backends import addresses
 from django_prodserver.backends.base import CommandBackend
 from django_prodserver.backends.introspection import OptionFile
-from django_prodserver.config.keys import Translation
+from django_prodserver.config.keys import Resolved, Translation
 from django_prodserver.exceptions import ConfigurationError, Fault
 from django_prodserver.health import state
 from django_prodserver.process import bootstrap
@@ -137,6 +137,12 @@ class CeleryWorker(_CeleryBackend):
 
     def clean_exit_code(self, signum: int, args: Sequence[str]) -> int:
         return 1 if signum == signal.SIGINT else 0
+
+    def resolve(self, key: str) -> Resolved:
+        is_written = key in self.config or key != "CONCURRENCY"
+        if not is_written and self.values("concurrency", self.written):
+            return Resolved(None)  # the server's own option decides
+        return super().resolve(key)
 
     def concurrency_options(self, number: int) -> Mapping[str, object]:
         """Return the option if CONCURRENCY is set, else leave it to the app."""

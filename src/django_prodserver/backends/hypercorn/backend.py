@@ -45,6 +45,7 @@ class HypercornServer(WebBackend):
     package = "hypercorn"
     extra = "hypercorn"
     option_file = OptionFile(__package__)
+    abbreviates = True
     reader = Path(__file__).with_name("reader.py")
     interface: ClassVar[Interface] = "asgi"
     wsgi_alternative = "django_prodserver.backends.hypercorn.HypercornWSGIServer"

@@ -34,6 +34,7 @@ class WaitressServer(WebBackend):
     extra = "waitress"
     option_file = OptionFile(__package__)
     interface = "wsgi"
+    abbreviates = True
     # The list of proxy headers may not be repeated; waitress splits it at spaces.
     join = " "
     sockets = ("listen", "unix-socket")
