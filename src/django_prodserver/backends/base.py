@@ -93,6 +93,26 @@ class Backend(BaseServerBackend):
     env_prefix: ClassVar[str] = ""
     #: The server's own loggers.
     server_loggers: ClassVar[tuple[str, ...]] = ()
+    #: The attributes, and the options of the keys, that differ in a command which
+    #: needs nothing of this package.
+    native_attributes: ClassVar[Mapping[str, object]] = {}
+    native_keys: ClassVar[Mapping[str, Translation]] = {}
+
+    @classmethod
+    def native_class(cls) -> type[Backend]:
+        """Return the class whose commands need nothing of this package."""
+        attributes = dict(cls.native_attributes)
+        if cls.native_keys:
+            attributes["keys"] = {**cls.keys, **cls.native_keys}
+        return type(cls.__name__, (cls,), attributes)
+
+    def native_omissions(self) -> list[str]:
+        """Return the configured keys that only this package can honour."""
+        return [
+            key
+            for key, translation in self.keys.items()
+            if key in self.config and translation == ""
+        ]
 
     @property
     def layers(self) -> list[Layer]:

@@ -54,6 +54,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="Print the native command, ready to paste into a shell, and exit.",
     )
     add_explain(mode)
+    parser.add_argument(
+        "--native",
+        dest="standalone",
+        action="store_true",
+        help="With --dry-run: a command that works without django-prodserver.",
+    )
     mode.add_argument(
         "--all",
         action="store_true",
@@ -140,6 +146,10 @@ def run(
         ProdserverError: The user can put it right.
     """
     show = bool(options.get("show_secrets"))
+    standalone = bool(options.get("standalone"))
+    if standalone and not options.get("dry_run"):
+        hint = "To start a process without preloading, write PRELOAD: False for it."
+        raise UsageError("--native only goes with --dry-run.", hint)
     if options.get("list"):
         if names or native:
             raise UsageError("--list takes no names: it lists all processes.")
@@ -164,17 +174,18 @@ def run(
         raise
     if not (options.get("explain") or options.get("dry_run")):
         config.set_format(process.name, process.config.get("LOG_FORMAT"))
-    plan = make_plan(process, native)
+    plan = make_plan(process, native, native=standalone)
     misspelled.reject(typed, ours, plan.backend)
     plan.check()
     if options.get("explain"):
         explain(plan, write, entry, **options)
         return 0
     if options.get("dry_run"):
-        for note in plan.notes:
-            print(f"prodserver: {note}", file=sys.stderr)
         from django_prodserver.commands import listing
 
+        notes = [*plan.notes, *(listing.native_notes(plan) if standalone else ())]
+        for note in notes:
+            print(f"prodserver: {note}", file=sys.stderr)
         write(listing.command_line(plan, show, entry))
         return 0
     launcher.start(plan, before, entry)

@@ -10,11 +10,14 @@ from collections.abc import Sequence
 
 from django_prodserver.config import processes
 from django_prodserver.config.processes import Process
-from django_prodserver.exceptions import ProdserverError
+from django_prodserver.exceptions import ProdserverError, UsageError
 from django_prodserver.launch.plan import Plan, make_plan
 from django_prodserver.process import executable, project
 from django_prodserver.process.executable import Program
 from django_prodserver.text import redact, redact_words, safe_repr
+
+#: The keys of every process that the native command has nothing for.
+_ONLY_OURS = ("WAIT_FOR", "HEALTH")
 
 
 def command_line(
@@ -40,6 +43,30 @@ def command_line(
     variables = [f"{name}={shlex.quote(text)}" for name, text in environment.items()]
     lines = [" ".join([*variables, shlex.join(words)]) for words in commands]
     return " && ".join(lines)
+
+
+def native_notes(plan: Plan) -> list[str]:
+    """
+    Return what the command cannot do without this package, a line each.
+
+    Raises:
+        UsageError: There is no such command.
+    """
+    if not plan.commands:
+        path = plan.process.config["BACKEND"]
+        raise UsageError(
+            f"{path} has no native command.", "It only runs in prodserver."
+        )
+    only_ours = [key for key in _ONLY_OURS if key in plan.process.config]
+    # The plan itself has set LOG_FORMAT.
+    only_ours += [key for key in plan.backend.native_omissions() if key != "LOG_FORMAT"]
+    notes = []
+    if only_ours:
+        notes.append(f"only django-prodserver does {', '.join(only_ours)}")
+    if project.is_installed():
+        where = "INSTALLED_APPS and MIDDLEWARE"
+        notes.append(f"to do without django-prodserver, remove it from {where}")
+    return notes
 
 
 def as_text(show_secrets: bool = False) -> str:

@@ -57,6 +57,13 @@ def configurations(module: str) -> list[str]:
     )
 
 
+def is_installed() -> bool:
+    """Return whether our app is in ``INSTALLED_APPS``."""
+    # "django_prodserver", or the path of its AppConfig, which may be the user's.
+    name = "django_prodserver"
+    return any(app.partition(".")[0] == name for app in settings.INSTALLED_APPS)
+
+
 def admin_script() -> str:
     """Return the console script that runs the project's management commands."""
     importer = sys.modules.get(_IMPORTER)

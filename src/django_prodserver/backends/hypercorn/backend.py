@@ -52,6 +52,7 @@ class HypercornServer(WebBackend):
     sockets = ("bind",)
     access_logger = "hypercorn.access"
     server_loggers = ("hypercorn",)
+    native_attributes: ClassVar[Mapping[str, object]] = {"script": "hypercorn"}
     keys: ClassVar[Mapping[str, Translation]] = {
         **WebBackend.keys,
         "WORKERS": "workers",
