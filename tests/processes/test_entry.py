@@ -377,6 +377,19 @@ def test_the_console_command_starts_all_through_the_entry(
     assert web.stop() == 0
 
 
+def test_an_entry_that_changes_its_directory_is_started_again(
+    start: Starter, tmp_path: Path, port: int
+) -> None:
+    """For a variable that the settings must find, and from where it was started."""
+    project = Project(start, tmp_path / "project", "package")
+    web = project.web(
+        *(sys.executable, "-m", "run", "prodserver", "web"),
+        processes={"web": config("gunicorn", port, ENV={"SHOP": "1"})},
+        port=port,
+    )
+    assert web.about() == {}
+
+
 def test_explain_tells_the_entry(start: Starter, tmp_path: Path) -> None:
     project = Project(start, tmp_path / "project", "changes")
     processes = {"web": config("gunicorn", 8000)}

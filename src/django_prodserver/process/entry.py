@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from importlib.machinery import PathFinder
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from django_prodserver.config.context import Context
 from django_prodserver.exceptions import ConfigurationError, Fault
@@ -154,6 +154,13 @@ def find_entry(argv: Sequence[str]) -> Program | None:
     return Program(tuple(command), script)
 
 
+def restart() -> NoReturn:
+    """Start this very command again."""
+    if directory := _module_directory():
+        os.chdir(directory)
+    executable.replace_process(restart_command())
+
+
 def restart_command() -> list[str]:
     """Return the words that start this process again."""
     words = [sys.executable, *sys.orig_argv[1:]]
@@ -170,11 +177,42 @@ def prodserver_command(entry: Program | None) -> list[str]:
     return [sys.executable, "-m", "django_prodserver"]
 
 
+def import_directories() -> list[str]:
+    """Return the directories that the project is imported from."""
+    # Everything before the standard library on sys.path was put there: the
+    # directory of manage.py, the working directory, PYTHONPATH, --pythonpath.
+    standard = os.path.dirname(os.__file__)  # noqa: PTH120  # as sys.path has it
+    ahead = sys.path[: sys.path.index(standard)] if standard in sys.path else []
+    scripts = os.path.dirname(sys.executable)  # noqa: PTH120
+    directories = dict.fromkeys(
+        os.path.abspath(directory)  # noqa: PTH100
+        for directory in ahead
+        if not directory.endswith(".zip") and directory != scripts
+    )
+    return list(directories)
+
+
 def _is_main_script(path: str) -> bool:
     main = _main_script()
     return (
         bool(main) and os.path.isfile(path) and os.path.samefile(path, main)  # noqa: PTH113, PTH121
     )
+
+
+def _module_directory() -> str:
+    """
+    Return the working directory that ``python -m`` has found its module in.
+
+    The module may have changed the working directory since. It is "" where the
+    module was found in another way.
+    """
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    if spec is None or not spec.origin:
+        return ""
+    directory = str(Path(spec.origin).parents[spec.name.count(".")])
+    given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    is_found_there = directory in import_directories()
+    return directory if is_found_there and directory not in given else ""
 
 
 def _main_script() -> str:

@@ -145,3 +145,11 @@ def test_an_unknown_name_is_one_message(command, settings):
     with pytest.raises(CommandError, match="Did you mean 'site'") as raised:
         call_command(command, "sit")
     assert raised.value.returncode == 78
+
+
+def test_all_is_all_of_that_kind(settings):
+    """A broken one among them says so; of the other kind, none is looked at."""
+    bad = {"BACKEND": f"{BACKENDS}.gunicorn.GunicornServer", "TIMEOUT": "x"}
+    settings.PRODUCTION_PROCESSES = {**PROCESSES, "bad": bad}
+    with pytest.raises(CommandError, match=r"\['bad'\]\['TIMEOUT'\]"):
+        call_command("server", "--all")

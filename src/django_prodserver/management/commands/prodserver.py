@@ -67,5 +67,8 @@ class Command(BaseCommand):
             self.stdout.write(by_kind.as_text(self.kind))
             return 0
         if self.kind:
-            options["names"] = by_kind.select(self.kind, options["names"])
+            names = options["names"]
+            if options["all"] and not names:
+                names = by_kind.of_kind(self.kind)
+            options["names"] = by_kind.select(self.kind, names)
         return cli.run(write=self.stdout.write, entry=self.entry, **options)
