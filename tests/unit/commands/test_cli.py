@@ -315,6 +315,10 @@ def test_behind_two_dashes_nothing_is_misspelled(configured, prodserver):
         ("--all -- x", "--all takes names only"),
         ("--dry-run=1 web", "argument --dry-run: ignored explicit argument '1'"),
         ("web worker", "For several: prodserver --all web worker"),
+        ("web --native", "--native only goes with --dry-run."),
+        ("web --explain --native", "--native only goes with --dry-run."),
+        ("--list --native", "--native only goes with --dry-run."),
+        ("--all --native", "--native only goes with --dry-run."),
     ],
 )
 def test_wrong_usage_is_2(args, said, configured, prodserver):
@@ -410,6 +414,22 @@ def test_dry_run_prints_one_line_a_shell_reads_back(configured, prodserver):
     assert f"ODD={odd}" in shlex.split(done.out)
     assert done.words[:3] == ["nice", "-n", "5"]
     assert done.words[-1] == odd
+
+
+def test_a_backend_without_a_native_command_has_none_to_print(configured, prodserver):
+    configured(web={"BACKEND": f"{__name__}.Theirs"})
+    done = prodserver("web", "--dry-run", "--native")
+    assert done.code == 2
+    assert done.out == ""
+    assert f"{__name__}.Theirs has no native command." in done.err
+
+
+def test_secrets_are_masked_in_a_native_command_too(secretive, prodserver):
+    hidden = prodserver("web", "--dry-run", "--native")
+    assert hidden.code == 0, hidden.err
+    assert "tops" not in hidden.out + hidden.err
+    shown = prodserver("web", "--dry-run", "--native", "--show-secrets")
+    assert "tops" in shown.out
 
 
 def listed(prodserver, *args: str) -> list[dict[str, Any]]:
