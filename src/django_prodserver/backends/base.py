@@ -94,6 +94,26 @@ class Backend(BaseServerBackend):
     env_prefix: ClassVar[str] = ""
     #: The server's own loggers.
     server_loggers: ClassVar[tuple[str, ...]] = ()
+    #: The attributes, and the options of the keys, that differ in a command which
+    #: needs nothing of this package.
+    native_attributes: ClassVar[Mapping[str, object]] = {}
+    native_keys: ClassVar[Mapping[str, Translation]] = {}
+
+    @classmethod
+    def native_class(cls) -> type[Backend]:
+        """Return the class whose commands need nothing of this package."""
+        attributes = dict(cls.native_attributes)
+        if cls.native_keys:
+            attributes["keys"] = {**cls.keys, **cls.native_keys}
+        return type(cls.__name__, (cls,), attributes)
+
+    def native_omissions(self) -> list[str]:
+        """Return the configured keys that only this package can honour."""
+        return [
+            key
+            for key, translation in self.keys.items()
+            if key in self.config and translation == ""
+        ]
 
     @property
     def layers(self) -> list[Layer]:
@@ -262,6 +282,8 @@ class CommandBackend(Backend):
     extra: ClassVar[str]
     #: The generated table of the command's options; None where they are not known.
     option_file: ClassVar[OptionFile | None] = None
+    #: Whether the server takes the beginning of a long option's name for it.
+    abbreviates: ClassVar[bool] = False
     #: What joins the items of a list, for an option that may not be repeated.
     join: ClassVar[str] = ","
     #: Options that apply where nothing else sets them, beside those of the keys.
@@ -305,7 +327,8 @@ class CommandBackend(Backend):
 
     @property
     def option_table(self) -> OptionTable:  # type: ignore[override]
-        return introspection.option_table(self.option_file, self.join)
+        file = self.option_file
+        return introspection.option_table(file, self.join, self.abbreviates)
 
     @property
     def native_name(self) -> str:

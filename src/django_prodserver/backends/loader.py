@@ -37,9 +37,13 @@ _PLACEHOLDERS = (
 )
 
 
-def load(process: Process) -> Backend:
+def load(process: Process, native: bool = False) -> Backend:
     """
     Return the backend of a process.
+
+    Args:
+        process: The process.
+        native: Whether its commands must need nothing of this package.
 
     Raises:
         ConfigurationError: ``BACKEND``, a portable setting or ``ARGS`` is wrong.
@@ -47,6 +51,8 @@ def load(process: Process) -> Backend:
     backend_class = load_class(process)
     for _, fault in _wrong_keys(process, backend_class):
         raise fault
+    if native and issubclass(backend_class, Backend):
+        backend_class = backend_class.native_class()
     with process.named_faults():
         return compat.adapt(backend_class(**process.config), process.config)
 

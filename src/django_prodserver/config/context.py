@@ -43,6 +43,8 @@ class Context:
         threads: ``THREADS``, for a server that has no option for it; 0 for none.
         state_file: The file that tells the probe about this process.
         environment_set_by: The process ID whose ``ENV`` is set already.
+        entry: What has named the project's entry: a variable, or a file.
+        entry_pid: The process ID that was started through that.
     """
 
     process: str = ""
@@ -56,6 +58,8 @@ class Context:
     threads: int = 0
     state_file: str = ""
     environment_set_by: int = 0
+    entry: str = ""
+    entry_pid: int = 0
 
     @classmethod
     def decode(cls, text: str) -> Context | None:

@@ -27,6 +27,7 @@ from django_prodserver.process import (
     load_witness,
     logging_state,
     preload_memory,
+    project,
     random_state,
 )
 from django_prodserver.process.executable import Program
@@ -274,17 +275,9 @@ def _replace_process(
     if plan.process.config.get("WARM_UP"):
         why = "the application is not preloaded"
         log(f"WARM_UP does nothing here: {why}", logging.WARNING)
-    if backend.heartbeat_max_age(plan.args) and not _is_installed():
+    if backend.heartbeat_max_age(plan.args) and not project.is_installed():
         # Nothing of ours runs in the process that this one becomes.
         hint = 'add "django_prodserver" to INSTALLED_APPS'
         heartbeat.beat("silent", f"what is not preloaded is joined by its app: {hint}")
     descriptors.close_on_exec(before.descriptors)
     executable.replace_process([*plan.prefix, *program.command, *plan.options])
-
-
-def _is_installed() -> bool:
-    from django.conf import settings
-
-    # "django_prodserver", or the path of its AppConfig, which may be the user's.
-    name = "django_prodserver"
-    return any(app.partition(".")[0] == name for app in settings.INSTALLED_APPS)

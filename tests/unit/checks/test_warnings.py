@@ -489,7 +489,7 @@ def test_a_release_that_keeps_its_options_otherwise_causes_no_warning(
         backend for backend in _backends_of_all() if backend.option_file == table
     )
     monkeypatch.setattr(backend.installed_options(), "read_options", fail)
-    server_options._read.cache_clear()
+    server_options.read.cache_clear()
     assert list(server_options.warnings(backend)) == []
 
 
@@ -503,7 +503,7 @@ def _backends_of_all():
 def test_a_server_that_is_not_installed_is_a_fault_and_no_caution(
     configured, monkeypatch
 ):
-    server_options._read.cache_clear()
+    server_options.read.cache_clear()
     configured({"ARGS": {"nosuch": 1}})
     for name in [name for name in sys.modules if name.partition(".")[0] == "gunicorn"]:
         monkeypatch.delitem(sys.modules, name)

@@ -13,7 +13,7 @@ from django_prodserver.backends.base import CommandBackend
 from django_prodserver.backends.introspection import OptionFile
 from django_prodserver.config import bind
 from django_prodserver.config.bind import Bind
-from django_prodserver.config.keys import Translation
+from django_prodserver.config.keys import Resolved, Translation
 from django_prodserver.exceptions import ConfigurationError, Fault
 from django_prodserver.health import state
 from django_prodserver.process import bootstrap
@@ -146,6 +146,12 @@ class CeleryWorker(_CeleryBackend):
         if self.option("pool", self.args) in ("", "prefork", "processes"):
             return "its prefork pool forks the processes"
         return ""
+
+    def resolve(self, key: str) -> Resolved:
+        is_written = key in self.config or key != "CONCURRENCY"
+        if not is_written and self.values("concurrency", self.written):
+            return Resolved(None)  # the server's own option decides
+        return super().resolve(key)
 
     def concurrency_options(self, number: int) -> Mapping[str, object]:
         """Return the option if CONCURRENCY is set, else leave it to the app."""

@@ -36,6 +36,7 @@ class GunicornServer(WebBackend):
     extra = "gunicorn"
     option_file = OptionFile(__package__)
     reader = Path(__file__).with_name("reader.py")
+    abbreviates = True
     interface = "wsgi"
     sockets = ("bind",)
     access_logger = "gunicorn.access"

@@ -45,6 +45,7 @@ class HypercornServer(WebBackend):
     package = "hypercorn"
     extra = "hypercorn"
     option_file = OptionFile(__package__)
+    abbreviates = True
     reader = Path(__file__).with_name("reader.py")
     interface: ClassVar[Interface] = "asgi"
     wsgi_alternative = "django_prodserver.backends.hypercorn.HypercornWSGIServer"
@@ -55,6 +56,7 @@ class HypercornServer(WebBackend):
         "Use Uvicorn there: "
         '"BACKEND": "django_prodserver.backends.uvicorn.UvicornServer"'
     )
+    native_attributes: ClassVar[Mapping[str, object]] = {"script": "hypercorn"}
     keys: ClassVar[Mapping[str, Translation]] = {
         **WebBackend.keys,
         "WORKERS": "workers",

@@ -50,6 +50,9 @@ class ManagementCommands(Backend):
     kind = "release"
     keys = {**Backend.keys, **dict.fromkeys(OWN_KEYS, "")}
 
+    def native_omissions(self) -> list[str]:
+        return [key for key in super().native_omissions() if key != "COMMANDS"]
+
     def heartbeat_max_age(self, args: Sequence[str]) -> float:
         # It has no loop. Its heartbeat says "busy", which counts at any age.
         return 1

@@ -60,6 +60,11 @@ class UvicornServer(WebBackend):
     }
     env_prefix = "UVICORN_"
     variables = ("FORWARDED_ALLOW_IPS",)
+    native_keys: ClassVar[Mapping[str, Translation]] = {
+        "TRUSTED_PROXIES": lambda backend, value: {
+            "forwarded-allow-ips": ",".join(value)
+        },
+    }
 
     def log_options(self) -> Mapping[str, object]:
         return {"log-config": str(Path(__file__).with_name("logging.json"))}
@@ -156,6 +161,15 @@ class UvicornWSGIServer(UvicornServer):
     interface = "wsgi"
     needs = ("a2wsgi",)
     keys = {**UvicornServer.keys, "THREADS": ""}
+    #: Our ASGI application around the project's.
+    adapter: ClassVar[str] = "django_prodserver.backends.uvicorn.wsgi:application"
+    native_attributes: ClassVar[Mapping[str, object]] = {
+        "adapter": "",
+        "defaults": {
+            **UvicornServer.defaults,
+            "interface": Resolved("wsgi", "uvicorn's own adapter"),
+        },
+    }
 
     def context(self, args: Sequence[str], process: str) -> Context | None:
         context = super().context(args, process)
@@ -163,8 +177,8 @@ class UvicornWSGIServer(UvicornServer):
         return context and dataclasses.replace(context, threads=threads)
 
     def application(self, args: Sequence[str]) -> str:
-        super().application(args)  # for its errors: the adapter imports it
-        return self.target or "django_prodserver.backends.uvicorn.wsgi:application"
+        own = super().application(args)  # also for its errors
+        return self.target or self.adapter or own
 
     def serve_static_files(self, args: Sequence[str]) -> None:
         self.target = "django_prodserver.backends.static_files:wsgi_as_asgi"

@@ -17,7 +17,7 @@ class RQWorker(WorkerCommand):
     package = "django_rq"
     requirement = "django-tasks-rq"
     # The queues are arguments of the command, not an option.
-    keys = {"QUEUES": "", "MAX_TASKS": "max-jobs"}
+    keys = {"QUEUES": lambda backend, queues: {}, "MAX_TASKS": "max-jobs"}
     has_broker = True
     windows_obstacle = "rq forks a process for each task"
 
