@@ -187,6 +187,20 @@ class Backend(BaseServerBackend):
     def logs_natively(self) -> bool:
         return bool(self.resolve("LOG_FORMAT").value == NATIVE)
 
+    def explain_log_format(self) -> Resolved:
+        """Return which format the log has, and what decides that."""
+        log_format = self.resolve("LOG_FORMAT")
+        if log_format.value == NATIVE:
+            return log_format._replace(why="left to the server and to LOGGING")
+        console = project_console.find()
+        if log_format.origin != keys.DEFAULT:
+            every = "every line on standard output and error"
+            of = f", those of {console} too" if console else ""
+            return log_format._replace(why=every + of)
+        if console:
+            return Resolved("the project's", f"it has {console}", "LOGGING")
+        return log_format
+
     @property
     def native_name(self) -> str:
         """The name of the native command, with its subcommand."""

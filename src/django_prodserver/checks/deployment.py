@@ -12,6 +12,7 @@ from django_prodserver.backends.base import CommandBackend
 from django_prodserver.checks.ids import WarningId
 from django_prodserver.config.keys import AUTO
 from django_prodserver.config.processes import Process
+from django_prodserver.logs import project_console
 from django_prodserver.process import preload_memory
 
 _DEBUGGERS = ("debugpy", "pdb", "pydevd")
@@ -28,12 +29,6 @@ def project_warnings() -> Iterator[CheckMessage]:
         message = "ALLOWED_HOSTS is empty: every request is answered with 400."
         hint = 'Write the names of the site: ALLOWED_HOSTS = ["example.com"].'
         yield Warning(message, hint=hint, id=WarningId.ALLOWED_HOSTS)
-    logging = settings.LOGGING if settings.LOGGING_CONFIG else {}
-    disables = logging and logging.get("disable_existing_loggers", True)
-    if disables and not logging.get("incremental"):
-        message = "LOGGING disables existing loggers: the servers log no more."
-        hint = 'Write "disable_existing_loggers": False in LOGGING.'
-        yield Warning(message, hint=hint, id=WarningId.LOGGERS_DISABLED)
     for alias, database in settings.DATABASES.items():
         if str(database.get("ENGINE")).endswith(".sqlite3"):
             message = (
@@ -47,6 +42,7 @@ def process_warnings(backend: CommandBackend) -> Iterator[CheckMessage]:
     """Yield the warnings about one process: for any backend, then its backend's own."""
     yield from _development_options(backend)
     yield from _small_pools(backend)
+    yield from _log_format(backend)
     yield from backend.deployment_warnings()
 
 
@@ -72,6 +68,27 @@ def _development_options(backend: CommandBackend) -> Iterator[Warning]:
     if any(debugger in words for debugger in _DEBUGGERS):
         message = f" has the PREFIX {words!r}, a debugger."
         yield Warning(message, hint="Leave it out.", id=warning_id)
+
+
+def _log_format(backend: CommandBackend) -> Iterator[CheckMessage]:
+    if "LOG_FORMAT" not in backend.keys:
+        return
+    if backend.logs_natively:
+        config = project_console.logging_settings()
+        disables = config and config.get("disable_existing_loggers", True)
+        if disables and not config.get("incremental"):
+            message = ": LOGGING disables existing loggers: the server logs no more."
+            hint = 'Write "disable_existing_loggers": False in LOGGING.'
+            yield Warning(message, hint=hint, id=WarningId.LOGGERS_DISABLED)
+    elif project_console.find():
+        value, why, origin = backend.explain_log_format()
+        message = f" logs in the format {value!r}, by {origin}: {why}."
+        hint = 'Write LOG_FORMAT as "json" or "text" for one of ours.'
+        if origin == "LOGGING":
+            message = f" logs in the project's format: {why}."
+        else:
+            hint = "Leave LOG_FORMAT out for the project's."
+        yield Info(message, hint=hint, id=WarningId.LOG_FORMAT)
 
 
 def _small_pools(backend: CommandBackend) -> Iterator[Warning]:

@@ -119,9 +119,8 @@ def configure(context: Context | None = None) -> None:
     context = context or Context.from_environment()
     if context is None or context.logs_natively:
         return
-    configured = project_console.logging_settings()
-    named: Mapping[str, Any] = configured.get("loggers") or {}
-    root_level = "level" in (configured.get("root") or named.get("") or {})
+    named = project_console.logging_settings().get("loggers") or {}
+    root_level = project_console.has_root_level()
     level = _number(context.log_level)
     _remove_console_handlers(named)
     attach_to_root()

@@ -50,8 +50,8 @@ def find() -> Console | None:
     """
     Return the project's console handler, of the root logger if that has one.
 
-    It is looked up in LOGGING, which may not be applied yet, and then in the loggers,
-    which the settings may have configured themselves.
+    It is looked up in LOGGING, which may not be applied yet, and then at the root
+    logger, which the settings may have configured themselves.
     """
     return next(_written(), None) or next(_installed(), None)
 
@@ -61,12 +61,20 @@ def logging_settings() -> Mapping[str, Any]:
     return settings.LOGGING or {} if settings.LOGGING_CONFIG else {}
 
 
+def has_root_level() -> bool:
+    """Tell whether LOGGING has a level for the root logger."""
+    return "level" in _root(logging_settings())
+
+
+def _root(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    return config.get("root") or (config.get("loggers") or {}).get("") or {}
+
+
 def _written() -> Iterator[Console]:
     config = logging_settings()
     handlers = config.get("handlers") or {}
-    named = dict(config.get("loggers") or {})
-    roots = {"root": config.get("root") or named.pop("", None) or {}}
-    for logger, options in {**roots, **named}.items():
+    loggers = {"root": _root(config), **(config.get("loggers") or {})}
+    for logger, options in loggers.items():
         for name in options.get("handlers") or ():
             handler = handlers.get(name) or {}
             if _is_console(handler, config.get("filters") or {}):
@@ -84,13 +92,6 @@ def _is_console(handler: Mapping[str, Any], filters: Mapping[str, Any]) -> bool:
 
 
 def _installed() -> Iterator[Console]:
-    named = logging.root.manager.loggerDict.items()
-    loggers = {"root": logging.root, **dict(sorted(named))}
-    for name, logger in loggers.items():
-        # Django's own handler of this logger writes only if DEBUG is on.
-        if not isinstance(logger, logging.Logger) or name == "django":
-            continue
-        for handler in logger.handlers:
-            is_ours = isinstance(handler, StdoutHandler)
-            if writes_to_console(handler) and not is_ours:
-                yield Console(name, handler.name or type(handler).__name__)
+    for handler in logging.root.handlers:
+        if writes_to_console(handler) and not isinstance(handler, StdoutHandler):
+            yield Console("root", handler.name or type(handler).__name__)

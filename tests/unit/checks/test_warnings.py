@@ -28,6 +28,11 @@ TASKS = f"{BACKENDS}.django_tasks.DjangoTasksWorker"
 Q2 = f"{BACKENDS}.django_q2.DjangoQ2Worker"
 WEB = "PRODUCTION_PROCESSES['web']"
 PROXIED = ("HTTP_X_FORWARDED_PROTO", "https")
+CONSOLE = {
+    "version": 1,
+    "handlers": {"out": {"class": "logging.StreamHandler"}},
+    "root": {"handlers": ["out"]},
+}
 POOL = {"ENGINE": "django.db.backends.postgresql", "OPTIONS": {"pool": True}}
 
 
@@ -183,7 +188,22 @@ DEPLOY = {
         more={"SECURE_PROXY_SSL_HEADER": PROXIED},
     ),
     "loggers": Case(
-        {}, WarningId.LOGGERS_DISABLED, "", more={"LOGGING": {"version": 1}}
+        {"LOG_FORMAT": "native"},
+        WarningId.LOGGERS_DISABLED,
+        f"{WEB}: LOGGING disables existing loggers",
+        more={"LOGGING": {"version": 1}},
+    ),
+    "project-format": Case(
+        {},
+        WarningId.LOG_FORMAT,
+        f"{WEB} logs in the project's format: it has the console handler 'out'",
+        more={"LOGGING": CONSOLE},
+    ),
+    "our-format": Case(
+        {"LOG_FORMAT": "json"},
+        WarningId.LOG_FORMAT,
+        f"{WEB} logs in the format 'json', by LOG_FORMAT: every line",
+        more={"LOGGING": CONSOLE},
     ),
     "sqlite": Case({}, WarningId.SQLITE, "DATABASES['default'] is SQLite"),
     "q2-timeout": Case(

@@ -289,7 +289,7 @@ class TestPrintedOutput:
     def test_output_of_a_handler_of_another_class_is_a_line(
         self, recorder: RecordingHandler, stream: StreamToLog
     ) -> None:
-        class Own(logging.StreamHandler):
+        class Own(logging.StreamHandler[StreamToLog]):
             def emit(self, record: logging.LogRecord) -> None:
                 self.stream.write(f"own: {record.getMessage()}\n")
 
