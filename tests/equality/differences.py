@@ -184,6 +184,18 @@ DIFFERENCES: tuple[Difference, ...] = (
         ),
     ),
     Difference(
+        what="Standard output and error, and the hooks for uncaught exceptions, while "
+        "the application is imported, if `LOG_FORMAT` is written",
+        native="Python's own, until the apps are set up",
+        ours="each line is a record of the log",
+        why="Every line has the format that you have chosen.",
+        moments=("apps", "application"),
+        facts=("streams.*", "hooks.*"),
+        applies=lambda start: (
+            start.is_preloaded and start.case.keys.get("LOG_FORMAT") == "json"
+        ),
+    ),
+    Difference(
         what="The process that imports the application",
         native="each worker: with its pid, signal handlers, threads and open sockets",
         ours="their parent, before it listens",

@@ -42,7 +42,7 @@ def configure_launcher() -> None:
     if not any(map(writes_to_console, logging.root.handlers)):
         logger.handlers = [StdoutHandler()]
     if context.log_format_written:
-        take_over_console_handlers()
+        _own_standard_streams()
 
 
 def log(message: str, level: int = logging.INFO) -> None:
@@ -75,16 +75,17 @@ def set_format(process: str, log_format: object) -> None:
 
 def log_fatal(message: str) -> bool:
     """
-    Log why the process cannot start, if the format is JSON.
+    Log why the process cannot start, if LOG_FORMAT is written.
 
     Returns:
-        False if the format is another one: then the caller prints the message.
+        False if it is not: then the caller prints the message.
     """
     context = Context.from_environment()
     if context is None:
         set_format("", None)
         context = Context.from_environment()
-    if context is None or context.log_format != "json":
+    is_ours = context and context.log_format_written and not context.logs_natively
+    if not is_ours:
         return False
     # Past the loggers: LOGGING may be what is wrong.
     _write_record(message.replace("\n", " "), logging.ERROR)
@@ -142,8 +143,7 @@ def configure(context: Context | None = None) -> None:
             logger.handlers = [handler]
     _enable((*_OURS, *context.server_loggers), named)
     if context.log_format_written:
-        take_over_console_handlers()
-        _capture_output()
+        _own_standard_streams()
 
 
 def _write_record(message: str, level: int) -> None:
@@ -175,8 +175,9 @@ def _enable(names: tuple[str, ...], named: Mapping[str, Any]) -> None:
             logger.disabled = False
 
 
-def _capture_output() -> None:
-    """Log printed lines, warnings and uncaught exceptions as records."""
+def _own_standard_streams() -> None:
+    """Write all that goes to standard output and error in our format."""
+    take_over_console_handlers()
     if isinstance(sys.stdout, StreamToLog):
         return
     handler = StdoutHandler()
