@@ -420,6 +420,7 @@ class WebContract(Contract):
         web = plain.serve(settings={**SETTINGS, "LOGGING": logging}, **keys)
         answer = web.request("/log", **{"X-Request-ID": "ab-1"})
         assert answer[:2] == (200, "ab-1")
+        web.workers(keys.get("WORKERS", 1))  # none is stopped as it starts
         web.stop()
         expected = {
             "OWN proj.urls WARNING a line of the application",
