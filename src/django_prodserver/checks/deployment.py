@@ -10,7 +10,7 @@ from django.core.checks import CheckMessage, Info, Warning
 
 from django_prodserver.backends.base import CommandBackend
 from django_prodserver.checks.ids import WarningId
-from django_prodserver.config.keys import AUTO
+from django_prodserver.config.keys import AUTO, Resolved
 from django_prodserver.config.processes import Process
 from django_prodserver.logs import project_console
 from django_prodserver.process import preload_memory
@@ -42,7 +42,7 @@ def process_warnings(backend: CommandBackend) -> Iterator[CheckMessage]:
     """Yield the warnings about one process: for any backend, then its backend's own."""
     yield from _development_options(backend)
     yield from _small_pools(backend)
-    yield from _log_format(backend)
+    yield from _disabled_loggers(backend)
     yield from backend.deployment_warnings()
 
 
@@ -70,24 +70,37 @@ def _development_options(backend: CommandBackend) -> Iterator[Warning]:
         yield Warning(message, hint="Leave it out.", id=warning_id)
 
 
-def _log_format(backend: CommandBackend) -> Iterator[CheckMessage]:
-    if "LOG_FORMAT" not in backend.keys:
+def _disabled_loggers(backend: CommandBackend) -> Iterator[Warning]:
+    config = project_console.logging_settings()
+    disables = config and config.get("disable_existing_loggers", True)
+    is_native = "LOG_FORMAT" in backend.keys and backend.logs_natively
+    if is_native and disables and not config.get("incremental"):
+        message = ": LOGGING disables existing loggers: the server logs no more."
+        hint = 'Write "disable_existing_loggers": False in LOGGING.'
+        yield Warning(message, hint=hint, id=WarningId.LOGGERS_DISABLED)
+
+
+def log_formats(backends: Mapping[str, CommandBackend]) -> Iterator[Info]:
+    """
+    Say whose format the processes log in, if LOGGING has one too.
+
+    Args:
+        backends: The backends by the name of their process.
+    """
+    names: dict[Resolved, list[str]] = {}
+    for name, backend in backends.items():
+        if "LOG_FORMAT" in backend.keys and not backend.logs_natively:
+            names.setdefault(backend.explain_log_format(), []).append(name)
+    if not project_console.find():
         return
-    if backend.logs_natively:
-        config = project_console.logging_settings()
-        disables = config and config.get("disable_existing_loggers", True)
-        if disables and not config.get("incremental"):
-            message = ": LOGGING disables existing loggers: the server logs no more."
-            hint = 'Write "disable_existing_loggers": False in LOGGING.'
-            yield Warning(message, hint=hint, id=WarningId.LOGGERS_DISABLED)
-    elif project_console.find():
-        value, why, origin = backend.explain_log_format()
-        message = f" logs in the format {value!r}, by {origin}: {why}."
-        hint = 'Write LOG_FORMAT as "json" or "text" for one of ours.'
+    for (value, why, origin), processes in names.items():
+        who = ", ".join(processes)
         if origin == "LOGGING":
-            message = f" logs in the project's format: {why}."
+            message = f"The log of {who} has the project's format: {why}."
+            hint = 'Write LOG_FORMAT as "json" or "text" for one of ours.'
         else:
-            hint = "Leave LOG_FORMAT out for the project's."
+            message = f"The log of {who} is {value}, by {origin}: {why}."
+            hint = "Leave LOG_FORMAT out for the project's format."
         yield Info(message, hint=hint, id=WarningId.LOG_FORMAT)
 
 

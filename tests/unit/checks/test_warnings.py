@@ -196,13 +196,13 @@ DEPLOY = {
     "project-format": Case(
         {},
         WarningId.LOG_FORMAT,
-        f"{WEB} logs in the project's format: it has the console handler 'out'",
+        "The log of web has the project's format: it has the console handler 'out'",
         more={"LOGGING": CONSOLE},
     ),
     "our-format": Case(
         {"LOG_FORMAT": "json"},
         WarningId.LOG_FORMAT,
-        f"{WEB} logs in the format 'json', by LOG_FORMAT: every line",
+        "The log of web is json, by LOG_FORMAT: every line",
         more={"LOGGING": CONSOLE},
     ),
     "sqlite": Case({}, WarningId.SQLITE, "DATABASES['default'] is SQLite"),
