@@ -302,18 +302,4 @@ DIFFERENCES: tuple[Difference, ...] = (
             and start.case.backend in (DB_WORKER, QCLUSTER)
         ),
     ),
-    Difference(
-        what="Logging of a worker that sets up Django twice, as Celery and "
-        "`django-admin` do",
-        native="ours is set up after the second time",
-        ours="the logger `django` has its console handler again",
-        why="That handler prints only if `DEBUG` is on.",
-        moments=("request",),
-        facts=("logging.django", "logging.django_prodserver.access"),
-        applies=lambda start: (
-            start.is_preloaded
-            and start.case.backend in (CELERY, DB_WORKER, QCLUSTER)
-            and start.case.name != "native-log"
-        ),
-    ),
 )

@@ -169,7 +169,7 @@ def _remove_console_handlers(named: Mapping[str, Any]) -> None:
 
 def _enable(names: tuple[str, ...], named: Mapping[str, Any]) -> None:
     """Enable what "disable_existing_loggers" has disabled, by default, of these."""
-    for name, logger in logging.root.manager.loggerDict.items():
+    for name, logger in list(logging.root.manager.loggerDict.items()):
         is_known = name.startswith(names) and name.partition(".")[0] in names
         if is_known and name not in named and isinstance(logger, logging.Logger):
             logger.disabled = False
