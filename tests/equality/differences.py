@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from tests.equality.cases import (
-    CELERY,
     DB_WORKER,
     GRANIAN,
     GRANIAN_WSGI,

@@ -140,6 +140,35 @@ class TestTheUsersLogging:
         assert ACCESS not in web.output
 
 
+@pytest.mark.parametrize(
+    ("backend", "ready"),
+    [
+        ("django_tasks.DjangoTasksWorker", "OWN django_tasks_db INFO Starting worker"),
+        ("django_q2.DjangoQ2Worker", "running."),
+    ],
+    ids=["db_worker", "qcluster"],
+)
+def test_a_worker_whose_command_applies_logging_again(
+    start: Starter, backend: str, ready: str
+) -> None:
+    """django-admin does, and by default disables the loggers that there are."""
+    logging = {
+        **TestTheUsersLogging.OWN,
+        "disable_existing_loggers": True,
+        "root": {"handlers": ["own"], "level": "INFO"},
+    }
+    cluster = {"name": "test", "orm": "default", "timeout": 60, "retry": 90}
+    start.migrate()
+    worker = start.worker(
+        {"BACKEND": f"{servers.BACKENDS}.{backend}"},
+        settings={"LOGGING": logging, "Q_CLUSTER": cluster},
+    )
+    worker.says(ready)
+    assert worker.stop() == 0
+    lines = worker.output.splitlines()
+    assert not [line for line in lines if not line.startswith("OWN ")], worker.output
+
+
 class TestTheLauncher:
     """What is said before there is a server."""
 

@@ -6,6 +6,7 @@ import sys
 from typing import Any, NamedTuple
 
 import pytest
+from django.conf import settings as django_settings
 from django.core.checks import Info, Warning, registry
 
 from django_prodserver.backends import loader, web_warnings
@@ -270,6 +271,8 @@ def configured(settings, monkeypatch):
         for name, value in more.items():
             if name == "DATABASES":  # Django warns of those that replace it
                 monkeypatch.setitem(settings.DATABASES, "default", value["default"])
+            elif name == "LOGGING":  # "settings" would apply it
+                monkeypatch.setattr(django_settings, name, value)
             else:
                 setattr(settings, name, value)
 

@@ -7,6 +7,7 @@ import shlex
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core.management import call_command
 
 from django_prodserver.backends.base import BaseServerBackend
@@ -245,8 +246,8 @@ CONSOLE = {
     ],
     ids=["nothing written", "LOGGING", "LOG_FORMAT"],
 )
-def test_the_format_of_the_log(logging, config, expected, settings):
-    settings.LOGGING = logging
+def test_the_format_of_the_log(logging, config, expected, monkeypatch):
+    monkeypatch.setattr(settings, "LOGGING", logging)  # which applies nothing
     plan = make_plan(Process("web", {"BACKEND": GUNICORN, **config}))
     rows = {row["option"]: row for row in json.loads(explain.as_json(plan))}
     row = rows["LOG_FORMAT"]
