@@ -24,6 +24,7 @@ from django_prodserver.config.argv import (
 from django_prodserver.config.context import NATIVE, OFF, Context
 from django_prodserver.config.keys import KEYS, Resolved, Translation, Unsupported
 from django_prodserver.exceptions import ConfigurationError, Fault
+from django_prodserver.logs import project_console
 from django_prodserver.process import bootstrap, executable
 from django_prodserver.process.deadline import UNFINISHED
 from django_prodserver.text import safe_repr
@@ -193,10 +194,15 @@ class Backend(BaseServerBackend):
 
     def context(self, args: Sequence[str], process: str) -> Context | None:
         """Return what the process named ``process`` needs to know once it runs."""
+        log_format = self.resolve("LOG_FORMAT")
+        is_written = log_format.origin != keys.DEFAULT
+        console = None if is_written else project_console.find()
         return Context(
             process=process,
             command=self.native_name,
-            log_format=self.resolve("LOG_FORMAT").value,
+            log_format=log_format.value,
+            log_format_written=is_written,
+            console_formatter=console.formatter_as_json if console else "",
             log_level=self.resolve("LOG_LEVEL").value,
             access_log=self.access_log(args),
             server_loggers=self.server_loggers,
@@ -205,6 +211,20 @@ class Backend(BaseServerBackend):
     @property
     def logs_natively(self) -> bool:
         return bool(self.resolve("LOG_FORMAT").value == NATIVE)
+
+    def explain_log_format(self) -> Resolved:
+        """Return which format the log has, and what decides that."""
+        log_format = self.resolve("LOG_FORMAT")
+        if log_format.value == NATIVE:
+            return log_format._replace(why="left to the server and to LOGGING")
+        console = project_console.find()
+        if log_format.origin != keys.DEFAULT:
+            every = "every line on standard output and error"
+            of = f", those of {console} too" if console else ""
+            return log_format._replace(why=every + of)
+        if console:
+            return Resolved("the project's", f"it has {console}", "LOGGING")
+        return log_format
 
     @property
     def native_name(self) -> str:

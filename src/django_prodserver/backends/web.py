@@ -320,7 +320,15 @@ class WebBackend(CommandBackend):
             warm_up.request_paths(self.interface_for(args), paths, host)
 
     def defer_logging(self, args: Sequence[str], before: LoggingState) -> None:
-        preload.defer_logging(self.application(args), before)
+        is_native = self.logs_natively or not self.passes_log_on(args)
+        preload.defer_logging(self.application(args), before, in_parent=is_native)
+
+    def passes_log_on(self, args: Sequence[str]) -> bool:
+        """Tell whether the server's own log reaches the root logger's handlers."""
+        options = self.log_options().items()
+        return bool(options) and all(
+            self.option(name, args) == value for name, value in options
+        )
 
     def import_application(self, target: str) -> None:
         """Import the application at ``module:attribute``."""

@@ -48,7 +48,7 @@ class WarningId(CheckId):
     )
     LOGGERS_DISABLED = (
         "prodserver.W012",
-        "LOGGING that disables the loggers of Django and of the servers.",
+        "LOGGING that disables the loggers of Django, or of a server.",
     )
     Q2_RETRY = (
         "prodserver.W013",
@@ -65,6 +65,11 @@ class WarningId(CheckId):
     CONNECTIONS = (
         "prodserver.W016",
         "Threads that nobody has asked for, each of which keeps a database connection.",
+    )
+    #: Info: either may be meant.
+    LOG_FORMAT = (
+        "prodserver.I002",
+        "Whose format the log has, where LOGGING has a console handler.",
     )
     #: Info instead of a warning: the settings do not show whether there are replicas.
     SQLITE = "prodserver.I001", "SQLite, which replicas cannot share."

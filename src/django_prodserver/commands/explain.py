@@ -75,6 +75,9 @@ def _process_rows(plan: Plan) -> Iterator[Row]:
         yield Row("WAIT_FOR", ", ".join(plan.process.waits), "WAIT_FOR")
     for name, value in plan.process.config.get("HEALTH", {}).items():
         yield Row(f"HEALTH {name}", str(value), "HEALTH")
+    if "LOG_FORMAT" in plan.backend.keys:
+        value, why, origin = plan.backend.explain_log_format()
+        yield Row("LOG_FORMAT", value, origin, why)
     yield from _preload_row(plan)
 
 

@@ -45,6 +45,7 @@ def run(names: Sequence[str], entry: Program | None = None) -> int:
         plan.check()
     try:
         from honcho.manager import Manager
+        from honcho.printer import Printer
     except ImportError:
         hint = 'Install it: python -m pip install "django-prodserver[honcho]"'
         raise ConfigurationError(
@@ -54,7 +55,8 @@ def run(names: Sequence[str], entry: Program | None = None) -> int:
     class ProdserverManager(_StopMixin, Manager):  # type: ignore[misc]  # honcho has no types
         pass
 
-    manager = ProdserverManager()
+    # Without honcho's clock: each line has the time of its own log.
+    manager = ProdserverManager(Printer(sys.stdout, time_format=""))
     for plan in plans:
         name = plan.process.name
         manager.add_process(
@@ -96,8 +98,8 @@ class _ProcessSignals:
 class _StopMixin:
     """Stop a honcho ``Manager`` without a time limit of honcho's."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
         if sys.platform != "win32":  # there honcho sends Ctrl-Break
             self._procmgr = _ProcessSignals()
         self._stop = StopSignal()

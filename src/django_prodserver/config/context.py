@@ -34,6 +34,10 @@ class Context:
         process: Its name in ``PRODUCTION_PROCESSES``.
         command: The native command with its subcommand, ``celery worker``.
         log_format: One of ``LOG_FORMATS``; "" where the launcher has not decided.
+        log_format_written: Whether the user has chosen it: then every line of the
+            standard streams has that format.
+        console_formatter: The formatter of the project's own console handler, as JSON
+            of what LOGGING has for it; our lines have it where no format is chosen.
         log_level: One of ``LOG_LEVELS``.
         access_log: "on", "off", or the name of the server's own access logger,
             whose handlers in LOGGING replace our access log.
@@ -50,6 +54,8 @@ class Context:
     process: str = ""
     command: str = ""
     log_format: str = ""
+    log_format_written: bool = False
+    console_formatter: str = ""
     log_level: str = "info"
     access_log: str = ON
     server_loggers: tuple[str, ...] = ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from django_prodserver.config.context import OFF, ON, Context
 from django_prodserver.exceptions import ConfigurationError, Fault
@@ -90,6 +91,7 @@ def prepare(context: Context | None = None) -> None:
 
     config.configure(context)
     if not context.logs_natively:
+        _prepare_after_each_setup()
         access_log.install(_is_access_log_ours(context.access_log))
     if context.root_path or context.trusted_proxies:
         proxy_headers.install(context.root_path, context.trusted_proxies)
@@ -100,3 +102,24 @@ def _is_access_log_ours(access_log: str) -> bool:
         return access_log == ON
     # The server's own access log, if LOGGING has handlers for it.
     return not logging.getLogger(access_log).handlers
+
+
+def _prepare_after_each_setup() -> None:
+    """
+    Prepare this process again whenever something calls ``django.setup()`` once more.
+
+    Celery and ``django-admin`` do, and LOGGING is applied again then.
+    """
+    from django.utils import log
+
+    native = log.configure_logging
+    if getattr(native, "is_ours", False):
+        return
+
+    def configure_logging(*args: Any) -> None:
+        native(*args)
+        prepare()
+
+    module: Any = log
+    module.configure_logging = configure_logging
+    module.configure_logging.is_ours = True

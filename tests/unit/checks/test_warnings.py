@@ -6,6 +6,7 @@ import sys
 from typing import Any, NamedTuple
 
 import pytest
+from django.conf import settings as django_settings
 from django.core.checks import Info, Warning, registry
 
 from django_prodserver.backends import loader, web_warnings
@@ -28,6 +29,11 @@ TASKS = f"{BACKENDS}.django_tasks.DjangoTasksWorker"
 Q2 = f"{BACKENDS}.django_q2.DjangoQ2Worker"
 WEB = "PRODUCTION_PROCESSES['web']"
 PROXIED = ("HTTP_X_FORWARDED_PROTO", "https")
+CONSOLE = {
+    "version": 1,
+    "handlers": {"out": {"class": "logging.StreamHandler"}},
+    "root": {"handlers": ["out"]},
+}
 POOL = {"ENGINE": "django.db.backends.postgresql", "OPTIONS": {"pool": True}}
 
 PERSISTENT = {"ENGINE": "django.db.backends.postgresql", "CONN_MAX_AGE": 60}
@@ -204,11 +210,23 @@ DEPLOY = {
         "LOGGING disables the loggers that exist before it: the tracebacks",
         more={"LOGGING": {"version": 1}},
     ),
-    "loggers-but-djangos": Case(
-        {},
+    "native-loggers": Case(
+        {"LOG_FORMAT": "native"},
         WarningId.LOGGERS_DISABLED,
-        "LOGGING disables the loggers that exist before it: what the servers",
+        f"{WEB}: LOGGING disables existing loggers",
         more={"LOGGING": {"version": 1, "loggers": {"django": {}}}},
+    ),
+    "project-format": Case(
+        {},
+        WarningId.LOG_FORMAT,
+        "The log of web has the project's format: it has the console handler 'out'",
+        more={"LOGGING": CONSOLE},
+    ),
+    "our-format": Case(
+        {"LOG_FORMAT": "json"},
+        WarningId.LOG_FORMAT,
+        "The log of web is json, by LOG_FORMAT: every line",
+        more={"LOGGING": CONSOLE},
     ),
     "sqlite": Case({}, WarningId.SQLITE, "DATABASES['default'] is SQLite"),
     "q2-timeout": Case(
@@ -275,6 +293,8 @@ def configured(settings, monkeypatch):
         for name, value in more.items():
             if name == "DATABASES":  # Django warns of those that replace it
                 monkeypatch.setitem(settings.DATABASES, "default", value["default"])
+            elif name == "LOGGING":  # "settings" would apply it
+                monkeypatch.setattr(django_settings, name, value)
             else:
                 setattr(settings, name, value)
 

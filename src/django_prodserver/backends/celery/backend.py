@@ -36,6 +36,7 @@ class _CeleryBackend(CommandBackend):
     }
     package = "celery"
     extra = "celery"
+    server_loggers = ("celery",)
     subcommand: ClassVar[str]
 
     def command(self, args: Sequence[str]) -> list[str]:

@@ -25,6 +25,7 @@ class DjangoQ2Worker(ManagementBackend):
     title = "Django-Q2"
     package = "django_q"
     extra = "django-q2"
+    server_loggers = ("django-q",)
     option_file = OptionFile(__package__)
     management_command = "qcluster"
     keys: ClassVar[Mapping[str, Translation]] = {

@@ -25,6 +25,7 @@ class DjangoTasksWorker(ManagementBackend):
 
     title = "Django Tasks"
     extra = "django-tasks"
+    server_loggers = ("django_tasks_db", "django_tasks", "rq")
 
     def __init__(self, **config: Any) -> None:
         self.worker = _worker_command(config.get("ARGS"))
