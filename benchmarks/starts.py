@@ -2,15 +2,18 @@
 A start, in every way: time to the first 200, the first requests, and memory.
 
     python -m benchmarks.starts [SERVER ...] [--runs 5] [--workers 1 2 4]
-                                [--project small big]
+                                [--project small big pretalx label-studio]
 
-The ways are the native command, Gunicorn's with --preload, the public
-django-prodserver 3.0.0, and this one by manage.py and by the console command, without
-and with WARM_UP; all with the same options. Runs alternate, so that what else the
-machine does meets all of them alike. Of each run: seconds to the first 200; the
-slowest of the 20 requests after it (milliseconds); the proportional set size of all
-its processes (MiB) when nothing more happens, and after 200 requests. Written to
-benchmarks/results/starts.json, and the results of servers that are not named stay.
+The projects are the example (small), Wagtail's starter (big), and published
+applications: a key of benchmarks.published.PUBLISHED each. The ways are the native
+command, Gunicorn's with --preload, the public django-prodserver 3.0.0, and this one by
+manage.py and by the console command, without and with WARM_UP, with an application
+whose preload is given up (a thread of it runs; it was started before, so that it is
+known), and with "PRELOAD": False; all with the same options. Runs alternate, so that
+what else the machine does meets all of them alike. Of each run: seconds to the first
+200; the slowest of the 20 requests after it (milliseconds); the proportional set size
+of all its processes (MiB) when nothing more happens, and after 200 requests. Written
+to benchmarks/results/starts.json, and the results of servers that are not named stay.
 """
 
 from __future__ import annotations
@@ -29,7 +32,15 @@ from typing import Any, NamedTuple
 import psutil
 
 from benchmarks import subject
-from benchmarks.environments import PEER, Project, project, python, variables
+from benchmarks.environments import (
+    PEER,
+    Project,
+    manage,
+    project,
+    python,
+    served,
+    variables,
+)
 from benchmarks.machine import BACKENDS, machine
 from tests.harness import Web, free_port, memory
 
@@ -65,9 +76,12 @@ SERVERS = {
         "waitress-serve --listen=127.0.0.1:{port} --threads=4 {wsgi}",
     ),
 }
+#: Those that serve the ASGI application, which a project may not have.
+ASGI = ("uvicorn", "granian-asgi")
 NATIVE, PRELOADED = "native", "native --preload"
 THEIRS, MANAGE, CONSOLE = PEER, "manage.py prodserver", "prodserver"
 WARMED = "prodserver, WARM_UP"
+GIVEN_UP, UNLOADED = "prodserver, preload given up", "prodserver, PRELOAD: False"
 
 
 class Run(NamedTuple):
@@ -93,28 +107,36 @@ def main() -> None:
         "starts": subject.read("starts").get("starts", {}),
     }
     for name in options.project:
-        for server in options.servers:
-            # Waitress has one process, and that is all there is to compare.
-            for workers in [1] if server == "waitress" else options.workers:
-                rows = compare(project(name), server, workers, options.runs)
-                at = found["starts"].setdefault(name, {}).setdefault(server, {})
-                at[str(workers)] = rows
-                subject.write("starts", found)
-                print(f" {name} {server} {workers}", file=sys.stderr)
+        with served(name):
+            made = project(name)
+            for server in options.servers:
+                if server in ASGI and not made.asgi:
+                    continue
+                # Waitress has one process, and that is all there is to compare.
+                for workers in [1] if server == "waitress" else options.workers:
+                    rows = compare(made, server, workers, options.runs)
+                    at = found["starts"].setdefault(name, {}).setdefault(server, {})
+                    at[str(workers)] = rows
+                    subject.write("starts", found)
+                    print(f" {name} {server} {workers}", file=sys.stderr)
 
 
 def compare(project: Project, server: str, workers: int, runs: int) -> dict[str, Any]:
     """Measure one server: the runs of each way, their medians, ratios to native."""
-    ways = [NATIVE, PRELOADED, THEIRS, MANAGE, CONSOLE, WARMED]
-    if server != "gunicorn":
-        ways.remove(PRELOADED)
+    ways = ways_of(project, server)
     rows: dict[str, list[Run]] = {way: [] for way in ways}
-    for run in range(runs + 1):
-        for way in ways:
-            measured = measure(project, server, workers, way)
-            if run:  # the first fills the disk cache
-                rows[way].append(measured)
-        print(".", end="", flush=True, file=sys.stderr)
+    # Kept between the runs, as on a machine: the first one, which also fills the disk
+    # cache, finds out about the application what the others then know.
+    ports = {way: free_port() for way in ways}
+    with tempfile.TemporaryDirectory() as folder:
+        for run in range(runs + 1):
+            for way, port in ports.items():
+                runtime = Path(folder, str(port))
+                runtime.mkdir(exist_ok=True)
+                measured = measure(project, server, workers, way, port, runtime)
+                if run:
+                    rows[way].append(measured)
+            print(".", end="", flush=True, file=sys.stderr)
     medians = {
         way: [statistics.median(column) for column in zip(*row, strict=True)]
         for way, row in rows.items()
@@ -132,9 +154,18 @@ def compare(project: Project, server: str, workers: int, runs: int) -> dict[str,
     }
 
 
-def measure(project: Project, server: str, workers: int, way: str) -> Run:
-    port = free_port()
+def ways_of(project: Project, server: str) -> list[str]:
+    ways = [NATIVE, PRELOADED, THEIRS, MANAGE, CONSOLE, WARMED, GIVEN_UP, UNLOADED]
+    if server != "gunicorn":
+        ways.remove(PRELOADED)
+    return ways
+
+
+def measure(
+    project: Project, server: str, workers: int, way: str, port: int, runtime: Path
+) -> Run:
     argv, env = command(project, server, workers, way, port)
+    env = {**env, "PRODSERVER_RUNTIME_DIR": str(runtime)}
     with tempfile.TemporaryDirectory() as folder:
         web = Web(argv, env, Path(folder) / "log", project.folder)
         url = f"http://127.0.0.1:{port}{project.url}"
@@ -168,13 +199,13 @@ def command(
     backend, native = SERVERS[server]
     if way in (NATIVE, PRELOADED):
         words = native.format(
-            wsgi=f"{project.package}.wsgi:application",
-            asgi=f"{asgi(project)}:application",
+            wsgi=f"{project.wsgi}:application",
+            asgi=f"{project.asgi}:application",
             port=port,
             workers=workers,
         ).split()
         words += ["--preload"] if way == PRELOADED else []
-        program = python("ours").with_name(words[0])
+        program = python("ours", project).with_name(words[0])
         return [str(program), *words[1:]], variables(project, "bench_native")
     entry: dict[str, object] = {
         "BACKEND": f"{BACKENDS}.{backend}",
@@ -182,17 +213,17 @@ def command(
     }
     if way == WARMED:
         entry["WARM_UP"] = [project.url]
+    if way == UNLOADED:
+        entry["PRELOAD"] = False
     processes = json.dumps({"web": entry})
-    env = variables(project, "bench_ours", BENCH_PROCESSES=processes)
-    if way in (CONSOLE, WARMED):
-        return [str(python("ours").with_name("prodserver")), "web"], env
-    name = "peer" if way == THEIRS else "ours"
-    subcommand = "server" if way == THEIRS else "prodserver"
-    return [str(python(name)), "manage.py", subcommand, "web"], env
-
-
-def asgi(project: Project) -> str:
-    return f"{project.package}.asgi"
+    settings = "bench_given_up" if way == GIVEN_UP else "bench_ours"
+    environment = "peer" if way == THEIRS else "ours"
+    env = variables(project, settings, environment, BENCH_PROCESSES=processes)
+    manage_only = project.published is not None and project.published.manage_only
+    if way in (THEIRS, MANAGE) or manage_only:
+        subcommand = "server" if way == THEIRS else "prodserver"
+        return [*manage(project, environment), subcommand, "web"], env
+    return [str(python("ours", project).with_name("prodserver")), "web"], env
 
 
 def arguments(server: str, port: int, workers: int) -> dict[str, object]:

@@ -53,11 +53,13 @@ PLOTS: Mapping[str, Callable[..., str]] = {
     "stops": plots.stops,
 }
 TABLES = {
+    "applications": measured.applications,
     "containers": measured.containers,
     "growth": measured.growth,
     "image-sizes": measured.image_sizes,
     "load": measured.load,
     "measured-with": measured.measured_with,
+    "published-starts": measured.published_starts,
     "probe-costs": measured.probe_costs,
     "signals": measured.signals,
     "stops": measured.stops,

@@ -6,17 +6,30 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from benchmarks import applications as applications_of
 from benchmarks.growth import LAUNCHER
 from benchmarks.plots import PROJECTS
-from benchmarks.starts import CONSOLE, MANAGE, NATIVE, PRELOADED, THEIRS, WARMED
+from benchmarks.published import PUBLISHED
+from benchmarks.starts import (
+    CONSOLE,
+    GIVEN_UP,
+    MANAGE,
+    NATIVE,
+    PRELOADED,
+    THEIRS,
+    UNLOADED,
+    WARMED,
+)
 from benchmarks.subject import RESULTS
 from benchmarks.subject import read as _results
 from docs._ext import tables
 from docs._ext.tables import Table
 
 SUBJECTS = sorted(path.stem for path in RESULTS.glob("*.json"))
+#: What the applications are called.
+TITLES = {"big": "Wagtail", **{name: each.title for name, each in PUBLISHED.items()}}
 #: A table's columns, and the quantities: a run's number, and its unit.
-WAYS = (NATIVE, PRELOADED, THEIRS, MANAGE, CONSOLE, WARMED)
+WAYS = (NATIVE, PRELOADED, THEIRS, MANAGE, CONSOLE, WARMED, GIVEN_UP, UNLOADED)
 QUANTITIES = {
     "first-200": (0, "s"),
     "slowest": (1, "ms"),
@@ -48,9 +61,38 @@ def warm_start() -> Table:
             ratios = counts[workers][CONSOLE]["ratio"]
             time = (f"{native[0]:.2f} s", f"{ours[0]:.2f} s", _times(ratios[0]))
             memory = (f"{native[2]:.0f} MiB", f"{ours[2]:.0f} MiB", _times(ratios[2]))
-            label = f"{server}, {workers} workers: {PROJECTS[project]}"
+            label = f"{server}, {workers} workers: {_project(project)}"
             rows.append((label, *time, *memory))
     return Table(head, rows)
+
+
+def _project(name: str) -> str:
+    return PROJECTS.get(name) or TITLES[name]
+
+
+def published_starts() -> Table:
+    """Return what was measured of the starts of published applications, if it was."""
+    ways = (CONSOLE, WARMED, GIVEN_UP, UNLOADED)
+    head = ("Application", "Server", "Workers", "", NATIVE, *ways)
+    rows = []
+    for name in PUBLISHED:
+        found = _results("starts")["starts"].get(name, {})
+        for server, counts in found.items():
+            for count, row in sorted(counts.items(), key=lambda each: int(each[0])):
+                for label, (column, unit) in {
+                    "first 200": QUANTITIES["first-200"],
+                    "memory": QUANTITIES["idle"],
+                }.items():
+                    cells = [_value(row[NATIVE]["median"][column], unit)]
+                    cells += [_ratio(row.get(way), column) for way in ways]
+                    rows.append((TITLES[name], server, count, label, *cells))
+        if not found:
+            rows.append((TITLES[name], "not measured", *["\u2013"] * (len(head) - 2)))
+    return Table(head, rows)
+
+
+def _ratio(row: Mapping[str, Any] | None, column: int) -> str:
+    return _times(row["ratio"][column]) if row else "\u2013"
 
 
 def starts(project: str, quantity: str) -> Table:
@@ -191,6 +233,31 @@ def measured_with() -> Table:
             (tables.code(subject), found["python"], str(found["cores"]), *versions)
         )
     return Table(("", "Python", "Cores", *names), rows)
+
+
+def applications() -> Table:
+    """Return what works of each published application, and what does not."""
+    found = _results("applications")["applications"]
+    columns = (*("check", "--list", *applications_of.SERVERS), "worker", "release")
+    head = ("Application", *map(_title, columns), "Lines of its logs that are not JSON")
+    rows = [
+        (
+            f"{TITLES.get(name, name)} {row['version']}",
+            *(_works(row[column]) for column in columns),
+            f"{row['not JSON']} of {row['lines']}",
+        )
+        for name, row in found.items()
+    ]
+    return Table(head, rows)
+
+
+def _title(column: str) -> str:
+    return tables.code(column) if column in ("check", "--list") else column
+
+
+def _works(seen: str) -> str:
+    """Return a cell: "ok", what is wrong, or nothing where there is no such process."""
+    return seen or "\u2013"
 
 
 def signals() -> Table:

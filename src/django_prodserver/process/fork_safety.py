@@ -25,6 +25,9 @@ _SELF = Path("/proc/self")
 # Seconds for a thread that has just ended to leave the kernel's list, too.
 _THREAD_EXIT = 0.02
 _POLL = 0.005
+# Threads that a handler for forks makes dispensable in the child. This one frees unused
+# memory; without it, jemalloc (which pyarrow brings) does so while it allocates.
+_MENDED_BY_FORK = {"jemalloc_bg_thd"}
 # SIGINT raises KeyboardInterrupt; the others are faulthandler's.
 _PYTHONS_SIGNALS = {"SIGINT", "SIGSEGV", "SIGFPE", "SIGABRT", "SIGBUS", "SIGILL"}
 
@@ -130,6 +133,8 @@ def find_obstacle(before: Snapshot) -> str:
     if _obstacle(before):
         # It may be garbage that the paused collector has not closed.
         gc.collect()
+        if _unknown_threads(before.threads):
+            _end_threads_that_expect_forks()
     return _obstacle(before)
 
 
@@ -196,19 +201,17 @@ def _native_threads(inherited: Collection[int]) -> list[str]:
     as the thread pool of polars, then waits for them without end in every worker.
     """
     unknown = _unknown_threads(inherited)
-    if unknown:
-        _end_threads_that_expect_forks()
     deadline = time.monotonic() + _THREAD_EXIT
     while unknown and time.monotonic() < deadline:
         time.sleep(_POLL)
         unknown = _unknown_threads(inherited)
-    names = {_read(_SELF / "task" / str(each) / "comm") for each in unknown}
-    return sorted(name or "unnamed" for name in names)
+    return sorted({_thread_name(each) or "unnamed" for each in unknown})
 
 
 def _unknown_threads(inherited: Collection[int]) -> set[int]:
     known = {thread.native_id for thread in threading.enumerate()}
-    return _threads().difference(known, inherited)
+    unknown = _threads().difference(known, inherited)
+    return {each for each in unknown if _thread_name(each) not in _MENDED_BY_FORK}
 
 
 def _end_threads_that_expect_forks() -> None:
@@ -228,6 +231,10 @@ def _end_threads_that_expect_forks() -> None:
     if pid > 0:
         with contextlib.suppress(ChildProcessError):  # a SIGCHLD handler was faster
             os.waitpid(pid, 0)
+
+
+def _thread_name(number: int) -> str:
+    return _read(_SELF / "task" / str(number) / "comm")
 
 
 def _child_process(inherited: Collection[int]) -> str:

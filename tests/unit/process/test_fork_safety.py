@@ -74,6 +74,52 @@ def test_threads_and_handlers_of_the_interpreters_start_are_not_the_applications
     assert run(textwrap.dedent(code) + SNAPSHOT + FIND) == [""]
 
 
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux lists them")
+
+
+@LINUX
+@both
+def test_threads_of_a_library_that_notices_a_fork_are_safe(look):
+    """OpenBLAS ends its own before each fork, and starts them again when needed."""
+    code = """
+        import numpy
+        if len(os.listdir("/proc/self/task")) < 2:
+            print("this numpy has no threads")
+    """
+    env = os.environ | {"OPENBLAS_NUM_THREADS": "2"}
+    assert look(code, env=env) == ""
+
+
+@LINUX
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("jemalloc_bg_thd", ""),
+        (
+            "polars-0",
+            "the application has started a thread outside Python ('polars-0')",
+        ),
+    ],
+)
+def test_thread_of_a_library_without_such_a_handler(name, found):
+    code = f"""
+        libc, thread = ctypes.CDLL(None), ctypes.c_ulong()
+        libc.pthread_create(ctypes.byref(thread), None, libc.pause, None)
+        libc.pthread_setname_np(thread, {name.encode()!r})
+    """
+    assert obstacle(code) == found
+
+
+@LINUX
+def test_looking_at_threads_runs_no_handler_of_the_application_for_forks():
+    code = """
+        libc, thread = ctypes.CDLL(None), ctypes.c_ulong()
+        libc.pthread_create(ctypes.byref(thread), None, libc.pause, None)
+        os.register_at_fork(before=lambda: print("noticed"))
+    """
+    assert "outside Python" in obstacle(code)
+
+
 def test_finished_thread_is_safe():
     code = "t = threading.Thread(target=int); t.start(); t.join()"
     assert obstacle(code) == ""
