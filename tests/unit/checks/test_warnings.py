@@ -31,6 +31,7 @@ WEB = "PRODUCTION_PROCESSES['web']"
 PROXIED = ("HTTP_X_FORWARDED_PROTO", "https")
 CONSOLE = {
     "version": 1,
+    "disable_existing_loggers": False,
     "handlers": {"out": {"class": "logging.StreamHandler"}},
     "root": {"handlers": ["out"]},
 }
