@@ -79,7 +79,11 @@ def differences() -> Table:
 
 def of_backend(backend: CommandBackend) -> Iterator[Default]:
     """Yield the defaults of a backend that are not the server's own."""
-    for row in origins.find_rows([], backend.args, backend.layers, backend):
+    rows = origins.find_rows([], backend.args, backend.layers, backend)
+    if "LOG_FORMAT" in backend.keys:  # --explain has the project's instead, if any
+        value, why, origin = backend.resolve("LOG_FORMAT")
+        rows.append(Row("LOG_FORMAT", value, origin, why))
+    for row in rows:
         if row.origin != DEFAULT:
             continue
         native = _native(backend, row)
