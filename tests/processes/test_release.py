@@ -219,6 +219,15 @@ class TestLock:
         for began, ended in zip(steps[::2], steps[1::2], strict=True):
             assert began.split() == [ended.split()[0], "began"]
 
+    def test_a_database_with_a_uri(self, release: Release) -> None:
+        """The lock is beside its file, whose name has a space in it."""
+        name = f"file:{release.start.data}/the%20shop.sqlite3?mode=rwc"
+        database = {"ENGINE": "django.db.backends.sqlite3", "NAME": name}
+        release.settings = {"DATABASES": {"default": database}}
+        done = release.run("step a", via=MODULE)
+        assert done.returncode == 0, done.stderr
+        assert (release.start.data / "the shop.sqlite3.release-lock").exists()
+
     def test_they_need_not(self, release: Release) -> None:
         first = release.begin("step first --seconds=60")
         first.until(lambda: release.steps, "the first one's step")

@@ -7,6 +7,7 @@ import os
 import sys
 from abc import ABC, abstractmethod
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 if sys.platform == "win32":
     import msvcrt
@@ -128,7 +129,10 @@ class _FileLock(Lock):
     """
 
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
-        self._path = f"{connection.settings_dict['NAME']}.release-lock"
+        name = str(connection.settings_dict["NAME"])
+        # Django passes a URI, such as "file:db.sqlite3?mode=rwc", on to SQLite.
+        path = unquote(urlsplit(name).path) if name.startswith("file:") else name
+        self._path = f"{path}.release-lock"
         self._file = -1
 
     def take(self) -> bool:
