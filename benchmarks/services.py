@@ -96,8 +96,6 @@ def create_database(name: str) -> None:
     """Make an empty PostgreSQL database, in place of the one that may be there."""
     for statement in (f"DROP DATABASE IF EXISTS {name}", f"CREATE DATABASE {name}"):
         _psql(["--dbname=postgres", f"--command={statement}"])
-    # Weblate's search needs it, and its user may not create it.
-    _psql([f"--dbname={name}", "--command=CREATE EXTENSION IF NOT EXISTS pg_trgm"])
 
 
 def _psql(words: Sequence[str]) -> None:
