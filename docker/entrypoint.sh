@@ -54,6 +54,28 @@ is_command() (
     exit 1
 )
 
+starts_process() { # whether these words name a process, and not another command
+    case ${1-} in
+        --) return 1 ;;
+        prodserver | "" | -*) return 0 ;;
+        *) ! is_command "$1" ;;
+    esac
+}
+
+# The project's own version is stronger than the image's. One before 4 has no
+# command "prodserver", and the image's would end in a traceback.
+reject_old_launcher() {
+    for folder in "${VIRTUAL_ENV:-/opt/venv}"/lib/python*/site-packages; do
+        [ -e "$folder/django_prodserver/__init__.py" ] || continue
+        [ ! -e "$folder/django_prodserver/__main__.py" ] || continue
+        version=
+        for info in "$folder"/django_prodserver-*.dist-info; do
+            version=${info##*/django_prodserver-} version=${version%.dist-info}
+        done
+        fail 78 "the project installs django-prodserver $version, which hides the image's own; require django-prodserver>=4.0.0.dev0, or no django-prodserver at all"
+    done
+}
+
 drain() { # at the first SIGTERM wait, at the second do not
     signalled=1
     if [ -n "$draining" ]; then
@@ -94,6 +116,8 @@ supervise() {
         [ -n "$signalled" ] || kill -0 "$child" 2>/dev/null || exit "$status"
     done
 }
+
+if starts_process "$@"; then reject_old_launcher; fi
 
 for hook in /docker-entrypoint.d/*; do
     # An empty folder leaves the pattern itself.

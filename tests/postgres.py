@@ -56,6 +56,17 @@ def program(name: str) -> str:
     return path
 
 
+def _add_certificate(data: Path) -> None:
+    """Copy the tests' certificate; the server wants a key of its own user's."""
+    source = Path(__file__).with_name("tls")
+    for name, copy in (("certificate", "server.crt"), ("key", "server.key")):
+        file = data / copy
+        shutil.copyfile(source / f"{name}.pem", file)
+        file.chmod(0o600)
+        if os.geteuid() == 0:
+            os.chown(file, _NOBODY, _NOBODY)
+
+
 @contextmanager
 def started(log: Path) -> Iterator[Postgres]:
     # Not in pytest's folder, which is root's alone.
@@ -76,12 +87,15 @@ def started(log: Path) -> Iterator[Postgres]:
         folder,
     )
     assert made.exits(120) == 0, made.output
+    _add_certificate(data)
     port = harness.free_port()
     server = Running(
         [
             *(*user, program("postgres"), "-D", str(data), "-p", str(port)),
             *("-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"),
             *("-c", "unix_socket_directories=", "-c", "max_connections=50"),
+            # Two processes that share a connection break it at once.
+            *("-c", "ssl=on"),
         ],
         env,
         log,

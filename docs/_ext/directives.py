@@ -12,7 +12,7 @@ from sphinx.util.docutils import SphinxDirective
 from sphinx.util.nodes import make_id
 from sphinx.util.typing import ExtensionMetadata
 
-from docs._ext import facts, server_options
+from docs._ext import defaults, facts, server_options
 from docs._ext.tables import Table
 
 
@@ -122,6 +122,8 @@ def setup(app: Sphinx) -> ExtensionMetadata:
         "extras": facts.extras,
         "backend-comparison": facts.comparison,
         "log-fields": facts.log_fields,
+        "default-differences": defaults.differences,
+        "fork-flavours": facts.fork_flavours,
         "start-differences": facts.start_differences,
         "tested-with": facts.tested_with,
     }.items():

@@ -27,6 +27,7 @@ from django_prodserver.exceptions import ExitCode, Fault
 from django_prodserver.health import probe
 from docs._ext.tables import Table, code, codes, of_named
 from tests.equality.differences import DIFFERENCES
+from tests.processes.flavours import FLAVOURS
 
 ROOT = Path(__file__).parent.parent.parent
 BACKENDS = "django_prodserver.backends"
@@ -83,7 +84,10 @@ def columns(kind: str) -> dict[str, list[CommandBackend]]:
     chosen = [
         found
         for found in known().values()
-        if isinstance(found, CommandBackend) and any(key in found.keys for key in own)
+        if isinstance(found, CommandBackend)
+        and any(key in found.keys for key in own)
+        # Flower takes one of the keys of web servers, and is none to choose.
+        and isinstance(found, WebBackend) is (kind == "web")
     ]
     by_title: dict[str, list[CommandBackend]] = {}
     for found in sorted(chosen, key=lambda found: extras.index(found.extra)):
@@ -227,6 +231,15 @@ def start_differences() -> Table:
     head = ("What the application sees", "With the native command", "Here", "Why")
     rows = [(each.what, each.native, each.ours, each.why) for each in DIFFERENCES]
     return Table(head, rows)
+
+
+def fork_flavours() -> Table:
+    """Return what applications make while they are loaded, and what comes of it."""
+    rows = []
+    for what, reason in FLAVOURS.values():
+        said = code(f"… {reason.strip(', (')} …") if reason else ""
+        rows.append((what[0].upper() + what[1:], "no" if reason else "yes", said))
+    return Table(("The application makes", "Preloaded", "The log says"), rows)
 
 
 def tested_with() -> Table:

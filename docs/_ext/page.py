@@ -130,6 +130,8 @@ class Page:
 
     def _toml(self, sample: Sample) -> None:
         _parsed(lambda: tomllib.loads(sample.source))
+        if sample.file:
+            (self.folder / sample.file).write_text(sample.source)
 
     def _json(self, sample: Sample) -> None:
         _parsed(lambda: json.loads(sample.source))

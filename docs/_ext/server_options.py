@@ -54,6 +54,15 @@ def options(table: str, names: list[str]) -> Table:
     return Table(head, rows)
 
 
+def native_default(table: str, name: str) -> str:
+    """Return the default of an option of an installed server, as the tables have it."""
+    _, installed = _table(table)
+    option, _ = OptionTable(installed.read_options()).find(name)
+    described = dict(reversed(list(installed.describe())))
+    theirs = described.get(name, OptionHelp(None, ""))
+    return installed.defaults.get(name) or _text(theirs.default, option)
+
+
 def _table(name: str) -> tuple[OptionFile, InstalledOptions]:
     for file, installed in all_tables().items():
         if str(file) == name:

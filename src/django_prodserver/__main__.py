@@ -5,12 +5,17 @@ from __future__ import annotations
 import sys
 from typing import NoReturn
 
-from django_prodserver.exceptions import ExitCode
-from django_prodserver.process import termination_log
+from django_prodserver.exceptions import ExitCode, ProdserverError
+from django_prodserver.process import entry, termination_log
 
 
 def main() -> NoReturn:
     """Run ``prodserver``, where there is a Django to run it with."""
+    try:
+        # Before anything large is imported: it starts this Python again.
+        entry.enter_configured(sys.argv[1:])
+    except ProdserverError as error:
+        termination_log.exit_with(error)
     try:
         from django_prodserver.commands import cli
     except ModuleNotFoundError as error:

@@ -117,6 +117,12 @@ class Fault(CheckId):
         "imported.",
         True,
     )
+    NOTHING_TO_WAIT_FOR = (
+        "prodserver.E022",
+        "WAIT_FOR names a database or a cache that the project does not have.",
+        True,
+    )
+    NOT_ON_WINDOWS = "prodserver.E023", "The server does not run on Windows.", True
 
 
 class ProdserverError(Exception):

@@ -395,23 +395,55 @@ class WebContract(Contract):
         assert not old & set(client.answers[served + 1 :])
         assert web.stop() == 0
 
-    def test_root_handler_of_logging_receives_every_line(self, plain: WebSite) -> None:
-        """LOGGING wins over our logging configuration, and no line is doubled."""
+    @pytest.mark.parametrize("log_format", ["json", None], ids=["json", "unwritten"])
+    def test_one_form_with_handlers_of_the_project(
+        self, plain: WebSite, log_format: str | None
+    ) -> None:
+        """LOG_FORMAT is that of every line; without it, the project's form is."""
+        file = plain.start.data / "app.log"
         logging = {
-            "version": 1,
-            "disable_existing_loggers": False,
+            "version": 1,  # and other loggers are disabled, by default
             "formatters": {"own": {"format": "OWN %(name)s %(levelname)s %(message)s"}},
-            "handlers": {"own": {"class": "logging.StreamHandler", "formatter": "own"}},
-            "root": {"handlers": ["own"], "level": "INFO"},
+            "handlers": {
+                "own": {"class": "logging.StreamHandler", "formatter": "own"},
+                "file": {
+                    "class": "logging.FileHandler",
+                    "filename": str(file),
+                    "formatter": "own",
+                },
+            },
+            "root": {"handlers": ["own", "file"], "level": "INFO"},
         }
-        web = plain.serve(settings={**SETTINGS, "LOGGING": logging}, LOG_FORMAT="json")
+        keys: dict[str, Any] = {"LOG_FORMAT": log_format} if log_format else {}
+        if "WORKERS" not in unsupported(plain.backend):
+            keys["WORKERS"] = 2
+        web = plain.serve(settings={**SETTINGS, "LOGGING": logging}, **keys)
         answer = web.request("/log", **{"X-Request-ID": "ab-1"})
         assert answer[:2] == (200, "ab-1")
+        web.workers(keys.get("WORKERS", 1))  # none is stopped as it starts
         web.stop()
-        output = web.output.splitlines()
-        assert output.count("OWN proj.urls WARNING a line of the application") == 1
-        assert output.count(f"OWN {ACCESS} INFO GET /log 200") == 1
-        assert '"ab-1"' not in web.output
+        expected = {
+            "OWN proj.urls WARNING a line of the application",
+            f"OWN {ACCESS} INFO GET /log 200",
+        }
+        lines = web.output.splitlines()
+        if log_format:
+            records = log_records(web)
+            lines = [
+                "OWN {logger} {level} {message}".format(
+                    **record | {"level": record["level"].upper()}
+                )
+                for record in records
+            ]
+            assert matching(records, logger=ACCESS, request_id="ab-1")
+        assert not [line for line in lines if not line.startswith("OWN ")], web.output
+        in_file = file.read_text().splitlines()
+        for line in expected:
+            assert lines.count(line) == in_file.count(line) == 1
+        # The last one of the server is its parent's, if it has one.
+        servers = tuple(f"OWN {name}" for name in plain.backend.server_loggers)
+        last = [line for line in lines if line.startswith(servers)][-1]
+        assert last in in_file
 
 
 def recorded() -> dict[str, str]:

@@ -15,9 +15,11 @@ from tests.backends.sites import (
     Broker,
     ProbedProcess,
     WorkerSite,
+    log_records,
+    matching,
 )
 from tests.conftest import Starter
-from tests.harness import MODULE
+from tests.harness import MODULE, Running
 
 WORKER = "celery.CeleryWorker"
 
@@ -120,6 +122,80 @@ class TestCeleryOnly:
         start.enqueue("celery", "filed", settings=settings)
         worker.until(lambda: start.marks("filed")[1], "the task done")
         assert worker.stop() == 0
+
+
+@pytest.mark.process
+class TestLogging:
+    """The log of a project that uses Celery's own means to configure it."""
+
+    config = {
+        "BACKEND": "django_prodserver.backends.celery.CeleryWorker",
+        "APP": "proj.hooked.app",
+        "CONCURRENCY": 1,
+    }
+    #: As cookiecutter-django has it: other loggers are disabled, by default.
+    LOGGING = {
+        "version": 1,
+        "formatters": {"own": {"format": "OWN %(name)s %(levelname)s %(message)s"}},
+        "handlers": {"own": {"class": "logging.StreamHandler", "formatter": "own"}},
+        "root": {"handlers": ["own"], "level": "INFO"},
+    }
+
+    def log_of_a_failing_task(
+        self, start: Starter, *args: str, settings: dict[str, Any], **env: Any
+    ) -> Running:
+        """Return a worker that has run a task, and is stopped."""
+        folder = start.data / "broker"
+        folder.mkdir()
+        settings |= {
+            "CELERY_BROKER_URL": "filesystem://",
+            "CELERY_BROKER_TRANSPORT_OPTIONS": {
+                "data_folder_in": str(folder),
+                "data_folder_out": str(folder),
+                "control_folder": str(folder / "control"),
+            },
+        }
+        worker = start.worker(self.config, *args, settings=settings, **env)
+        worker.says(" ready.")
+        start.enqueue("celery", "fail", settings=settings)
+        worker.says("raised unexpected: ValueError")
+        assert worker.stop() == 0
+        return worker
+
+    @pytest.mark.parametrize("log_format", ["json", ""], ids=["json", "unwritten"])
+    def test_receiver_of_setup_logging(self, start: Starter, log_format: str) -> None:
+        """It replaces what Celery does; the worker and its exceptions are logged."""
+        worker = self.log_of_a_failing_task(
+            start,
+            settings={"LOGGING": self.LOGGING},
+            TEST_SETS_UP_LOGGING="1",
+            PRODSERVER_LOG_FORMAT=log_format,
+        )
+        if log_format:
+            records = log_records(worker)
+            (failure,) = matching(records, state="failure")
+            assert "ValueError: it fails" in failure["traceback"]
+        else:
+            assert "OWN celery.app.trace ERROR Task proj.jobs" in worker.output
+            assert "\nValueError: it fails\n" in worker.output
+        assert "called for" not in worker.output
+
+    def test_logfile_and_receivers_of_the_other_signals(self, start: Starter) -> None:
+        """Each is called once, and the file has what it has natively."""
+        file = start.data / "worker.log"
+        words = (f"--logfile={file}", "--loglevel=DEBUG")
+        worker = self.log_of_a_failing_task(
+            start, *words, settings={}, PRODSERVER_LOG_FORMAT="json"
+        )
+        records = log_records(worker)
+        messages = [record["message"] for record in records]
+        called = [text for text in messages if text.startswith("called for ")]
+        assert called == ["called for root", "called for celery.task"]
+        assert matching(records, level="debug")
+        text = file.read_text()
+        assert ": WARNING/MainProcess] called for root\n" in text
+        assert ": INFO/ForkPoolWorker-1] working on fail\n" in text
+        assert "\nValueError: it fails\n" in text
 
 
 @pytest.mark.process

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.backends.sites import entry
@@ -11,9 +13,16 @@ from tests.harness import MANAGE, Web
 pytestmark = pytest.mark.process
 
 
-def test_serves_and_stops(start: Starter, redis_url: str, port: int) -> None:
-    args = {"port": port, "address": "127.0.0.1", "url-prefix": "f"}
-    keys = {"APP": "proj.celery.app", "ARGS": args}
+@pytest.mark.parametrize("by_key", [False, True])
+def test_serves_and_stops(
+    start: Starter, redis_url: str, port: int, by_key: bool
+) -> None:
+    args: dict[str, Any] = {"url-prefix": "f"}
+    keys: dict[str, Any] = {"APP": "proj.celery.app", "ARGS": args}
+    if by_key:
+        keys["BIND"] = f"127.0.0.1:{port}"
+    else:
+        args |= {"port": port, "address": "127.0.0.1"}
     environment = start.environment(
         {"web": entry("celery.CeleryFlower", keys)}, TEST_REDIS_URL=redis_url
     )

@@ -55,7 +55,8 @@ SKIPPED: dict[str, int] = {
 #: What others' programs read.
 _THEIRS = {
     *("FORWARDED_ALLOW_IPS", "GUNICORN_CMD_ARGS", "KUBERNETES_SERVICE_HOST"),
-    *("LISTEN_FDS", "TMPDIR", "UVICORN_WORKERS"),
+    *("LISTEN_FDS", "PYTHONPATH", "TEMP", "TMPDIR", "UVICORN_WORKERS"),
+    "VIRTUAL_ENV",
 }
 
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from tests.equality.cases import (
-    CELERY,
     DB_WORKER,
     GRANIAN,
     GRANIAN_WSGI,
@@ -184,6 +183,18 @@ DIFFERENCES: tuple[Difference, ...] = (
         ),
     ),
     Difference(
+        what="Standard output and error, and the hooks for uncaught exceptions, while "
+        "the application is imported, if `LOG_FORMAT` is written",
+        native="Python's own, until the apps are set up",
+        ours="each line is a record of the log",
+        why="Every line has the format that you have chosen.",
+        moments=("apps", "application"),
+        facts=("streams.*", "hooks.*"),
+        applies=lambda start: (
+            start.is_preloaded and start.case.keys.get("LOG_FORMAT") == "json"
+        ),
+    ),
+    Difference(
         what="The process that imports the application",
         native="each worker: with its pid, signal handlers, threads and open sockets",
         ours="their parent, before it listens",
@@ -288,20 +299,6 @@ DIFFERENCES: tuple[Difference, ...] = (
             start.is_preloaded
             and start.is_manage
             and start.case.backend in (DB_WORKER, QCLUSTER)
-        ),
-    ),
-    Difference(
-        what="Logging of a worker that sets up Django twice, as Celery and "
-        "`django-admin` do",
-        native="ours is set up after the second time",
-        ours="the logger `django` has its console handler again",
-        why="That handler prints only if `DEBUG` is on.",
-        moments=("request",),
-        facts=("logging.django", "logging.django_prodserver.access"),
-        applies=lambda start: (
-            start.is_preloaded
-            and start.case.backend in (CELERY, DB_WORKER, QCLUSTER)
-            and start.case.name != "native-log"
         ),
     ),
 )

@@ -347,6 +347,25 @@ def test_djangos_own_options_do_not_end_gunicorn(via, start: Starter, port):
 
 
 @pytest.mark.process
+@pytest.mark.parametrize("env", [{}, {"SHOP": "1"}], ids=["at-once", "started-again"])
+def test_the_command_server_starts_it(start: Starter, port, env):
+    via = (sys.executable, "manage.py", "server")
+    bind = {"bind": f"127.0.0.1:{port}"}
+    server = start.web(config("gunicorn", bind, ENV=env), port=port, via=via)
+    assert server.about()["argv"][0].endswith("gunicorn")
+    assert server.stop() == 0
+
+
+@pytest.mark.process
+def test_the_command_worker_starts_it(start: Starter):
+    start.migrate()
+    via = (sys.executable, "manage.py", "worker")
+    worker = start.worker(config("django-tasks", {}), via=via)
+    worker.says("Starting worker")
+    assert worker.stop() == 0
+
+
+@pytest.mark.process
 def test_it_starts_from_another_folder(start: Starter, port, tmp_path):
     env = start.environment({"web": config("gunicorn", {"bind": f"127.0.0.1:{port}"})})
     argv = [sys.executable, str(PROJECT / "manage.py"), "prodserver", "web"]

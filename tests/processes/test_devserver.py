@@ -100,6 +100,38 @@ def test_one_worker_static_files_and_a_restart_on_changes(
     assert web.stop() == 0
 
 
+@pytest.mark.parametrize(
+    ("server", "url"),
+    [
+        ("gunicorn", "static/"),
+        ("gunicorn", "/static/"),
+        ("uvicorn", "static/"),
+        ("uvicorn-wsgi", "/static/"),
+    ],
+)
+def test_static_files_below_root_path(
+    site: Site, port: int, server: str, url: str
+) -> None:
+    """Where the page links to, with and without a proxy that removes ROOT_PATH."""
+    urls = site.folder / "proj" / "urls.py"
+    urls.write_text(
+        f"{urls.read_text()}\n"
+        "from django.templatetags.static import static\n"
+        'greeting = path("link", lambda r: HttpResponse(static("greeting.txt")))\n'
+        "urlpatterns.append(greeting)\n"
+    )
+    entry = config(server, port, ROOT_PATH="/shop")
+    web = site.run(entry, port=port, STATIC_URL=url)
+    serves(web, "one")
+    link = web.get("/shop/link")
+    assert link == ("/shop/static/" if url == "static/" else url) + "greeting.txt"
+    for path in (link, "/static/greeting.txt", "/shop/static/greeting.txt"):
+        assert web.get(path) == "hello", path
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        web.get("/shop/static/nothing.txt")
+    assert web.stop() == 0
+
+
 def test_without_debug_there_are_no_static_files(site: Site, port: int) -> None:
     """As with runserver."""
     web = site.run(config("waitress", port), port=port, DEBUG=False)

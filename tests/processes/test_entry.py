@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -82,7 +83,14 @@ if __name__ == "__main__":
     "src/wsgi.py": "from django.core.wsgi import get_wsgi_application\n"
     "application = get_wsgi_application()\n",
 }
-PROJECTS = {"configurations": CONFIGURATIONS, "changes": CHANGES}
+#: The same as a package, which is started with "python -m".
+PACKAGE = {
+    path.replace("manage.py", "run/__main__.py"): text.replace(
+        "os.path.abspath(__file__)", "os.path.dirname(os.path.abspath(__file__))"
+    )
+    for path, text in CHANGES.items()
+}
+PROJECTS = {"configurations": CONFIGURATIONS, "changes": CHANGES, "package": PACKAGE}
 
 
 class Project:
@@ -127,7 +135,7 @@ class Project:
         return worker
 
 
-@pytest.fixture(params=sorted(PROJECTS))
+@pytest.fixture(params=["changes", "configurations"])
 def project(start: Starter, tmp_path: Path, request: pytest.FixtureRequest) -> Project:
     return Project(start, tmp_path / "project", request.param)
 
@@ -248,7 +256,188 @@ def test_dry_run_prints_what_works_with_configurations(
     )
     assert done.returncode == 0, done.stderr
     assert "DJANGO_CONFIGURATION=Prod" in done.stdout.split()
+    assert "manage.py db_worker" in done.stdout
+    # Nothing of manage.py's, or of the test's, that the line does not name.
+    settings = configurations.environment({"worker": WORKER})["TEST_SETTINGS"]
+    line = [
+        "env",
+        "-i",
+        f"TEST_SETTINGS={settings}",
+        "sh",
+        "-c",
+        f"exec env {done.stdout}",
+    ]
+    configurations.migrate()
+    worker: Running = configurations.start.process(
+        line, {"PATH": os.environ["PATH"]}, cwd=configurations.directory
+    )
+    worker.says(READY)
+    assert worker.stop() == 0
+
+
+def test_dry_run_of_the_console_command_names_its_management_command(
+    configurations: Project,
+) -> None:
+    done = running(
+        [*SCRIPT, "worker", "--dry-run"],
+        env=configurations.environment({"worker": WORKER}, **CONSOLE),
+        cwd=configurations.directory,
+    )
     assert "django-cadmin db_worker" in done.stdout
+
+
+@pytest.mark.parametrize("preload", [True, False], ids=["in-place", "exec"])
+def test_dry_run_prints_what_works_with_what_manage_does(
+    start: Starter, tmp_path: Path, preload: bool
+) -> None:
+    changes = Project(start, tmp_path / "project", "changes")
+    changes.migrate()
+    environment = changes.environment({"worker": {**WORKER, "PRELOAD": preload}})
+    done = running(
+        [*MANAGE, "prodserver", "worker", "--dry-run"],
+        env=environment,
+        cwd=changes.directory,
+    )
+    worker: Running = start.process(
+        ["sh", "-c", f"exec env {done.stdout}"], environment, cwd=changes.directory
+    )
+    worker.says(READY)
+    assert worker.stop() == 0
+
+
+#: The entry of each project, and how it is configured.
+ENTRIES = [
+    ("changes", "manage.py", "file", SCRIPT),
+    ("configurations", "manage.py", "variable", MODULE),
+    ("package", "python -m run", "variable", SCRIPT),
+    ("package", "./shop-server", "file", SCRIPT),
+]
+
+
+@pytest.fixture(params=ENTRIES, ids=lambda case: f"{case[0]}-{case[1]}-{case[2]}")
+def entered(
+    start: Starter, tmp_path: Path, request: pytest.FixtureRequest
+) -> tuple[Project, Sequence[str], dict[str, str]]:
+    """A project whose entry the console command knows."""
+    name, entry, where, via = request.param
+    project = Project(start, tmp_path / "project", name)
+    script = project.directory / "shop-server"
+    script.write_text(f'#!/bin/sh\nexec {sys.executable} -m run "$@"\n')
+    script.chmod(0o755)
+    if where == "variable":
+        return project, via, {"PRODSERVER_MANAGE": entry}
+    content = f'[tool.prodserver]\nmanage = "{entry}"\n'
+    (project.directory / "pyproject.toml").write_text(content)
+    return project, via, {}
+
+
+def test_the_console_command_goes_through_the_entry(
+    entered: tuple[Project, Sequence[str], dict[str, str]], port: int
+) -> None:
+    project, via, env = entered
+    web = project.web(
+        *(*via, "web", "--timeout=31"),
+        processes={"web": config("gunicorn-2", port)},
+        port=port,
+        **env,
+    )
+    assert web.about() == {}
+    # Nothing stays between: the process that was started is the server.
+    assert command(web.process.pid)[-3:] == ["prodserver", "web", "--timeout=31"]
+    assert command(web.process.pid)[1] in ("manage.py", "-m")
+    assert web.stop() == 0
+
+
+@pytest.mark.parametrize("preload", [True, False], ids=["in-place", "exec"])
+def test_the_console_command_starts_a_worker_through_the_entry(
+    start: Starter, tmp_path: Path, preload: bool
+) -> None:
+    project = Project(start, tmp_path / "project", "changes")
+    project.migrate()
+    worker = project.worker(
+        *(*SCRIPT, "worker"),
+        processes={"worker": {**WORKER, "PRELOAD": preload}},
+        PRODSERVER_MANAGE="manage.py",
+    )
+    wait_for(lambda: start.probe("worker").returncode == 0, "a ready worker")
+    assert worker.stop() == 0
+
+
+def test_the_console_command_starts_all_through_the_entry(
+    start: Starter, tmp_path: Path, port: int
+) -> None:
+    project = Project(start, tmp_path / "project", "package")
+    web = project.web(
+        *(*SCRIPT, "--all"),
+        processes={"web": config("gunicorn", port)},
+        port=port,
+        PRODSERVER_MANAGE="python -m run",
+    )
+    assert web.about() == {}
+    assert web.stop() == 0
+
+
+def test_an_entry_that_changes_its_directory_is_started_again(
+    start: Starter, tmp_path: Path, port: int
+) -> None:
+    """For a variable that the settings must find, and from where it was started."""
+    project = Project(start, tmp_path / "project", "package")
+    web = project.web(
+        *(sys.executable, "-m", "run", "prodserver", "web"),
+        processes={"web": config("gunicorn", port, ENV={"SHOP": "1"})},
+        port=port,
+    )
+    assert web.about() == {}
+
+
+def test_explain_tells_the_entry(start: Starter, tmp_path: Path) -> None:
+    project = Project(start, tmp_path / "project", "changes")
+    processes = {"web": config("gunicorn", 8000)}
+    done = running(
+        [*SCRIPT, "web", "--explain"],
+        env=project.environment(processes, PRODSERVER_MANAGE="manage.py"),
+        cwd=project.directory,
+    )
+    assert done.returncode == 0, done.stderr
+    (row,) = [line for line in done.stdout.splitlines() if line.startswith("entry ")]
+    assert row.endswith(" PRODSERVER_MANAGE")
+    assert "manage.py " in row
+
+
+@pytest.mark.parametrize("entry", ["prodserver", "./again", "missing.py"])
+def test_a_wrong_entry_is_one_message(
+    entry: str, start: Starter, tmp_path: Path
+) -> None:
+    project = Project(start, tmp_path / "project", "changes")
+    script = project.directory / "again"
+    script.write_text(f'#!/bin/sh\nshift; exec {SCRIPT[0]} "$@"\n')
+    script.chmod(0o755)
+    done = running(
+        [*SCRIPT, "web"],
+        env=project.environment({}, PRODSERVER_MANAGE=entry),
+        cwd=project.directory,
+    )
+    assert done.returncode == 78
+    assert done.stdout == ""
+    first, second = done.stderr.splitlines()
+    assert first.startswith(f"prodserver: PRODSERVER_MANAGE is '{entry}', ")
+    assert second
+
+
+def test_a_wrong_configuration_names_those_that_there_are(
+    configurations: Project,
+) -> None:
+    done = running(
+        [*SCRIPT, "web"],
+        env=configurations.environment(
+            {}, DJANGO_SETTINGS_MODULE="settings", DJANGO_CONFIGURATION="Prd"
+        ),
+        cwd=configurations.directory,
+    )
+    assert done.returncode == 78
+    first, second = done.stderr.splitlines()
+    assert "DJANGO_CONFIGURATION is 'Prd'" in first
+    assert second == "Did you mean 'Prod'? They have Prod."
 
 
 def test_without_a_configuration_the_message_names_the_variable(

@@ -16,6 +16,7 @@ from tests import postgres
 from tests.conftest import Starter
 from tests.harness import MODULE, Web, free_port, lines, wait_for
 from tests.postgres import Postgres
+from tests.processes.flavours import FLAVOURS
 from tests.servers import config
 
 pytestmark = pytest.mark.process
@@ -105,27 +106,6 @@ def test_a_sidecar_of_the_shell_is_left_alone(
     assert web.stop() == 0
 
 
-#: What an application makes as it is loaded, and why it is then not preloaded; "" where
-#: it is, because it survives a fork or is repaired.
-FLAVOURS = {
-    "unseeded": "",
-    "seeded": "",
-    "seeded_module": ", seeds the random module",
-    "numpy_legacy": "",
-    "numpy_generator": "",
-    "numpy_product": "",
-    "process_id": ", uses the process ID",
-    "unique_id": "proj/unique.py, line 5, makes a random value",
-    "redis": "",
-    "socket_of_c": "the application has left open a socket (",
-    "temporary_directory": "the application removes /",
-    "rotating_log": "",
-    "lock": "the application has made a multiprocessing lock",
-    "process_pool": "the application has started ",
-    "handler_and_timer": "the application handles the signal SIGALRM",
-}
-
-
 # Natively a URLconf is loaded by the first request; these are made by an app.
 EARLY = ("handler_and_timer", "database_pool")
 
@@ -198,7 +178,7 @@ def test_the_workers_answer_as_natively(
 ) -> None:
     settings = {"REDIS_URL": redis_url}
     web = serve_flavour(start, flavour, settings)
-    reason = FLAVOURS[flavour]
+    reason = FLAVOURS[flavour].reason
     assert ("not preloading" in web.output) is bool(reason)
     assert reason in web.output
     seen = behaviour(web)

@@ -551,3 +551,38 @@ def test_third_party_backend_runs_in_the_same_process(
     web = start.web(entry, "--greeting=bye", port=port, via=via)
     assert web.about()["pid"] == web.process.pid
     assert f"wsgiref with --port={port} --greeting=bye\n" in web.output
+
+
+class TestLoopbackAddressInAContainer:
+    """The probe would say that it is ready, and nobody else could reach it."""
+
+    WARNS: Mapping[str, Any] = {"SILENCED_SYSTEM_CHECKS": []}
+    MESSAGE = "nothing outside this container can reach tcp://127.0.0.1:"
+
+    @pytest.mark.parametrize(
+        ("server", "keys"),
+        [("gunicorn", {}), ("uvicorn", {"PRELOAD": False}), ("waitress", {})],
+    )
+    def test_is_warned_of(
+        self, start: Starter, port: int, server: str, keys: dict[str, Any]
+    ) -> None:
+        entry = config(server, port, **keys)
+        web = start.web(entry, port=port, settings=self.WARNS, container="podman")
+        (line,) = [line for line in web.output.splitlines() if self.MESSAGE in line]
+        assert " warning " in line
+        assert f'{port}: write "BIND": "0.0.0.0:8000", or set PRODSERVER_HOST' in line
+        assert "(prodserver.W004)" in line
+        web.stop()
+
+    def test_is_fine_if_the_warning_is_silenced(
+        self, start: Starter, port: int
+    ) -> None:
+        web = start.web(config("gunicorn", port), port=port, container="podman")
+        assert self.MESSAGE not in web.output
+        web.stop()
+
+    def test_does_not_concern_other_addresses(self, start: Starter, port: int) -> None:
+        entry = config("gunicorn", port, {"bind": f"0.0.0.0:{port}"})
+        web = start.web(entry, port=port, settings=self.WARNS, container="podman")
+        assert "can reach" not in web.output
+        web.stop()

@@ -61,19 +61,19 @@ class TestTheUsersLogging:
         entry = servers.config(server, port, LOG_FORMAT="json")
         web = start.web(entry, port=port, via=SCRIPT, settings=settings)
         assert ask(web, "/log", **{"X-Request-ID": "ab-1"}) == (200, "ab-1")
+        assert ask(web, "/failing")[0] == 500
         web.stop()
         return web
 
-    def test_a_logger_with_a_handler_is_not_told_twice(
+    def test_a_logger_with_a_handler_writes_a_line_once(
         self, start: Starter, port: int
     ) -> None:
+        """In the form of LOG_FORMAT, which is written."""
         loggers = {"proj": {"handlers": ["own"], "level": "INFO"}}
         web = self.life(start, port, "gunicorn", loggers=loggers)
-        said = web.output.splitlines()
-        assert said.count("OWN proj.urls WARNING a line of the application") == 1
-        others = [schema.line(text) for text in said if not text.startswith("OWN ")]
-        assert matching(others, logger=ACCESS, request_id="ab-1")
-        assert not matching(others, logger="proj.urls")
+        found = log_records(web)
+        assert matching(found, logger=ACCESS, request_id="ab-1")
+        assert len(matching(found, message="a line of the application")) == 1
 
     def test_a_file_for_the_application_leaves_the_rest_on_stdout(
         self, start: Starter, port: int
@@ -84,7 +84,7 @@ class TestTheUsersLogging:
             "filename": str(file),
             "formatter": "own",
         }
-        root = {"handlers": ["own"], "level": "WARNING"}
+        root = {"handlers": ["own"], "level": "INFO"}
         web = self.life(start, port, "gunicorn", handlers={"own": handler}, root=root)
         assert "OWN proj.urls WARNING a line of the application\n" in file.read_text()
         found = log_records(web)
@@ -92,18 +92,53 @@ class TestTheUsersLogging:
         assert matching(found, logger="gunicorn.error")
         assert not matching(found, logger="proj.urls")
 
-    def test_a_level_stands(self, start: Starter, port: int) -> None:
+    def test_the_root_loggers_level_is_that_of_requests(
+        self, start: Starter, port: int
+    ) -> None:
         web = self.life(start, port, "gunicorn", root={"level": "ERROR"})
         found = log_records(web)
+        assert matching(found, logger="gunicorn.error")
         assert not matching(found, logger="proj.urls")
-        assert matching(found, logger=ACCESS, request_id="ab-1")
+        assert not matching(found, logger=ACCESS)
+
+    def test_a_level_of_the_access_logger_stands(
+        self, start: Starter, port: int
+    ) -> None:
+        loggers = {ACCESS: {"level": "INFO"}}
+        root = {"level": "ERROR"}
+        web = self.life(start, port, "waitress", loggers=loggers, root=root)
+        assert matching(log_records(web), logger=ACCESS, request_id="ab-1")
+
+    @pytest.mark.parametrize("via", [SCRIPT, MANAGE], ids=["script", "manage.py"])
+    def test_the_launcher_and_a_parent_without_the_application_write_its_form(
+        self, start: Starter, port: int, via: list[str]
+    ) -> None:
+        """Gunicorn's parent does not load the settings if nothing is preloaded."""
+        root = {"handlers": ["own"], "level": "INFO"}
+        settings = {**SETTINGS, "LOGGING": {**self.OWN, "root": root}}
+        entry = servers.config("gunicorn", port, WORKERS="auto", PRELOAD=False)
+        web = start.web(entry, port=port, via=via, settings=settings)
+        assert ask(web, "/log")[0] == 200
+        web.stop()
+        lines = web.output.splitlines()
+        assert [line for line in lines if not line.startswith("OWN ")] == []
+        assert any(line.startswith("OWN prodserver INFO WORKERS is ") for line in lines)
+        assert "OWN gunicorn.error INFO Shutting down: Master" in lines
 
     def test_loggers_that_are_disabled_by_default(
         self, start: Starter, port: int
     ) -> None:
-        """Our own are not among them: ACCESS_LOG says what is wanted."""
+        """Django's are; ours and the server's are not. prodserver.W012 says so."""
         web = self.life(start, port, "waitress", disable_existing_loggers=True)
-        assert matching(log_records(web), logger=ACCESS, request_id="ab-1")
+        found = log_records(web)
+        assert matching(found, logger=ACCESS, request_id="ab-1")
+        assert matching(found, logger="proj.urls")
+        assert not matching(found, logger="django.request")
+        assert matching(found, logger="waitress")
+        web = self.life(start, port, "waitress")
+        found = log_records(web)
+        assert matching(found, logger="django.request")
+        assert matching(found, logger="waitress")
 
     def test_native_is_the_servers_own(self, start: Starter, port: int) -> None:
         entry = servers.config("uvicorn", port, LOG_FORMAT="native")
@@ -112,6 +147,35 @@ class TestTheUsersLogging:
         web.stop()
         assert '- "GET /log HTTP/1.1" 200 OK' in web.output
         assert ACCESS not in web.output
+
+
+@pytest.mark.parametrize(
+    ("backend", "ready"),
+    [
+        ("django_tasks.DjangoTasksWorker", "OWN django_tasks_db INFO Starting worker"),
+        ("django_q2.DjangoQ2Worker", "running."),
+    ],
+    ids=["db_worker", "qcluster"],
+)
+def test_a_worker_whose_command_applies_logging_again(
+    start: Starter, backend: str, ready: str
+) -> None:
+    """django-admin does, and by default disables the loggers that there are."""
+    logging = {
+        **TestTheUsersLogging.OWN,
+        "disable_existing_loggers": True,
+        "root": {"handlers": ["own"], "level": "INFO"},
+    }
+    cluster = {"name": "test", "orm": "default", "timeout": 60, "retry": 90}
+    start.migrate()
+    worker = start.worker(
+        {"BACKEND": f"{servers.BACKENDS}.{backend}"},
+        settings={"LOGGING": logging, "Q_CLUSTER": cluster},
+    )
+    worker.says(ready)
+    assert worker.stop() == 0
+    lines = worker.output.splitlines()
+    assert not [line for line in lines if not line.startswith("OWN ")], worker.output
 
 
 class TestTheLauncher:
@@ -136,6 +200,16 @@ class TestTheLauncher:
         (told,) = map(schema.line, done.stdout.splitlines())
         assert "'wbe'" in told["message"]
         assert "Did you mean 'web'?" in told["message"]
+
+    def test_an_error_of_the_server(self, start: Starter, port: int) -> None:
+        """What it prints before it loads the application has the form, too."""
+        entry = servers.config("gunicorn", port, {"no-such-option": 1})
+        env = {"PRODSERVER_LOG_FORMAT": "json"}
+        done = start.command("web", via=SCRIPT, processes={"web": entry}, **env)
+        assert done.returncode == 2
+        assert done.stderr == ""
+        told = [schema.line(text)["message"] for text in done.stdout.splitlines()]
+        assert any("no-such-option" in message for message in told)
 
     def test_what_a_process_runs_writes_as_it_always_does(
         self, start: Starter, port: int

@@ -6,13 +6,14 @@ import re
 import subprocess
 import uuid
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests import postgres
 from tests.conftest import Starter
-from tests.harness import MANAGE, MODULE, Running, lines, running
+from tests.harness import MANAGE, MODULE, SCRIPT, Running, lines, running
 from tests.postgres import Postgres
 from tests.servers import BACKENDS
 
@@ -127,13 +128,70 @@ class TestCommands:
         assert done.returncode == 4
         assert release.steps == ["a b began", "a b ended", "c began"]
 
+    @pytest.mark.parametrize("keys", [{}, {"LOCK": False}, {"WAIT_FOR": "database"}])
+    def test_a_driver_that_cannot_be_loaded_is_one_message(
+        self, release: Release, tmp_path: Path, keys: dict[str, Any]
+    ) -> None:
+        """As psycopg, where its library in C is missing."""
+        reason = "libpq.so.5: cannot open shared object file"
+        (tmp_path / "psycopg.py").write_text(f"raise ImportError({reason!r})")
+        (tmp_path / "psycopg2.py").write_text("raise ModuleNotFoundError('psycopg2')")
+        engine = {"ENGINE": "django.db.backends.postgresql", "NAME": "shop"}
+        release.settings = {"DATABASES": {"default": engine}}
+        env = release.environment("migrate", **keys)
+        env["PYTHONPATH"] = f"{tmp_path}:{env.get('PYTHONPATH', '')}"
+        done = running([*SCRIPT, "release"], env=env)
+        assert done.returncode == 78
+        assert done.stderr.splitlines() == [
+            "prodserver: A database driver cannot be loaded: Error loading psycopg2 or "
+            f"psycopg module: {reason}",
+            "Install libpq5 (apt-get install libpq5), or psycopg[binary].",
+        ]
+
+    def test_a_driver_that_is_not_installed_is_named(
+        self, release: Release, tmp_path: Path
+    ) -> None:
+        (tmp_path / "MySQLdb.py").write_text(
+            "raise ModuleNotFoundError('No module named MySQLdb', name='MySQLdb')"
+        )
+        engine = {"ENGINE": "django.db.backends.mysql", "NAME": "shop"}
+        release.settings = {"DATABASES": {"default": engine}}
+        env = release.environment("migrate")
+        env["PYTHONPATH"] = f"{tmp_path}:{env.get('PYTHONPATH', '')}"
+        done = running([*SCRIPT, "release"], env=env)
+        assert done.returncode == 78
+        said = "A database driver cannot be loaded: Error loading MySQLdb module. Did"
+        assert said in done.stderr
+        assert done.stderr.splitlines()[1:] == [
+            'Install it: python -m pip install "mysqlclient"'
+        ]
+
     def test_the_probe_says_what_runs(self, release: Release) -> None:
         running = release.begin("step long --seconds=60")
         running.until(lambda: release.steps, "the step begun")
         for question in ("--live", "--ready"):
-            answer = release.start.probe(question)
-            assert answer.returncode == 0, answer.stdout
+            for name in ((), ("release",)):
+                answer = release.start.probe(question, *name)
+                assert answer.returncode == 0, answer.stdout
+                assert ": running step long --seconds=60\n" in answer.stdout
         assert "running step long --seconds=60" in release.start.probe("--json").stdout
+
+    def test_the_probe_says_that_it_waits(self, release: Release, port: int) -> None:
+        waits = [f"tcp://127.0.0.1:{port}"]
+        running = release.begin("step a", WAIT_FOR=waits)
+        running.says("waiting for tcp://")
+        for question, code in (("--live", 0), ("--ready", 1)):
+            answer = release.start.probe(question)
+            assert answer.returncode == code, answer.stdout
+            assert f"it is starting: waiting for {waits[0]}" in answer.stdout
+
+    def test_the_probe_says_that_it_has_ended(self, release: Release) -> None:
+        for command in ("step a", "step b --fail=exit"):
+            release.run(command)
+            for question in ("--live", "--ready"):
+                answer = release.start.probe(question, "release")
+                assert answer.returncode == 1, answer.stdout
+                assert answer.stdout.startswith("release is not running: process ")
 
     @pytest.mark.parametrize("via", [MANAGE, MODULE])
     def test_a_stop_is_obeyed_at_once_and_no_success(
@@ -160,6 +218,15 @@ class TestLock:
         ]
         for began, ended in zip(steps[::2], steps[1::2], strict=True):
             assert began.split() == [ended.split()[0], "began"]
+
+    def test_a_database_with_a_uri(self, release: Release) -> None:
+        """The lock is beside its file, whose name has a space in it."""
+        name = f"file:{release.start.data}/the%20shop.sqlite3?mode=rwc"
+        database = {"ENGINE": "django.db.backends.sqlite3", "NAME": name}
+        release.settings = {"DATABASES": {"default": database}}
+        done = release.run("step a", via=MODULE)
+        assert done.returncode == 0, done.stderr
+        assert (release.start.data / "the shop.sqlite3.release-lock").exists()
 
     def test_they_need_not(self, release: Release) -> None:
         first = release.begin("step first --seconds=60")

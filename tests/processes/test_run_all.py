@@ -103,7 +103,7 @@ class TestAWebServerAndAWorker:
         start.enqueue("tasks", "one")
         pair.until(lambda: start.marks("one")[1], "the task done")
         words = [line.split() for line in pair.output.splitlines() if line]
-        prefixes = {f"{word[1]} {word[2]}" for word in words}
+        prefixes = {f"{word[0]} {word[1]}" for word in words}
         assert {"system |", "web |", "worker |"} == prefixes
         assert pair.stop() == 0
 

@@ -19,6 +19,7 @@ from tests.harness import MANAGE, MODULE, Running, Web, lines
 from tests.servers import BACKENDS, config
 
 CELERY = {"BACKEND": f"{BACKENDS}.celery.CeleryWorker", "APP": "proj.celery.app"}
+SQLITE = {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}
 TASKS = {"BACKEND": f"{BACKENDS}.django_tasks.DjangoTasksWorker"}
 Q2 = {"BACKEND": f"{BACKENDS}.django_q2.DjangoQ2Worker"}
 RQ = {"settings": {"TASKS": {"default": {"BACKEND": "django_tasks_rq.RQBackend"}}}}
@@ -116,6 +117,43 @@ class TestWaiting:
         assert (start.data / "db.sqlite3").exists(), "it has been opened"
         opened = [file.path for file in psutil.Process(web.process.pid).open_files()]
         assert str(start.data / "db.sqlite3") not in opened
+
+    def test_another_database_is_waited_for(self, start: Starter, port: int) -> None:
+        other = harness.free_port()
+        replica = {
+            "ENGINE": "django.db.backends.postgresql",
+            "HOST": "127.0.0.1",
+            "PORT": other,
+            "NAME": "shop",
+        }
+        names = ["database", "cache:default", "database:replica"]
+        web = begin(
+            start,
+            config("waitress", port, WAIT_FOR=names),
+            PRODSERVER_WAIT_TIMEOUT="0",
+            settings={"DATABASES": {"default": SQLITE, "replica": replica}},
+        )
+        assert web.exits() == 69
+        assert "database:replica was not there within 0 s: Operational" in web.output
+
+    def test_the_log_says_the_last_reason_while_nothing_answers(
+        self, start: Starter, port: int
+    ) -> None:
+        """A try of redis-py takes longer than what is between two lines of the log."""
+        worker = begin(
+            start,
+            {**CELERY, "WAIT_FOR": ["broker"]},
+            TEST_REDIS_URL=f"redis://127.0.0.1:{harness.free_port()}/0",
+        )
+        waits = "waiting for broker ("
+
+        def reasons() -> list[str]:
+            lines = worker.output.splitlines()
+            return [line for line in lines if waits in line]
+
+        worker.until(lambda: len(reasons()) > 3, "four lines", 60)
+        # The first try has no answer yet, perhaps; what follows has its reason.
+        assert all("Connection refused" in line for line in reasons()[1:])
 
     @pytest.mark.slow
     def test_what_looks_ends_too_where_its_parent_is_killed(

@@ -155,6 +155,39 @@ def test_it_starts_without_a_folder_of_hooks(entrypoint):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+# What the project installs
+
+
+@pytest.fixture
+def project(tmp_path, entrypoint):
+    """The project's packages, with a django-prodserver in them."""
+    packages = tmp_path / "venv" / "lib" / "python3.13" / "site-packages"
+    (packages / "django_prodserver").mkdir(parents=True)
+    (packages / "django_prodserver" / "__init__.py").touch()
+    (packages / "django_prodserver-3.0.0.dist-info").mkdir()
+    entrypoint.environment["VIRTUAL_ENV"] = str(tmp_path / "venv")
+    return packages
+
+
+@pytest.mark.parametrize("args", [(), ("web",), ("-w8",), ("prodserver", "web")])
+def test_a_django_prodserver_before_4_is_one_message(entrypoint, project, args):
+    add(entrypoint.hooks / "10-release", "#!/bin/sh\nprodserver release\n")
+    done = entrypoint(*args)
+    assert (done.returncode, done.stdout) == (78, "")
+    message = "entrypoint: the project installs django-prodserver 3.0.0, which hides "
+    assert done.stderr.startswith(message)
+    assert "require django-prodserver>=4.0.0.dev0" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    (project / "django_prodserver" / "__main__.py").touch()
+    assert entrypoint(*args).returncode == 0
+
+
+@pytest.mark.parametrize("args", [("command",), ("--", "command")])
+def test_other_commands_run_beside_an_old_one(entrypoint, project, args):
+    add(entrypoint.bin / "command", RECORDER)
+    assert entrypoint(*args).stdout == "command\n"
+
+
 # What is started
 
 

@@ -7,6 +7,8 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 SECRET_KEY = os.environ.get("SECRET_KEY", "only for the samples of the documentation")
 DEBUG = False
+# The samples listen on 127.0.0.1, and may run in a container.
+SILENCED_SYSTEM_CHECKS = ["prodserver.W004"]
 ALLOWED_HOSTS = ["127.0.0.1", "localhost"]
 INSTALLED_APPS = [
     "django.contrib.contenttypes",

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 
 from django.conf import settings
 
 from django_prodserver.config.bind import join_host_port
+
+_LOOPBACK = ("tcp://127.", "tcp://localhost:", "tcp://[::1]:")
+
+
+def only_loopback(addresses: Sequence[str]) -> bool:
+    """Tell whether addresses are known, and none can be reached from outside."""
+    return bool(addresses) and all(each.startswith(_LOOPBACK) for each in addresses)
 
 
 def tcp(host: str, port: object) -> str:

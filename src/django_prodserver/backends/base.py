@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
@@ -23,6 +24,7 @@ from django_prodserver.config.argv import (
 from django_prodserver.config.context import NATIVE, OFF, Context
 from django_prodserver.config.keys import KEYS, Resolved, Translation, Unsupported
 from django_prodserver.exceptions import ConfigurationError, Fault
+from django_prodserver.logs import project_console
 from django_prodserver.process import bootstrap, executable
 from django_prodserver.process.deadline import UNFINISHED
 from django_prodserver.text import safe_repr
@@ -93,6 +95,26 @@ class Backend(BaseServerBackend):
     env_prefix: ClassVar[str] = ""
     #: The server's own loggers.
     server_loggers: ClassVar[tuple[str, ...]] = ()
+    #: The attributes, and the options of the keys, that differ in a command which
+    #: needs nothing of this package.
+    native_attributes: ClassVar[Mapping[str, object]] = {}
+    native_keys: ClassVar[Mapping[str, Translation]] = {}
+
+    @classmethod
+    def native_class(cls) -> type[Backend]:
+        """Return the class whose commands need nothing of this package."""
+        attributes = dict(cls.native_attributes)
+        if cls.native_keys:
+            attributes["keys"] = {**cls.keys, **cls.native_keys}
+        return type(cls.__name__, (cls,), attributes)
+
+    def native_omissions(self) -> list[str]:
+        """Return the configured keys that only this package can honour."""
+        return [
+            key
+            for key, translation in self.keys.items()
+            if key in self.config and translation == ""
+        ]
 
     @property
     def layers(self) -> list[Layer]:
@@ -126,6 +148,10 @@ class Backend(BaseServerBackend):
         Raises:
             ConfigurationError: Something is wrong.
         """
+
+    def start_warnings(self, args: Sequence[str]) -> Iterator[str]:
+        """Yield what the log should warn of at the start, a line each."""
+        yield from ()
 
     def addresses(self, args: Sequence[str]) -> tuple[str, ...]:
         """
@@ -168,10 +194,15 @@ class Backend(BaseServerBackend):
 
     def context(self, args: Sequence[str], process: str) -> Context | None:
         """Return what the process named ``process`` needs to know once it runs."""
+        log_format = self.resolve("LOG_FORMAT")
+        is_written = log_format.origin != keys.DEFAULT
+        console = None if is_written else project_console.find()
         return Context(
             process=process,
             command=self.native_name,
-            log_format=self.resolve("LOG_FORMAT").value,
+            log_format=log_format.value,
+            log_format_written=is_written,
+            console_formatter=console.formatter_as_json if console else "",
             log_level=self.resolve("LOG_LEVEL").value,
             access_log=self.access_log(args),
             server_loggers=self.server_loggers,
@@ -180,6 +211,20 @@ class Backend(BaseServerBackend):
     @property
     def logs_natively(self) -> bool:
         return bool(self.resolve("LOG_FORMAT").value == NATIVE)
+
+    def explain_log_format(self) -> Resolved:
+        """Return which format the log has, and what decides that."""
+        log_format = self.resolve("LOG_FORMAT")
+        if log_format.value == NATIVE:
+            return log_format._replace(why="left to the server and to LOGGING")
+        console = project_console.find()
+        if log_format.origin != keys.DEFAULT:
+            every = "every line on standard output and error"
+            of = f", those of {console} too" if console else ""
+            return log_format._replace(why=every + of)
+        if console:
+            return Resolved("the project's", f"it has {console}", "LOGGING")
+        return log_format
 
     @property
     def native_name(self) -> str:
@@ -257,12 +302,16 @@ class CommandBackend(Backend):
     extra: ClassVar[str]
     #: The generated table of the command's options; None where they are not known.
     option_file: ClassVar[OptionFile | None] = None
+    #: Whether the server takes the beginning of a long option's name for it.
+    abbreviates: ClassVar[bool] = False
     #: What joins the items of a list, for an option that may not be repeated.
     join: ClassVar[str] = ","
     #: Options that apply where nothing else sets them, beside those of the keys.
     defaults: ClassVar[Mapping[str, Resolved]] = {}
     #: Environment variables that the server reads beside those of ``env_prefix``.
     variables: ClassVar[tuple[str, ...]] = ()
+    #: What to use on Windows instead, where the server does not run there.
+    windows_way_out: ClassVar[str] = "Run it on Linux, in a container or in WSL."
     #: Options for development, which ``check --deploy`` warns about.
     debug_options: ClassVar[tuple[str, ...]] = ("reload",)
 
@@ -298,7 +347,8 @@ class CommandBackend(Backend):
 
     @property
     def option_table(self) -> OptionTable:  # type: ignore[override]
-        return introspection.option_table(self.option_file, self.join)
+        file = self.option_file
+        return introspection.option_table(file, self.join, self.abbreviates)
 
     @property
     def native_name(self) -> str:
@@ -346,7 +396,7 @@ class CommandBackend(Backend):
         """Replace this process with the native command."""
         argv = self.command(args)
         script = executable.find(argv[0])
-        os.execv(script, [script, *argv[1:]])  # noqa: S606  # no shell, on purpose
+        executable.replace_process([script, *argv[1:]])
 
     def must_exec(self, args: Sequence[str]) -> str:
         """
@@ -412,7 +462,19 @@ class CommandBackend(Backend):
         """
         return ""
 
+    def windows_obstacle(self) -> str:
+        """Return why the server does not run on Windows; "" if it does."""
+        return ""
+
     def check(self) -> Iterator[ConfigurationError]:
+        if sys.platform == "win32" and (why := self.windows_obstacle()):
+            message = f" does not run on Windows: {why}."
+            yield ConfigurationError(
+                Fault.NOT_ON_WINDOWS,
+                f"{type(self).__name__}{message}",
+                self.windows_way_out,
+            )
+            return
         for package in (self.package, *self.needs):
             if find_spec(package) is None:
                 yield self.not_installed(package)

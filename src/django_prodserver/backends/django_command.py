@@ -16,6 +16,7 @@ class ManagementBackend(CommandBackend):
     """Run a management command of an installed app."""
 
     script = "django-admin"
+    abbreviates = True
     is_management_command = True
 
     @property

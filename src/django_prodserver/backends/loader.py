@@ -7,13 +7,16 @@ import pkgutil
 from collections.abc import Iterator
 from importlib import import_module
 
+from django.conf import settings
+
 from django_prodserver import backends
 from django_prodserver.backends import compat
 from django_prodserver.backends.base import Backend, BaseServerBackend, CommandBackend
-from django_prodserver.config import processes
+from django_prodserver.config import processes, wait_for
 from django_prodserver.config.keys import KEYS
 from django_prodserver.config.processes import Process
 from django_prodserver.exceptions import ConfigurationError, Fault
+from django_prodserver.health import conf as health
 from django_prodserver.health import heartbeat
 from django_prodserver.logs.config import log
 from django_prodserver.process import retry
@@ -26,11 +29,21 @@ from django_prodserver.text import (
 
 #: The development servers of django-prodserver 3, under "dev" or directly.
 _REMOVED_MODULES = ("daphne", "django_runserver", "werkzeug")
+#: The ENGINE and the BACKEND of settings that have no database, or no cache.
+_PLACEHOLDERS = (
+    "",
+    "django.db.backends.dummy",
+    "django.core.cache.backends.dummy.DummyCache",
+)
 
 
-def load(process: Process) -> Backend:
+def load(process: Process, native: bool = False) -> Backend:
     """
     Return the backend of a process.
+
+    Args:
+        process: The process.
+        native: Whether its commands must need nothing of this package.
 
     Raises:
         ConfigurationError: ``BACKEND``, a portable setting or ``ARGS`` is wrong.
@@ -38,6 +51,8 @@ def load(process: Process) -> Backend:
     backend_class = load_class(process)
     for _, fault in _wrong_keys(process, backend_class):
         raise fault
+    if native and issubclass(backend_class, Backend):
+        backend_class = backend_class.native_class()
     with process.named_faults():
         return compat.adapt(backend_class(**process.config), process.config)
 
@@ -105,10 +120,33 @@ def _wait_faults(process: Process, backend: Backend) -> Iterator[ConfigurationEr
         message = f"['WAIT_FOR'] has the broker, and {name} has none."
         hint = 'If it is Celery\'s, write "APP": "project.celery.app" too.'
         yield process.fault(Fault.BAD_VALUE, message, hint)
+    for name in process.waits:
+        problem, hint = _nothing_to_wait_for(name)
+        if problem:
+            message = f"['WAIT_FOR'] has {safe_repr(name)}, and {problem}."
+            yield process.fault(Fault.NOTHING_TO_WAIT_FOR, message, hint)
     try:
         retry.timeout()
     except ConfigurationError as error:
         yield process.named(error)
+
+
+def _nothing_to_wait_for(name: str) -> tuple[str, str]:
+    """Return why a database or a cache will never answer, and a hint; "" if it may."""
+    kind, alias = wait_for.split_alias(name)
+    if kind not in health.NAMED:
+        return "", ""
+    problem, hint = health.missing_alias(kind, alias)
+    if not problem:
+        setting = health.NAMED[kind]
+        key = "BACKEND" if setting == "CACHES" else "ENGINE"
+        value = str(getattr(settings, setting)[alias].get(key) or "")
+        if value in _PLACEHOLDERS:
+            problem = (
+                f"{setting}[{alias!r}] has the {key} {value!r}, which does nothing"
+            )
+            hint = f"Take it out of WAIT_FOR, or write another {key}."
+    return problem, hint
 
 
 def _unknown_keys(process: Process, backend: Backend) -> Iterator[ConfigurationError]:

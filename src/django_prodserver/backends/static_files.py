@@ -6,7 +6,10 @@ from typing import Any
 
 from django.apps import apps
 from django.conf import settings
+from django.urls import clear_script_prefix, set_script_prefix
 from django.utils.module_loading import import_string
+
+from django_prodserver.config.context import Context
 
 
 def __getattr__(name: str) -> Any:  # called by Python, PEP 562
@@ -26,10 +29,42 @@ def application(interface: str) -> Any:
     served = import_string(getattr(settings, f"{interface.upper()}_APPLICATION"))
     if not settings.DEBUG or not apps.is_installed("django.contrib.staticfiles"):
         return served
+    context = Context.from_environment()
+    return _handler(interface, served, context.root_path if context else "")
+
+
+def _handler(interface: str, served: Any, root: str) -> Any:
+    """
+    Return Django's handler of static files around an application.
+
+    Args:
+        interface: "wsgi" or "asgi".
+        served: The application.
+        root: ``ROOT_PATH``; a request has it in its path, or a proxy has removed it.
+    """
     from django.contrib.staticfiles import handlers
 
-    handler = {
+    base: Any = {
         "wsgi": handlers.StaticFilesHandler,
         "asgi": handlers.ASGIStaticFilesHandler,
     }[interface]
-    return handler(served)
+    if not root:
+        return base(served)
+
+    def without_root(path: str) -> str:
+        return path.removeprefix(root) if path.startswith(f"{root}/") else path
+
+    class Handler(base):  # type: ignore[misc]
+        def _should_handle(self, path: str) -> bool:
+            return bool(super()._should_handle(without_root(path)))
+
+        def file_path(self, url: str) -> str:
+            return str(super().file_path(without_root(url)))
+
+    # A relative STATIC_URL is read once, and is below ROOT_PATH as in a request.
+    set_script_prefix(root)
+    handler = Handler(served)
+    clear_script_prefix()
+    url = handler.base_url
+    handler.base_url = url._replace(path=without_root(url.path))
+    return handler

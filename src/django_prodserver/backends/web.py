@@ -19,9 +19,11 @@ from django_prodserver.backends.elsewhere import (
     Elsewhere,
     read_configuration,
 )
+from django_prodserver.checks.ids import WarningId
 from django_prodserver.config import bind
 from django_prodserver.config.argv import drop, names, value_of
 from django_prodserver.config.bind import Bind
+from django_prodserver.config.container import in_container
 from django_prodserver.config.context import NATIVE, OFF, ON, VARIABLE, Context
 from django_prodserver.config.keys import AUTO, Resolved, Translation
 from django_prodserver.exceptions import ConfigurationError, Fault
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from django.core.checks import CheckMessage
 
 Interface = Literal["wsgi", "asgi"]
+#: Why workers cannot share what their parent has loaded, on Windows.
+NO_FORK = "this system starts each worker as a new interpreter"
 
 
 class WebBackend(CommandBackend):
@@ -316,7 +320,15 @@ class WebBackend(CommandBackend):
             warm_up.request_paths(self.interface_for(args), paths, host)
 
     def defer_logging(self, args: Sequence[str], before: LoggingState) -> None:
-        preload.defer_logging(self.application(args), before)
+        is_native = self.logs_natively or not self.passes_log_on(args)
+        preload.defer_logging(self.application(args), before, in_parent=is_native)
+
+    def passes_log_on(self, args: Sequence[str]) -> bool:
+        """Tell whether the server's own log reaches the root logger's handlers."""
+        options = self.log_options().items()
+        return bool(options) and all(
+            self.option(name, args) == value for name, value in options
+        )
 
     def import_application(self, target: str) -> None:
         """Import the application at ``module:attribute``."""
@@ -334,6 +346,16 @@ class WebBackend(CommandBackend):
             self.application(self.args)
         except ConfigurationError as error:
             yield error
+
+    def start_warnings(self, args: Sequence[str]) -> Iterator[str]:
+        found = self.addresses(args)
+        is_silenced = WarningId.ADDRESS in settings.SILENCED_SYSTEM_CHECKS
+        if addresses.only_loopback(found) and in_container() and not is_silenced:
+            yield (
+                f"nothing outside this container can reach {found[0]}: write "
+                f'"BIND": "0.0.0.0:8000", or set PRODSERVER_HOST to 0.0.0.0 '
+                f"({WarningId.ADDRESS})"
+            )
 
     def trusted_proxies(self) -> set[str]:
         """Return the proxies that the settings or the server's options name."""

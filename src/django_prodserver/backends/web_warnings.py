@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from django.core.checks import Warning
 
+from django_prodserver.backends.addresses import only_loopback
 from django_prodserver.checks.ids import WarningId
+from django_prodserver.config.container import in_container
 
 if TYPE_CHECKING:
     from django_prodserver.backends.base import CommandBackend
 
-_LOOPBACK = ("tcp://127.", "tcp://localhost:", "tcp://[::1]:")
 _ANYONE = {"*", "0.0.0.0/0", "::/0"}
 #: The longest TIMEOUT, in seconds, that limits a request usefully: Kubernetes and
 #: load balancers give up on a request far sooner.
 _MAX_TIMEOUT = 60
 
 
-def in_container(root: Path = Path("/")) -> bool:
-    """Tell whether this process runs in a container."""
-    files = (root / ".dockerenv", root / "run/.containerenv")
-    return "KUBERNETES_SERVICE_HOST" in os.environ or any(f.exists() for f in files)
-
-
 def unreachable_address(addresses: Sequence[str]) -> Iterator[Warning]:
     """Yield a warning if a container listens on loopback addresses only."""
-    is_loopback = addresses and all(each.startswith(_LOOPBACK) for each in addresses)
-    if is_loopback and in_container():
+    if only_loopback(addresses) and in_container():
         message = f" listens on {addresses[0]}, which nothing outside can reach."
         hint = 'Write "BIND": "0.0.0.0:8000", or set PRODSERVER_HOST to 0.0.0.0.'
         yield Warning(message, hint=hint, id=WarningId.ADDRESS)

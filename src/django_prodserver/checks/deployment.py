@@ -10,10 +10,13 @@ from django.core.checks import CheckMessage, Info, Warning
 
 from django_prodserver.backends.base import CommandBackend
 from django_prodserver.checks.ids import WarningId
-from django_prodserver.config.keys import AUTO
+from django_prodserver.config.argv import values_of
+from django_prodserver.config.keys import AUTO, DEFAULT, Resolved
 from django_prodserver.config.processes import Process
+from django_prodserver.logs import project_console
 from django_prodserver.process import preload_memory
 
+_ENABLE = 'Write "disable_existing_loggers": False in LOGGING.'
 _DEBUGGERS = ("debugpy", "pdb", "pydevd")
 # psycopg_pool's default, for a pool without options.
 _DEFAULT_POOL_SIZE = 4
@@ -28,12 +31,12 @@ def project_warnings() -> Iterator[CheckMessage]:
         message = "ALLOWED_HOSTS is empty: every request is answered with 400."
         hint = 'Write the names of the site: ALLOWED_HOSTS = ["example.com"].'
         yield Warning(message, hint=hint, id=WarningId.ALLOWED_HOSTS)
-    logging = settings.LOGGING if settings.LOGGING_CONFIG else {}
-    disables = logging and logging.get("disable_existing_loggers", True)
-    if disables and not logging.get("incremental"):
-        message = "LOGGING disables existing loggers: the servers log no more."
-        hint = 'Write "disable_existing_loggers": False in LOGGING.'
-        yield Warning(message, hint=hint, id=WarningId.LOGGERS_DISABLED)
+    config = project_console.logging_settings()
+    named = {"django", "django.request"} & set(config.get("loggers") or {})
+    if _disables_loggers(config) and not named:
+        lost = "the tracebacks of failed requests (django.request)"
+        message = f"LOGGING disables the loggers that exist before it: {lost} are lost."
+        yield Warning(message, hint=_ENABLE, id=WarningId.LOGGERS_DISABLED)
     for alias, database in settings.DATABASES.items():
         if str(database.get("ENGINE")).endswith(".sqlite3"):
             message = (
@@ -47,6 +50,8 @@ def process_warnings(backend: CommandBackend) -> Iterator[CheckMessage]:
     """Yield the warnings about one process: for any backend, then its backend's own."""
     yield from _development_options(backend)
     yield from _small_pools(backend)
+    yield from _many_connections(backend)
+    yield from _disabled_loggers(backend)
     yield from backend.deployment_warnings()
 
 
@@ -72,6 +77,78 @@ def _development_options(backend: CommandBackend) -> Iterator[Warning]:
     if any(debugger in words for debugger in _DEBUGGERS):
         message = f" has the PREFIX {words!r}, a debugger."
         yield Warning(message, hint="Leave it out.", id=warning_id)
+
+
+def _many_connections(backend: CommandBackend) -> Iterator[Warning]:
+    """Warn if our default of threads multiplies the connections that are kept."""
+    threads = backend.request_concurrency(backend.args)
+    if backend.kind != "web" or not threads or threads == 1:
+        return
+    if backend.resolve("THREADS").origin != DEFAULT or _is_written(backend, "THREADS"):
+        return
+    workers = backend.option("workers", backend.args)
+    count = int(workers) if workers.isdecimal() and int(workers) else 1
+    databases: Mapping[str, Any] = settings.DATABASES
+    for alias, database in databases.items():
+        age = database.get("CONN_MAX_AGE", 0)
+        is_file = str(database.get("ENGINE")).endswith(".sqlite3")
+        if age == 0 or is_file or database.get("OPTIONS", {}).get("pool"):
+            continue
+        message = (
+            f" keeps up to {count * threads} connections to DATABASES[{alias!r}] open "
+            f"in each container: {count} x {threads} threads, which are a default "
+            f"here, and CONN_MAX_AGE is {age}."
+        )
+        hint = (
+            f'Write "THREADS": {threads} if all replicas together stay below the '
+            'limit of the database, else "THREADS": 1, CONN_MAX_AGE = 0 or a pool.'
+        )
+        yield Warning(message, hint=hint, id=WarningId.CONNECTIONS)
+
+
+def _is_written(backend: CommandBackend, key: str) -> bool:
+    """Tell whether somebody has written the options that a key becomes."""
+    table = backend.option_table
+    return any(
+        values_of(option, backend.written, table) or backend.given_elsewhere(option)
+        for option in backend.translate(key, backend.resolve(key).value)
+    )
+
+
+def _disabled_loggers(backend: CommandBackend) -> Iterator[Warning]:
+    is_native = "LOG_FORMAT" in backend.keys and backend.logs_natively
+    if is_native and _disables_loggers(project_console.logging_settings()):
+        message = ": LOGGING disables existing loggers: the server logs no more."
+        yield Warning(message, hint=_ENABLE, id=WarningId.LOGGERS_DISABLED)
+
+
+def _disables_loggers(config: Mapping[str, Any]) -> bool:
+    disables = bool(config) and config.get("disable_existing_loggers", True)
+    return bool(disables and not config.get("incremental"))
+
+
+def log_formats(backends: Mapping[str, CommandBackend]) -> Iterator[Info]:
+    """
+    Say whose format the processes log in, if LOGGING has one too.
+
+    Args:
+        backends: The backends by the name of their process.
+    """
+    names: dict[Resolved, list[str]] = {}
+    for name, backend in backends.items():
+        if "LOG_FORMAT" in backend.keys and not backend.logs_natively:
+            names.setdefault(backend.explain_log_format(), []).append(name)
+    if not project_console.find():
+        return
+    for (value, why, origin), processes in names.items():
+        who = ", ".join(processes)
+        if origin == "LOGGING":
+            message = f"The log of {who} has the project's format: {why}."
+            hint = 'Write LOG_FORMAT as "json" or "text" for one of ours.'
+        else:
+            message = f"The log of {who} is {value}, by {origin}: {why}."
+            hint = "Leave LOG_FORMAT out for the project's format."
+        yield Info(message, hint=hint, id=WarningId.LOG_FORMAT)
 
 
 def _small_pools(backend: CommandBackend) -> Iterator[Warning]:

@@ -46,7 +46,10 @@ class WarningId(CheckId):
         "prodserver.W011",
         "SECURE_PROXY_SSL_HEADER behind Waitress, which deletes the header.",
     )
-    LOGGERS_DISABLED = "prodserver.W012", "LOGGING that silences the servers."
+    LOGGERS_DISABLED = (
+        "prodserver.W012",
+        "LOGGING that disables the loggers of Django, or of a server.",
+    )
     Q2_RETRY = (
         "prodserver.W013",
         "Django-Q2's timeout is not below its retry, so that tasks run twice.",
@@ -58,6 +61,15 @@ class WarningId(CheckId):
     NOT_PRELOADED = (
         "prodserver.W015",
         "The last start has given up the preload, so workers share nothing.",
+    )
+    CONNECTIONS = (
+        "prodserver.W016",
+        "Threads that nobody has asked for, each of which keeps a database connection.",
+    )
+    #: Info: either may be meant.
+    LOG_FORMAT = (
+        "prodserver.I002",
+        "Whose format the log has, where LOGGING has a console handler.",
     )
     #: Info instead of a warning: the settings do not show whether there are replicas.
     SQLITE = "prodserver.I001", "SQLite, which replicas cannot share."

@@ -40,6 +40,8 @@ def check_deployment() -> list[CheckMessage]:
     backends = list(_backends())
     if backends:
         messages += deployment.project_warnings()
+        named = {process.name: backend for process, backend in backends}
+        messages += deployment.log_formats(named)
     for process, backend in backends:
         messages += _with_process(process, deployment.process_warnings(backend))
         messages += _with_process(process, deployment.preload_warnings(process))

@@ -20,7 +20,7 @@ def warnings(backend: CommandBackend) -> Iterator[Warning]:
     if installed is None:
         return
     try:
-        options, release = _read(installed)
+        options, release = read(installed)
     except Exception:  # a new release that stores its options in another way
         return
     known = backend.option_table
@@ -82,7 +82,7 @@ def _wrong_values(
 
 
 @functools.cache
-def _read(installed: InstalledOptions) -> tuple[OptionTable, str]:
+def read(installed: InstalledOptions) -> tuple[OptionTable, str]:
     """Return a server's options and its release; cached for further processes."""
     release = f"{installed.distribution} {installed.version}"
     return OptionTable(installed.read_options()), release

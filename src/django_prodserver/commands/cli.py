@@ -13,9 +13,8 @@ from typing import Any, NoReturn
 from django.core.exceptions import ImproperlyConfigured
 
 from django_prodserver.commands import explain as explain_command
-from django_prodserver.commands import settings_error
+from django_prodserver.commands import misspelled, settings_error
 from django_prodserver.config import processes
-from django_prodserver.config.argv import OptionTable
 from django_prodserver.exceptions import (
     ConfigurationError,
     Fault,
@@ -29,7 +28,7 @@ from django_prodserver.logs import config
 from django_prodserver.process import fork_safety, project, termination_log
 from django_prodserver.process.executable import Program
 from django_prodserver.process.fork_safety import Snapshot
-from django_prodserver.text import did_you_mean, is_missing, safe_repr
+from django_prodserver.text import is_missing
 
 USAGE = "%(prog)s [options] [NAME] [the server's own options] [-- more of them]"
 EPILOG = (
@@ -55,6 +54,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="Print the native command, ready to paste into a shell, and exit.",
     )
     add_explain(mode)
+    parser.add_argument(
+        "--native",
+        dest="standalone",
+        action="store_true",
+        help="With --dry-run: a command that works without django-prodserver.",
+    )
     mode.add_argument(
         "--all",
         action="store_true",
@@ -97,8 +102,8 @@ def split(args: Sequence[str], parser: argparse.ArgumentParser) -> argparse.Name
     """
     Parse our options, and put the rest in ``names`` and ``native``.
 
-    ``typed`` has those options of the rest that are not behind "--", and ``ours`` the
-    names of our options: see ``reject_misspelled``.
+    ``typed`` has those words of the rest that are not behind "--", and ``ours`` the
+    names of our options: see ``misspelled.reject``.
     """
     args = list(args)
     end = args.index("--") if "--" in args else len(args)
@@ -107,38 +112,11 @@ def split(args: Sequence[str], parser: argparse.ArgumentParser) -> argparse.Name
     names = list(itertools.takewhile(lambda word: not word.startswith("-"), words))
     namespace.names = names
     namespace.native = [*words[len(names) :], *native]
-    namespace.typed = [word for word in words[len(names) :] if word[:2] == "--"]
+    namespace.typed = words[len(names) :]
     namespace.ours = [
         option for option in parser._option_string_actions if option[:2] == "--"
     ]
     return namespace
-
-
-def reject_misspelled(
-    typed: Sequence[str], ours: Sequence[str], option_table: OptionTable | None = None
-) -> None:
-    """
-    Reject options that are closer to one of ours than to one of the server's.
-
-    Args:
-        typed: The options that are not ours.
-        ours: Our options.
-        option_table: The server's options, if the server is known.
-
-    Raises:
-        UsageError: One of them is misspelled, and the server has no such option.
-    """
-    names = {option.lstrip("-"): option for option in ours}
-    servers = option_table.spellings if option_table else ()
-    for word in typed:
-        flag = word.partition("=")[0]
-        bare = flag.lstrip("-").replace("_", "-")
-        if option_table and option_table.may_take(flag):
-            continue
-        hint = did_you_mean(bare, names, names)
-        if hint and hint == did_you_mean(bare, [*servers, *names], names):
-            message = f"There is no option {safe_repr(flag)}."
-            raise UsageError(message, f"{hint} If it is the server's, put it after --.")
 
 
 def run(
@@ -168,6 +146,10 @@ def run(
         ProdserverError: The user can put it right.
     """
     show = bool(options.get("show_secrets"))
+    standalone = bool(options.get("standalone"))
+    if standalone and not options.get("dry_run"):
+        hint = "To start a process without preloading, write PRELOAD: False for it."
+        raise UsageError("--native only goes with --dry-run.", hint)
     if options.get("list"):
         if names or native:
             raise UsageError("--list takes no names: it lists all processes.")
@@ -188,31 +170,34 @@ def run(
     try:
         process = processes.process(only(names))
     except UnknownProcess:
-        reject_misspelled(typed, ours)
+        misspelled.reject(typed, ours)
         raise
     if not (options.get("explain") or options.get("dry_run")):
         config.set_format(process.name, process.config.get("LOG_FORMAT"))
-    plan = make_plan(process, native)
-    reject_misspelled(typed, ours, plan.backend.option_table)
+    plan = make_plan(process, native, native=standalone)
+    misspelled.reject(typed, ours, plan.backend)
     plan.check()
     if options.get("explain"):
-        explain(plan, write, **options)
+        explain(plan, write, entry, **options)
         return 0
     if options.get("dry_run"):
-        for note in plan.notes:
-            print(f"prodserver: {note}", file=sys.stderr)
         from django_prodserver.commands import listing
 
-        write(listing.command_line(plan, show))
+        notes = [*plan.notes, *(listing.native_notes(plan) if standalone else ())]
+        for note in notes:
+            print(f"prodserver: {note}", file=sys.stderr)
+        write(listing.command_line(plan, show, entry))
         return 0
     launcher.start(plan, before, entry)
 
 
-def explain(plan: Plan, write: Write, **options: Any) -> None:
+def explain(
+    plan: Plan, write: Write, entry: Program | None = None, **options: Any
+) -> None:
     """Print where each option of a command came from."""
     as_json = options.get("format") == "json"
     how = explain_command.as_json if as_json else explain_command.as_text
-    write(how(plan, bool(options.get("show_secrets"))))
+    write(how(plan, bool(options.get("show_secrets")), entry))
 
 
 def only(names: Sequence[str]) -> str | None:
@@ -267,10 +252,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     except ProdserverError as error:
         if options["traceback"]:
             raise
-        if not config.log_fatal(str(error)):
-            print(f"prodserver: {error}", file=sys.stderr)
-        termination_log.write(f"prodserver: {error}")
-        sys.exit(error.returncode)
+        termination_log.exit_with(error)
 
 
 def _load_settings() -> None:
@@ -297,10 +279,7 @@ def _load_settings() -> None:
         if "configurations" in sys.modules and not os.environ.get(
             project.CONFIGURATION
         ):
-            hint = (
-                f"Set {project.CONFIGURATION} to the name of the class, for example: "
-                f"{project.CONFIGURATION}=Production prodserver web"
-            )
+            hint = project.CONFIGURATION_HINT
         raise ConfigurationError(Fault.NO_SETTINGS, message, hint) from error
     except Exception as error:
         if not (

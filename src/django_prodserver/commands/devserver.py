@@ -109,7 +109,7 @@ class _Watcher(StatReloader):
             _ = get_resolver().urlconf_module
 
     def _start(self) -> subprocess.Popen[bytes]:
-        self._write(listing.command_line(self._plan))
+        self._write(listing.command_line(self._plan, entry=self._entry))
         return subprocess.Popen(
             self._child_command(), env={**os.environ, **self._plan.environment}
         )
@@ -119,9 +119,7 @@ class _Watcher(StatReloader):
         if not plan.command:
             name = plan.process.name
             return [*prodserver_command(self._entry), name, "--", *plan.overrides]
-        if self._entry and plan.runs_management_command:
-            return [*plan.prefix, *self._entry.command, *plan.options]
-        return listing.with_path(plan)
+        return listing.with_path(plan, self._entry)
 
     def _stop(self) -> None:
         if self._child is not None:

@@ -9,13 +9,17 @@ from collections.abc import Iterator
 from django_prodserver.config.keys import DEFAULT
 from django_prodserver.launch.origins import Row
 from django_prodserver.launch.plan import Plan
+from django_prodserver.process import entry as project_entry
 from django_prodserver.process import preload_memory
+from django_prodserver.process.executable import Program
 from django_prodserver.text import redact, redact_words
 
 
-def as_text(plan: Plan, show_secrets: bool = False) -> str:
+def as_text(
+    plan: Plan, show_secrets: bool = False, entry: Program | None = None
+) -> str:
     """Return the rows of a plan as a table."""
-    table = [("OPTION", "VALUE", "FROM", "WHY"), *_shown(plan, show_secrets)]
+    table = [("OPTION", "VALUE", "FROM", "WHY"), *_shown(plan, show_secrets, entry)]
     widths = [max(len(row[column]) for row in table) for column in range(3)]
     lines = []
     for row in table:
@@ -24,7 +28,9 @@ def as_text(plan: Plan, show_secrets: bool = False) -> str:
     return "\n".join(lines)
 
 
-def as_json(plan: Plan, show_secrets: bool = False) -> str:
+def as_json(
+    plan: Plan, show_secrets: bool = False, entry: Program | None = None
+) -> str:
     """
     Return the rows of a plan as a JSON list.
 
@@ -32,15 +38,21 @@ def as_json(plan: Plan, show_secrets: bool = False) -> str:
     the value of a flag, and a reason that nobody gave, are "".
     """
     names = ("option", "value", "from", "why")
-    shown = _shown(plan, show_secrets)
+    shown = _shown(plan, show_secrets, entry)
     return json.dumps([dict(zip(names, row, strict=True)) for row in shown], indent=2)
 
 
-def _shown(plan: Plan, show_secrets: bool) -> Iterator[Row]:
-    for row in (*plan.rows, *_release_rows(plan), *_process_rows(plan)):
+def _shown(plan: Plan, show_secrets: bool, entry: Program | None) -> Iterator[Row]:
+    rows = (
+        *plan.rows,
+        *_release_rows(plan),
+        *_process_rows(plan),
+        *_entry_row(entry),
+    )
+    for row in rows:
         if show_secrets:
             yield row
-        elif row.option in ("command", "COMMANDS"):
+        elif row.option in ("command", "COMMANDS", "entry"):
             words = redact_words(shlex.split(row.value))
             yield row._replace(value=shlex.join(words))
         else:
@@ -63,7 +75,16 @@ def _process_rows(plan: Plan) -> Iterator[Row]:
         yield Row("WAIT_FOR", ", ".join(plan.process.waits), "WAIT_FOR")
     for name, value in plan.process.config.get("HEALTH", {}).items():
         yield Row(f"HEALTH {name}", str(value), "HEALTH")
+    if "LOG_FORMAT" in plan.backend.keys:
+        value, why, origin = plan.backend.explain_log_format()
+        yield Row("LOG_FORMAT", value, origin, why)
     yield from _preload_row(plan)
+
+
+def _entry_row(entry: Program | None) -> Iterator[Row]:
+    """Yield the project's entry, if ``prodserver`` was configured to use one."""
+    if entry and (origin := project_entry.configured_by()):
+        yield Row("entry", shlex.join(entry.command), origin)
 
 
 def _preload_row(plan: Plan) -> Iterator[Row]:

@@ -10,26 +10,63 @@ from collections.abc import Sequence
 
 from django_prodserver.config import processes
 from django_prodserver.config.processes import Process
-from django_prodserver.exceptions import ProdserverError
+from django_prodserver.exceptions import ProdserverError, UsageError
 from django_prodserver.launch.plan import Plan, make_plan
-from django_prodserver.process import executable
+from django_prodserver.process import executable, project
+from django_prodserver.process.executable import Program
 from django_prodserver.text import redact, redact_words, safe_repr
 
+#: The keys of every process that the native command has nothing for.
+_ONLY_OURS = ("WAIT_FOR", "HEALTH")
 
-def command_line(plan: Plan, show_secrets: bool = False) -> str:
-    """Return the native command, or commands, as one line for a shell."""
+
+def command_line(
+    plan: Plan, show_secrets: bool = False, entry: Program | None = None
+) -> str:
+    """
+    Return the native command, or commands, as one line for a shell.
+
+    Args:
+        plan: What to print.
+        show_secrets: Whether to print passwords.
+        entry: The project's entry, if that has started this process.
+    """
     if not plan.commands:
         path = plan.process.config["BACKEND"]
         words = list(plan.args) if show_secrets else redact_words(list(plan.args))
         return f"# {path} has no native command; it is called with: {shlex.join(words)}"
     environment = plan.environment
-    commands = [_with_path(command, plan) for command in plan.commands]
+    commands = [_with_path(command, plan, entry) for command in plan.commands]
     if not show_secrets:
         environment = {name: redact(text, name) for name, text in environment.items()}
         commands = [redact_words(words) for words in commands]
     variables = [f"{name}={shlex.quote(text)}" for name, text in environment.items()]
     lines = [" ".join([*variables, shlex.join(words)]) for words in commands]
     return " && ".join(lines)
+
+
+def native_notes(plan: Plan) -> list[str]:
+    """
+    Return what the command cannot do without this package, a line each.
+
+    Raises:
+        UsageError: There is no such command.
+    """
+    if not plan.commands:
+        path = plan.process.config["BACKEND"]
+        raise UsageError(
+            f"{path} has no native command.", "It only runs in prodserver."
+        )
+    only_ours = [key for key in _ONLY_OURS if key in plan.process.config]
+    # The plan itself has set LOG_FORMAT.
+    only_ours += [key for key in plan.backend.native_omissions() if key != "LOG_FORMAT"]
+    notes = []
+    if only_ours:
+        notes.append(f"only django-prodserver does {', '.join(only_ours)}")
+    if project.is_installed():
+        where = "INSTALLED_APPS and MIDDLEWARE"
+        notes.append(f"to do without django-prodserver, remove it from {where}")
+    return notes
 
 
 def as_text(show_secrets: bool = False) -> str:
@@ -112,14 +149,23 @@ def _as_line(value: object) -> str:
     return str(value) if plain else safe_repr(value)
 
 
-def with_path(plan: Plan) -> list[str]:
-    """Return the command's words, with the script's full path if PATH needs it."""
-    return _with_path(plan.command, plan)
+def with_path(plan: Plan, entry: Program | None = None) -> list[str]:
+    """
+    Return the words that run the command in a process of its own.
+
+    A management command is run by the project's entry, and a console script has its
+    full path if PATH does not find it.
+    """
+    return _with_path(plan.command, plan, entry)
 
 
-def _with_path(command: Sequence[str], plan: Plan) -> list[str]:
+def _with_path(
+    command: Sequence[str], plan: Plan, entry: Program | None = None
+) -> list[str]:
     words = list(command)
     index = len(plan.prefix)
+    if entry and words[index] == project.admin_script():
+        return [*words[:index], *entry.command, *words[index + 1 :]]
     path = executable.find(words[index])
     found = shutil.which(words[index])
     if not found or not os.path.samefile(found, path):  # noqa: PTH121

@@ -6,6 +6,8 @@ import contextlib
 import os
 import shlex
 import signal
+import subprocess
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -43,6 +45,7 @@ def run(names: Sequence[str], entry: Program | None = None) -> int:
         plan.check()
     try:
         from honcho.manager import Manager
+        from honcho.printer import Printer
     except ImportError:
         hint = 'Install it: python -m pip install "django-prodserver[honcho]"'
         raise ConfigurationError(
@@ -52,18 +55,24 @@ def run(names: Sequence[str], entry: Program | None = None) -> int:
     class ProdserverManager(_StopMixin, Manager):  # type: ignore[misc]  # honcho has no types
         pass
 
-    manager = ProdserverManager()
+    # Without honcho's clock: each line has the time of its own log.
+    manager = ProdserverManager(Printer(sys.stdout, time_format=""))
     for plan in plans:
         name = plan.process.name
-        command = [*prodserver_command(entry), name]
-        # "exec": honcho's shell would stay between it and the server.
         manager.add_process(
             name,
-            f"exec {shlex.join(command)}",
+            _shell_command([*prodserver_command(entry), name]),
             env={**os.environ, **plan.environment, "PYTHONUNBUFFERED": "1"},
         )
     manager.loop()
     return manager.exit_code
+
+
+def _shell_command(words: list[str]) -> str:
+    if sys.platform == "win32":
+        return subprocess.list2cmdline(words)
+    # "exec": honcho's shell would stay between it and the server.
+    return f"exec {shlex.join(words)}"
 
 
 def _all_names() -> list[str]:
@@ -89,9 +98,10 @@ class _ProcessSignals:
 class _StopMixin:
     """Stop a honcho ``Manager`` without a time limit of honcho's."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._procmgr = _ProcessSignals()
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        if sys.platform != "win32":  # there honcho sends Ctrl-Break
+            self._procmgr = _ProcessSignals()
         self._stop = StopSignal()
 
     @property
@@ -109,12 +119,14 @@ class _StopMixin:
     def loop(self) -> None:
         # Block signals until our handlers are installed: honcho's need the pids of
         # all processes, and each process it forks has its handlers for a moment.
-        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+        if sys.platform != "win32":
+            signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         super().loop()  # type: ignore[misc]
 
     def _start(self) -> None:
         self._stop.listen()
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+        if sys.platform != "win32":
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
         super()._start()  # type: ignore[misc]
 
     def _all_started(self) -> bool:

@@ -8,7 +8,8 @@ import traceback
 from pathlib import Path
 
 from django_prodserver.exceptions import ConfigurationError, Fault
-from django_prodserver.text import redact
+from django_prodserver.process import project
+from django_prodserver.text import did_you_mean, redact, safe_repr
 
 # Of the text of an exception; it may hold a whole document.
 _LONGEST = 200
@@ -22,6 +23,10 @@ def describe(module: str, error: Exception) -> ConfigurationError:
         module: The name of the settings module.
         error: What it has raised.
     """
+    if isinstance(error, AttributeError) and (
+        name := project.missing_configuration(module)
+    ):
+        return _missing_configuration(module, name)
     # str() of a SyntaxError ends with the place.
     text = error.msg if isinstance(error, SyntaxError) else str(error)
     text = redact(" ".join(text.split())[:_LONGEST])
@@ -32,6 +37,17 @@ def describe(module: str, error: Exception) -> ConfigurationError:
     hint = "To see where it comes from, add --traceback."
     if variable := _missing_variable(error):
         hint = f"Set the variable: {variable}=... prodserver ..."
+    return ConfigurationError(Fault.NO_SETTINGS, message, hint)
+
+
+def _missing_configuration(module: str, name: str) -> ConfigurationError:
+    message = (
+        f"{project.CONFIGURATION} is {safe_repr(name)}, and the settings {module!r} "
+        "have no such class."
+    )
+    names = project.configurations(module)
+    hint = f"They have {', '.join(names)}." if names else project.CONFIGURATION_HINT
+    hint = f"{did_you_mean(name, names)} {hint}".strip()
     return ConfigurationError(Fault.NO_SETTINGS, message, hint)
 
 

@@ -77,10 +77,17 @@ class OptionTable:
         options: The server's options.
         join: The separator for a list that is given to an option which cannot be
             repeated.
+        abbreviates: Whether the server takes the beginning of a long name for it.
     """
 
-    def __init__(self, options: Iterable[Option] = (), join: str = ",") -> None:
+    def __init__(
+        self,
+        options: Iterable[Option] = (),
+        join: str = ",",
+        abbreviates: bool = False,
+    ) -> None:
         self.join = join
+        self.abbreviates = abbreviates
         self.options = tuple(options)
         self._options: dict[str, tuple[Option, bool]] = {}
         for option in self.options:
@@ -99,6 +106,31 @@ class OptionTable:
         # If it is a flag and gets a value, the server itself reports the error.
         return Option(bare, "list", f"--{on}"), True
 
+    def find_written(self, flag: str) -> tuple[Option, bool]:
+        """Do the same for an option of a command line, which may be abbreviated."""
+        matches = self._abbreviated(flag)
+        # Of several, the server says that it is ambiguous.
+        return matches[0] if len(matches) == 1 else self.find(flag)
+
+    def abbreviates_switch(self, flag: str) -> str:
+        """Return the switch that an abbreviation means; "" if it means none."""
+        for option, positive in self._abbreviated(flag):
+            if option.kind == "flag":
+                return option.on if positive else option.off
+        return ""
+
+    def _abbreviated(self, flag: str) -> list[tuple[Option, bool]]:
+        """Return the options whose names begin like an unknown one."""
+        if not self.abbreviates or flag[:2] != "--" or self.knows(flag):
+            return []
+        begin = _bare(flag)
+        matches = [
+            found
+            for name, found in self._options.items()
+            if name[: len(begin)] == begin
+        ]
+        return list(dict.fromkeys(matches))
+
     def knows(self, spelling: str) -> bool:
         """Return whether the table has an option with that spelling."""
         return _bare(spelling) in self._options
@@ -108,16 +140,13 @@ class OptionTable:
         """All names of the options, without dashes."""
         return list(self._options)
 
-    def may_take(self, spelling: str) -> bool:
+    def may_take(self, flag: str) -> bool:
         """
-        Return whether an option has that spelling, or one that begins with it.
+        Return whether the server may take an option of a command line.
 
         True for an empty table: the command may have any option.
         """
-        bare = _bare(spelling)
-        return not self._options or any(
-            known.startswith(bare) for known in self._options
-        )
+        return not self._options or self.knows(flag) or bool(self._abbreviated(flag))
 
 
 def render(args: object, option_table: OptionTable) -> list[str]:
@@ -192,7 +221,7 @@ def values_of(
             flag, equals, inline = group[0].partition("=")
             if flag[:2] != "--" and len(flag) > 2:
                 values.append(group[0][2:])
-            elif option_table.find(flag)[1]:
+            elif option_table.find_written(flag)[1]:
                 values.append(inline if equals else " ".join(group[1:]))
             else:
                 values.append(None)
@@ -296,7 +325,7 @@ def groups(
         if group:
             yield name, group
         flag = word.partition("=")[0] if word[:2] == "--" else word[:2]
-        name, group = option_table.find(flag)[0].name, [word]
+        name, group = option_table.find_written(flag)[0].name, [word]
     if group:
         yield name, group
 

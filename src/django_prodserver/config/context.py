@@ -34,6 +34,10 @@ class Context:
         process: Its name in ``PRODUCTION_PROCESSES``.
         command: The native command with its subcommand, ``celery worker``.
         log_format: One of ``LOG_FORMATS``; "" where the launcher has not decided.
+        log_format_written: Whether the user has chosen it: then every line of the
+            standard streams has that format.
+        console_formatter: The formatter of the project's own console handler, as JSON
+            of what LOGGING has for it; our lines have it where no format is chosen.
         log_level: One of ``LOG_LEVELS``.
         access_log: "on", "off", or the name of the server's own access logger,
             whose handlers in LOGGING replace our access log.
@@ -43,11 +47,15 @@ class Context:
         threads: ``THREADS``, for a server that has no option for it; 0 for none.
         state_file: The file that tells the probe about this process.
         environment_set_by: The process ID whose ``ENV`` is set already.
+        entry: What has named the project's entry: a variable, or a file.
+        entry_pid: The process ID that was started through that.
     """
 
     process: str = ""
     command: str = ""
     log_format: str = ""
+    log_format_written: bool = False
+    console_formatter: str = ""
     log_level: str = "info"
     access_log: str = ON
     server_loggers: tuple[str, ...] = ()
@@ -56,6 +64,8 @@ class Context:
     threads: int = 0
     state_file: str = ""
     environment_set_by: int = 0
+    entry: str = ""
+    entry_pid: int = 0
 
     @classmethod
     def decode(cls, text: str) -> Context | None:

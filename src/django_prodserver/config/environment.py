@@ -51,7 +51,13 @@ VARIABLES = {
     ),
     "PRODSERVER_RUNTIME_DIR": Variable(
         "The folder of the files that the probe reads.",
-        "/run/prodserver, else a folder of the user in /dev/shm, TMPDIR or /tmp",
+        "/run/prodserver, else a folder of the user in /dev/shm, TMPDIR or /tmp; on "
+        "Windows in TEMP",
+    ),
+    "PRODSERVER_MANAGE": Variable(
+        "What prodserver runs instead of itself: the project's manage.py, or another "
+        "command that runs Django's.",
+        "manage in [tool.prodserver] of pyproject.toml",
     ),
     "DJANGO_SETTINGS_MODULE": Variable(
         "The settings, for commands that are not manage.py.", "none"

@@ -6,8 +6,12 @@ from typing import Any
 
 from django_prodserver.config.bind import split_host_port
 
-NAMES = ("database", "migrations", "broker", "cache")
-FORM = 'a list of "database", "migrations", "broker", "cache", "tcp://host:port"'
+#: The names that may be followed by an alias, such as "database:replica".
+ALIASED = ("database", "migrations", "cache")
+FORM = (
+    'a list of "database", "migrations", "cache" (for another alias than default: '
+    '"database:replica"), "broker", "tcp://host:port"'
+)
 #: Seconds. Longer than a database takes to start or to fail over, and half of the
 #: 600 s after which Kubernetes reports a rollout as failed: by then the reason is in
 #: the log.
@@ -36,6 +40,12 @@ def address(name: str) -> tuple[str, int] | None:
     return host, int(port)
 
 
+def split_alias(name: str) -> tuple[str, str]:
+    """Return ("database", "replica") for "database:replica"; default without one."""
+    kind, colon, alias = name.partition(":")
+    return kind, alias if colon else "default"
+
+
 def _is_name(name: object) -> bool:
     if not isinstance(name, str):
         return False
@@ -44,7 +54,8 @@ def _is_name(name: object) -> bool:
     except ValueError:
         return False
     if host_and_port is None:
-        return name in NAMES
+        kind, alias = split_alias(name)
+        return name == "broker" or (kind in ALIASED and bool(alias))
     host, port = host_and_port
     # Not a URL: a path or a password would be ignored.
     return bool(host) and not set(host) & set("/@") and 0 < port < 65536

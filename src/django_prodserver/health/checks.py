@@ -24,6 +24,7 @@ from asgiref.sync import async_to_sync, iscoroutinefunction
 from django.core.cache import caches
 from django.db import connections
 
+from django_prodserver.config.wait_for import split_alias
 from django_prodserver.health import conf
 from django_prodserver.text import is_missing
 
@@ -173,9 +174,9 @@ class Check:
 
 
 def _resolve(name: str) -> Callable[[], object]:
-    kind, _, alias = name.partition(":")
+    kind, alias = split_alias(name)
     if kind in conf.NAMED:
-        return partial(BUILT_IN[kind], alias or "default")
+        return partial(BUILT_IN[kind], alias)
     path, _, attribute = name.rpartition(".")
     try:
         function = getattr(import_module(path), attribute, None)

@@ -14,6 +14,7 @@ from typing import Any
 
 from django.conf import settings
 
+from django_prodserver.config.wait_for import split_alias
 from django_prodserver.exceptions import ConfigurationError, Fault
 from django_prodserver.text import did_you_mean, is_dotted_path, safe_repr
 
@@ -100,20 +101,34 @@ def fault(message: str, hint: str) -> ConfigurationError:
     return ConfigurationError(Fault.BAD_HEALTH, f"PRODSERVER_HEALTH{message}", hint)
 
 
+def missing_alias(name: str, alias: str) -> tuple[str, str]:
+    """
+    Return what is wrong with a name and its alias, and a hint; "" if it exists.
+
+    Args:
+        name: A key of ``NAMED``.
+        alias: The alias, in the setting that ``NAMED`` has for it.
+    """
+    known = list(getattr(settings, NAMED[name]))
+    if alias in known:
+        return "", ""
+    hint = f"{did_you_mean(alias, known)} It has {', '.join(known)}.".strip()
+    if not known:
+        hint = f"Write {NAMED[name]}[{alias!r}] into the settings, or leave it out."
+    return f"{NAMED[name]} has no {safe_repr(alias)}", hint
+
+
 def _given() -> Any:
     return getattr(settings, "PRODSERVER_HEALTH", {})
 
 
 def _check_fault(check: str) -> ConfigurationError | None:
-    name, colon, alias = check.partition(":")
+    name, alias = split_alias(check)
     if name in NAMED:
-        known = list(getattr(settings, NAMED[name]))
-        alias = alias if colon else "default"
-        if alias in known:
+        problem, hint = missing_alias(name, alias)
+        if not problem:
             return None
-        message = f"['CHECKS'] has {safe_repr(check)}, and {NAMED[name]} no {alias!r}."
-        guess = did_you_mean(alias, known)
-        return fault(message, f"{guess} It has {', '.join(known) or 'none'}.".strip())
+        return fault(f"['CHECKS'] has {safe_repr(check)}, and {problem}.", hint)
     if is_dotted_path(check):
         return None
     hint = f"{did_you_mean(name, NAMED)} Write {', '.join(NAMED)}, or a dotted path."

@@ -14,6 +14,14 @@ import os
 import time
 
 CONDITIONS = ("starting", "ready", "busy", "draining", "silent")
+# Windows lacks two of them, and would convert the ends of lines without the third.
+_FLAGS = (
+    os.O_WRONLY
+    | os.O_CREAT
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_BINARY", 0)
+)
 _HALF = 512
 # Seconds between two writes of the same: a loop may call as often as it likes.
 _INTERVAL = 0.5
@@ -79,8 +87,7 @@ class HeartbeatWriter:
         content = half * 2
         for _ in range(2):
             try:
-                flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
-                descriptor = os.open(self._file, flags, 0o600)
+                descriptor = os.open(self._file, _FLAGS, 0o600)
                 try:
                     os.write(descriptor, content)
                 finally:

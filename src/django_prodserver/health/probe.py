@@ -161,6 +161,7 @@ def _by_heartbeat(
         return UNKNOWN, f"{name} has no heartbeat in {state.directory}"
     if last.condition == "silent":
         return UNKNOWN, f"{name} has no heartbeat: {last.detail}"
+    why = f": {last.detail}" if last.detail else ""
     # Only a loop that is running is judged by the age of its heartbeat: one that has
     # not started yet, or has ended, is live as long as its process is.
     if last.condition in ("ready", "busy"):
@@ -171,8 +172,7 @@ def _by_heartbeat(
             question = "alive" if live else "ready"
             return NO, f"{name} is not {question}: {age}, of {state.max_age:g} s"
         if not live:
-            return YES, f"{name} is ready: it is {last.condition}, {age}"
-    why = f": {last.detail}" if last.detail else ""
+            return YES, f"{name} is ready: it is {last.condition}, {age}{why}"
     if not live:
         return NO, f"{name} is not ready: it is {last.condition}{why}"
     return YES, f"{name} is alive: it is {last.condition}{why}"

@@ -9,11 +9,15 @@ The format is lines of ``key=value``, and this module imports little more than o
 json alone takes half as long as a whole probe may.
 """
 
-# ruff: noqa: PTH102, PTH104, PTH108, PTH116, PTH123, PTH208, SIM105
+# ruff: noqa: PTH102, PTH105, PTH108, PTH116, PTH123, PTH208, SIM105
 
 import errno
 import os
 import stat
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 # Made by the image, or by systemd's RuntimeDirectory=.
 _SYSTEM = "/run/prodserver"
@@ -21,6 +25,17 @@ _MEMORY = "/dev/shm"  # noqa: S108
 _TEMPORARY = "/tmp"  # noqa: S108
 _PROC = "/proc"
 _MAX_SIZE = 65536
+# Do not follow a link, nor block on a pipe that nobody writes to. Windows, which lacks
+# both, would convert the ends of lines.
+_READ_FLAGS = (
+    os.O_RDONLY
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+_WRITE_FLAGS = _READ_FLAGS | os.O_WRONLY | os.O_CREAT
+_WINDOWS = os.name == "nt"
+_WAIT_TIMEOUT = 258  # of a Windows process that runs
 _CONDITIONS = ("running", "stopped", "gone", "elsewhere")
 
 
@@ -106,7 +121,7 @@ class State:
         unfinished = f"{self.directory}/.{self.name}.draining.{os.getpid()}"
         # Readable by everyone, unlike the state: whoever asks must see the drain.
         _create(unfinished, self.identity().encode(), mode=0o644)
-        os.rename(unfinished, f"{self.directory}/{self.name}.draining")
+        os.replace(unfinished, f"{self.directory}/{self.name}.draining")
 
     def identity(self) -> str:
         """Return what no other process has, not even a later one with this pid."""
@@ -164,7 +179,7 @@ def write(state: State) -> str | None:
         for _ in range(2):
             try:
                 _create(unfinished, text.encode())
-                os.rename(unfinished, file)
+                os.replace(unfinished, file)
                 return file
             except OSError:
                 # The file of an earlier start is out of date from now on, and may
@@ -231,7 +246,8 @@ def find(name: str = "") -> tuple[State | None, str]:
 def directories() -> list[str]:
     """Return the directories that the file may be in, in order of preference."""
     # Not from tempfile, which takes long to import.
-    shared = [_MEMORY, os.environ.get("TMPDIR", ""), _TEMPORARY]
+    temporary = os.environ.get("TEMP" if _WINDOWS else "TMPDIR", "")
+    shared = [_MEMORY, temporary, _TEMPORARY]
     own = [f"{parent.rstrip('/')}/{_own_name()}" for parent in shared if parent]
     given = os.environ.get("PRODSERVER_RUNTIME_DIR", "").rstrip("/")
     if given and _is_usable(given) and os.access(given, os.W_OK):
@@ -266,7 +282,7 @@ def write_file(name: str, content: bytes) -> str | None:
     unfinished = f"{directory}/.{name}.{os.getpid()}"
     try:
         _create(unfinished, content)
-        os.rename(unfinished, file)
+        os.replace(unfinished, file)
     except OSError:
         _remove(unfinished)
         return None
@@ -307,7 +323,10 @@ def _is_usable(directory: str, *, make: bool = False) -> bool:
         status = os.lstat(directory)
     except OSError:
         return False
-    is_private = status.st_uid == os.geteuid() and not status.st_mode & 0o022
+    # On Windows, TEMP is in the user's own directory.
+    is_private = _WINDOWS or (
+        status.st_uid == os.geteuid() and not status.st_mode & 0o022
+    )
     return stat.S_ISDIR(status.st_mode) and is_private
 
 
@@ -315,12 +334,13 @@ def _own_name() -> str:
     # Containers that share a /dev/shm each need their own: their processes may have
     # the same names.
     inode = _pid_namespace()
-    return f"prodserver-{os.geteuid()}" + (f"-{inode}" if inode else "")
+    user = "" if _WINDOWS else f"-{os.geteuid()}"
+    return f"prodserver{user}" + (f"-{inode}" if inode else "")
 
 
 def _create(file: str, content: bytes, mode: int = 0o600) -> None:
     _remove(file)  # left by a start that was cut short
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    descriptor = os.open(file, _WRITE_FLAGS | os.O_EXCL, mode)
     try:
         if os.write(descriptor, content) < len(content):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -342,8 +362,7 @@ def _remove(file: str) -> None:
 def _read(file: str, max_size: int = _MAX_SIZE) -> bytes:
     """Return the content of a file of ours; b"" if it is missing or not ours."""
     try:
-        # Do not follow a link, nor block on a pipe that nobody writes to.
-        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        descriptor = os.open(file, _READ_FLAGS)
         try:
             status = os.fstat(descriptor)
             content = os.read(descriptor, max_size)
@@ -351,7 +370,7 @@ def _read(file: str, max_size: int = _MAX_SIZE) -> bytes:
             os.close(descriptor)
     except OSError:
         return b""
-    if os.geteuid() and status.st_uid not in (os.geteuid(), 0):
+    if not _WINDOWS and os.geteuid() and status.st_uid not in (os.geteuid(), 0):
         return b""
     return content
 
@@ -375,6 +394,8 @@ def _status_and_start(pid: int) -> tuple[str, str]:
         return fields[0], fields[19]
     except OSError:
         pass  # it is gone, or the machine has no /proc
+    if _WINDOWS:  # where kill(pid, 0) would send a Ctrl-C
+        return ("R" if _runs_on_windows(pid) else "X"), ""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -382,6 +403,20 @@ def _status_and_start(pid: int) -> tuple[str, str]:
     except OSError:
         pass  # it exists, and belongs to another user
     return "R", ""
+
+
+def _runs_on_windows(pid: int) -> bool:
+    import _winapi
+
+    windows: Any = _winapi
+    try:
+        process = windows.OpenProcess(windows.SYNCHRONIZE, False, pid)
+    except OSError as error:
+        return isinstance(error, PermissionError)  # another user's
+    try:
+        return bool(windows.WaitForSingleObject(process, 0) == _WAIT_TIMEOUT)
+    finally:
+        windows.CloseHandle(process)
 
 
 def _namespace() -> str:

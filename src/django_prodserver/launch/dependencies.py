@@ -6,9 +6,12 @@ import socket
 from collections.abc import Callable
 from functools import partial
 
+from django.db import connections
+
 from django_prodserver.backends.base import Backend
 from django_prodserver.config import wait_for
 from django_prodserver.health import checks
+from django_prodserver.process import bootstrap
 from django_prodserver.process.retry import describe_error
 
 # Seconds, where a client takes a timeout; launch.wait_for kills the others.
@@ -24,7 +27,12 @@ def prepare(name: str, backend: Backend) -> Check:
     if name == "broker":
         # The checks of the settings reject it for a backend that has no broker.
         return backend.broker()
-    return partial(checks.BUILT_IN[name], "default")
+    kind, alias = wait_for.split_alias(name)
+    if kind != "cache":
+        # Not waited for: it does not come by itself.
+        with bootstrap.named_driver_errors():
+            connections[alias]
+    return partial(checks.BUILT_IN[kind], alias)
 
 
 def find_problem(check: Check) -> str:

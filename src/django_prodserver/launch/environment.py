@@ -12,7 +12,7 @@ from django_prodserver.config.context import Context
 from django_prodserver.config.environment import VARIABLES
 from django_prodserver.config.processes import Process
 from django_prodserver.logs.config import log
-from django_prodserver.process import entry, executable, project
+from django_prodserver.process import entry, project
 
 
 def of_command(process: Process) -> dict[str, str]:
@@ -58,7 +58,7 @@ def restart_with(variables: Mapping[str, str]) -> None:
         os.environ.update(variables)
         marked = dataclasses.replace(context, environment_set_by=os.getpid())
         marked.put_into_environment()
-        executable.replace_process(entry.restart_command())
+        entry.restart()
 
 
 def drop_service_links(prefix: str) -> None:

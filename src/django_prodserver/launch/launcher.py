@@ -6,7 +6,6 @@ import dataclasses
 import gc
 import logging
 import os
-import runpy
 import sys
 from pathlib import Path
 from typing import NoReturn
@@ -16,7 +15,7 @@ from django_prodserver.backends.base import CommandBackend
 from django_prodserver.config.context import VARIABLE, Context
 from django_prodserver.exceptions import ConfigurationError
 from django_prodserver.health import heartbeat, state
-from django_prodserver.launch import environment
+from django_prodserver.launch import environment, media
 from django_prodserver.launch.plan import Plan
 from django_prodserver.logs.config import configure_launcher, detach_from_root, log
 from django_prodserver.process import (
@@ -28,6 +27,7 @@ from django_prodserver.process import (
     load_witness,
     logging_state,
     preload_memory,
+    project,
     random_state,
 )
 from django_prodserver.process.executable import Program
@@ -62,6 +62,8 @@ def start(
     configure_launcher()
     for key, why in plan.backend.unsupported_keys().items():
         log(f"{key} does nothing here: {why}", logging.WARNING)
+    for warning in (*plan.backend.start_warnings(plan.args), *media.warnings()):
+        log(warning, logging.WARNING)
     for note in plan.notes:
         log(note)
     if plan.backend.env_prefix:
@@ -140,14 +142,38 @@ def _run_command(
         addresses.remove_stale(address)
     if plan.process.preload and not plan.prefix and program.script:
         _try_in_place(plan, backend, program, before)
+    if sys.platform == "win32" and program.script and not plan.prefix:
+        _run_in_place(plan, backend, program)
     _replace_process(plan, backend, program, before)
+
+
+def _run_in_place(plan: Plan, backend: CommandBackend, program: Program) -> NoReturn:
+    """Run the script in this process, where no process can be replaced (Windows)."""
+    if backend.kind != "web":
+        bootstrap.set_up_django()
+        loader.install_in_worker(backend)
+    _take_arguments(plan, program)
+    executable.run_script(program.script)
+    sys.exit(0)
+
+
+def _take_arguments(plan: Plan, program: Program) -> None:
+    """Set the command line and the path that the script finds on its own."""
+    # The executables of Windows leave their suffix out.
+    sys.argv = [program.script.removesuffix(".exe"), *plan.options]
+    # The interpreter puts a script's directory first.
+    directory = str(Path(program.script).absolute().parent)
+    sys.path[:] = [directory, *(each for each in sys.path if each != directory)]
 
 
 def _try_in_place(
     plan: Plan, backend: CommandBackend, program: Program, before: Snapshot
 ) -> None:
     """Run the script in this process; return if it must be executed instead."""
-    if reason := backend.must_exec(plan.args):
+    reason = backend.must_exec(plan.args)
+    if not reason and plan.process.preload is not True and backend.forks(plan.args):
+        reason = fork_safety.blind_spot()
+    if reason:
         log(f"not preloading, because {reason}")
         return
     memory = preload_memory.Memory(plan.process.name, plan.command)
@@ -186,14 +212,11 @@ def _run_preloaded(
         if backend.forks(plan.args):
             backend.defer_logging(plan.args, server_logging)
 
-    sys.argv = [program.script, *plan.options]
-    # The interpreter puts a script's directory first.
-    directory = str(Path(program.script).absolute().parent)
-    sys.path[:] = [directory, *(each for each in sys.path if each != directory)]
+    _take_arguments(plan, program)
     backend.call_before_fork(plan.args, load)
     sys.stdout.flush()
     sys.stderr.flush()
-    runpy.run_path(program.script, run_name="__main__")
+    executable.run_script(program.script)
     sys.exit(0)
 
 
@@ -252,17 +275,9 @@ def _replace_process(
     if plan.process.config.get("WARM_UP"):
         why = "the application is not preloaded"
         log(f"WARM_UP does nothing here: {why}", logging.WARNING)
-    if backend.heartbeat_max_age(plan.args) and not _is_installed():
+    if backend.heartbeat_max_age(plan.args) and not project.is_installed():
         # Nothing of ours runs in the process that this one becomes.
         hint = 'add "django_prodserver" to INSTALLED_APPS'
         heartbeat.beat("silent", f"what is not preloaded is joined by its app: {hint}")
     descriptors.close_on_exec(before.descriptors)
     executable.replace_process([*plan.prefix, *program.command, *plan.options])
-
-
-def _is_installed() -> bool:
-    from django.conf import settings
-
-    # "django_prodserver", or the path of its AppConfig, which may be the user's.
-    name = "django_prodserver"
-    return any(app.partition(".")[0] == name for app in settings.INSTALLED_APPS)

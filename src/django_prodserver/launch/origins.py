@@ -88,9 +88,10 @@ def _keys_without_option(backend: CommandBackend) -> Iterator[Row]:
     """Yield the portable settings that become no option: the backend applies them."""
     for key, translation in backend.keys.items():
         resolved = backend.resolve(key)
+        is_shown_elsewhere = key == "LOG_FORMAT"  # commands.explain
         if isinstance(translation, Unsupported) or resolved.value is None:
             continue
-        if not backend.translate(key, resolved.value):
+        if not (is_shown_elsewhere or backend.translate(key, resolved.value)):
             value = resolved.value
             text = ", ".join(value) if isinstance(value, list | tuple) else str(value)
             yield Row(key, text, resolved.origin, resolved.why)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ from django.conf import settings
 from django_prodserver.backends import loader
 from django_prodserver.backends.base import Backend
 from django_prodserver.config.argv import Layer, render
-from django_prodserver.config.context import VARIABLE, Context
+from django_prodserver.config.context import NATIVE, VARIABLE, Context
 from django_prodserver.config.processes import Process
 from django_prodserver.exceptions import ConfigurationError, UsageError
 from django_prodserver.health import conf as health
@@ -88,7 +89,11 @@ class _OptionWord(str):
 
 
 def make_plan(
-    process: Process, overrides: Sequence[str] = (), *, development: bool = False
+    process: Process,
+    overrides: Sequence[str] = (),
+    *,
+    development: bool = False,
+    native: bool = False,
 ) -> Plan:
     """
     Return the plan of a process; nothing is started or changed.
@@ -98,6 +103,7 @@ def make_plan(
         overrides: Options of the command line, which replace the configured ones.
         development: Whether ``devserver`` starts it: with one worker, and with static
             files where DEBUG is on.
+        native: Whether the command must run where this package is not installed.
 
     Raises:
         ConfigurationError: There is no backend to make a plan of. All other faults
@@ -106,7 +112,10 @@ def make_plan(
     """
     for _, fault in process.faults():
         raise fault
-    backend = loader.load(process)
+    if native:
+        config = {**process.config, "LOG_FORMAT": NATIVE}
+        process = dataclasses.replace(process, config=config)
+    backend = loader.load(process, native)
     if overrides:
         backend.add_overrides(overrides)
     faults = list(loader.backend_faults(process, backend))
@@ -140,7 +149,7 @@ def make_plan(
     if not command:
         base_command = [str(process.config["BACKEND"])]
 
-    context = backend.context(args, process.name)
+    context = None if native else backend.context(args, process.name)
     variables = backend.environment() | environment.of_command(process)
     rows = origins.find_rows(base_command, args, layers, backend)
     rows += origins.variable_rows(variables, process.environment)

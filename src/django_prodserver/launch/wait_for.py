@@ -6,6 +6,7 @@ import os
 import select
 import signal
 import sys
+import threading
 import time
 import traceback
 import warnings
@@ -77,6 +78,8 @@ class _Waiter:
         """
         started = time.monotonic()
         limit = max(min(_ATTEMPT, backoff.deadline - started), _LAST_ATTEMPT)
+        if not hasattr(os, "fork"):
+            return _attempt_in_thread(check, backoff, limit)
         reader, writer = os.pipe()
         sys.stdout.flush()
         sys.stderr.flush()
@@ -97,7 +100,7 @@ class _Waiter:
                 if elapsed > limit:
                     return f"no answer within {limit:.0f} s"
                 if elapsed > 1:
-                    backoff.report("no answer yet")
+                    backoff.report()
         finally:
             os.close(reader)
             os.kill(self._child, signal.SIGKILL)
@@ -110,6 +113,27 @@ class _Waiter:
             os.kill(self._child, signal.SIGKILL)
         # Not the signal's default action: the kernel ignores it for PID 1.
         os._exit(128 + signum)
+
+
+def _attempt_in_thread(check: Check, backoff: Backoff, limit: float) -> str:
+    """Do the same on Windows, where a check that hangs is left behind."""
+    reasons: list[str] = []
+
+    def find_problem() -> None:
+        try:
+            reasons.append(dependencies.find_problem(check))
+        finally:
+            fork_repair.close_database_connections()
+
+    thread = threading.Thread(target=find_problem, name="wait", daemon=True)
+    thread.start()
+    started = time.monotonic()
+    while thread.is_alive() and time.monotonic() - started < limit:
+        heartbeat.beat("starting", f"waiting for {backoff.what}")
+        thread.join(_TICK)
+    if thread.is_alive():
+        return f"no answer within {limit:.0f} s"
+    return reasons[0] if reasons else "it cannot be looked for"
 
 
 def _run_in_child(check: Check, writer: int) -> NoReturn:

@@ -10,13 +10,13 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from django.conf import settings
-
 from django_prodserver.config.context import LOG_FORMATS, Context
 from django_prodserver.config.keys import LOG_FORMAT_VARIABLE
+from django_prodserver.logs import project_console
 from django_prodserver.logs.handlers import (
     StdoutHandler,
     StreamToLog,
+    take_over_console_handlers,
     writes_to_console,
 )
 
@@ -32,9 +32,17 @@ _SELF_CONFIGURING = ("django-q", "django_tasks_db")
 def configure_launcher() -> None:
     """Write the launcher's own lines in the configured format."""
     context = Context.from_environment()
-    if context and not context.logs_natively:
-        attach_to_root()
-        logging.getLogger(LAUNCHER).setLevel(_number(context.log_level))
+    if context is None or context.logs_natively:
+        return
+    attach_to_root()
+    logger = logging.getLogger(LAUNCHER)
+    logger.setLevel(_number(context.log_level))
+    # manage.py has applied LOGGING already.
+    logger.disabled = False
+    if not any(map(writes_to_console, logging.root.handlers)):
+        logger.handlers = [StdoutHandler()]
+    if context.log_format_written:
+        _own_standard_streams()
 
 
 def log(message: str, level: int = logging.INFO) -> None:
@@ -59,6 +67,7 @@ def set_format(process: str, log_format: object) -> None:
     context = Context(
         process=process,
         log_format=str(log_format),
+        log_format_written=bool(log_format),
         environment_set_by=before.environment_set_by,
     )
     context.put_into_environment()
@@ -66,16 +75,17 @@ def set_format(process: str, log_format: object) -> None:
 
 def log_fatal(message: str) -> bool:
     """
-    Log why the process cannot start, if the format is JSON.
+    Log why the process cannot start, if LOG_FORMAT is written.
 
     Returns:
-        False if the format is another one: then the caller prints the message.
+        False if it is not: then the caller prints the message.
     """
     context = Context.from_environment()
     if context is None:
         set_format("", None)
         context = Context.from_environment()
-    if context is None or context.log_format != "json":
+    is_ours = context and context.log_format_written and not context.logs_natively
+    if not is_ours:
         return False
     # Past the loggers: LOGGING may be what is wrong.
     _write_record(message.replace("\n", " "), logging.ERROR)
@@ -99,9 +109,10 @@ def configure(context: Context | None = None) -> None:
     """
     Configure logging around the user's LOGGING, in a process where Django is set up.
 
-    What LOGGING configures stays: the root logger's handlers, and levels. Where it
-    configures nothing, records reach our handler at the root. Safe to call again,
-    for example after an application has called ``django.setup()``.
+    What LOGGING configures stays: handlers and levels. Where it configures nothing,
+    records reach our handler at the root. If LOG_FORMAT is written, every line on the
+    standard streams has that format. Safe to call again, for example after an
+    application has called ``django.setup()``.
 
     Args:
         context: How to log; by default what the launcher has set.
@@ -109,14 +120,14 @@ def configure(context: Context | None = None) -> None:
     context = context or Context.from_environment()
     if context is None or context.logs_natively:
         return
-    configured: Mapping[str, Any] = settings.LOGGING if settings.LOGGING_CONFIG else {}
-    named: Mapping[str, Any] = configured.get("loggers") or {}
+    named = project_console.logging_settings().get("loggers") or {}
+    root_level = project_console.has_root_level()
     level = _number(context.log_level)
     _remove_console_handlers(named)
     attach_to_root()
     root = logging.root
     ours = [handler for handler in root.handlers if isinstance(handler, StdoutHandler)]
-    if ours and "level" not in (configured.get("root") or {}):
+    if ours and not root_level:
         root.setLevel(level)
     handler = ours[0] if ours else StdoutHandler()
     to_console = any(map(writes_to_console, root.handlers))
@@ -125,12 +136,14 @@ def configure(context: Context | None = None) -> None:
             continue
         logger = logging.getLogger(name)
         if name in _OURS:
-            logger.setLevel(level)
-            logger.disabled = False
+            # The level of the project's root logger holds for requests, too.
+            is_inherited = root_level and name != LAUNCHER
+            logger.setLevel(logging.NOTSET if is_inherited else level)
         if not to_console and handler not in logger.handlers:
             logger.handlers = [handler]
-    if handler.as_json:
-        _capture_output(handler)
+    _enable((*_OURS, *context.server_loggers), named)
+    if context.log_format_written:
+        _own_standard_streams()
 
 
 def _write_record(message: str, level: int) -> None:
@@ -154,10 +167,20 @@ def _remove_console_handlers(named: Mapping[str, Any]) -> None:
             logger.propagate = True
 
 
-def _capture_output(handler: StdoutHandler) -> None:
-    """Log printed lines, warnings and uncaught exceptions as records."""
+def _enable(names: tuple[str, ...], named: Mapping[str, Any]) -> None:
+    """Enable what "disable_existing_loggers" has disabled, by default, of these."""
+    for name, logger in list(logging.root.manager.loggerDict.items()):
+        is_known = name.startswith(names) and name.partition(".")[0] in names
+        if is_known and name not in named and isinstance(logger, logging.Logger):
+            logger.disabled = False
+
+
+def _own_standard_streams() -> None:
+    """Write all that goes to standard output and error in our format."""
+    take_over_console_handlers()
     if isinstance(sys.stdout, StreamToLog):
         return
+    handler = StdoutHandler()
     logging.captureWarnings(True)
     for name, level in (("stdout", logging.INFO), ("stderr", logging.WARNING)):
         lines = StreamToLog(name, level, getattr(sys, name), handler)

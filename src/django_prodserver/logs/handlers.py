@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import io
+import json
 import logging
 import os
 import select
 import stat
 import sys
 import threading
+from logging.config import DictConfigurator
 from typing import Any, TextIO
+
+if sys.platform != "win32":
+    import fcntl
 
 from django_prodserver.config.context import Context
 from django_prodserver.logs import context
@@ -31,10 +35,15 @@ class StdoutHandler(logging.Handler):
     def __init__(self) -> None:
         super().__init__()
         settings = Context.from_environment() or Context()
-        self.as_json = settings.log_format == "json"
-        formatter = JSONFormatter if self.as_json else TextFormatter
-        self.formatter = formatter(settings.process)
+        is_json = settings.log_format == "json"
+        ours = (JSONFormatter if is_json else TextFormatter)(settings.process)
+        self.formatter = _formatter(settings.console_formatter) or ours
+        self._fixed = ours if settings.log_format_written else None
         self.addFilter(_is_not_written_already)
+
+    def format(self, record: logging.LogRecord) -> str:
+        # An application may set another formatter on each handler that it finds.
+        return self._fixed.format(record) if self._fixed else super().format(record)
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -48,6 +57,16 @@ class StdoutHandler(logging.Handler):
             context.task.set(None)
 
 
+def _formatter(config: str) -> logging.Formatter | None:
+    """Return the project's formatter; None if there is none that can be made here."""
+    if not config:
+        return None
+    try:
+        return DictConfigurator({}).configure_formatter(json.loads(config))
+    except Exception:  # its class may need the settings, for example
+        return None
+
+
 def write(data: bytes) -> None:
     """
     Write all of the data to standard output before any other process can write.
@@ -57,8 +76,9 @@ def write(data: bytes) -> None:
     """
     # A pipe accepts 4 KiB at once, and more in parts when it is full. Only a pipe is
     # locked: unrelated programs may hold a lock on a terminal or on /dev/null.
-    is_pipe = stat.S_ISFIFO(os.fstat(STDOUT).st_mode)
-    if is_pipe:
+    # Windows has no such lock, and writes a line at once.
+    is_locked = sys.platform != "win32" and stat.S_ISFIFO(os.fstat(STDOUT).st_mode)
+    if is_locked:
         fcntl.lockf(STDOUT, fcntl.LOCK_EX)
     try:
         while data:
@@ -67,7 +87,7 @@ def write(data: bytes) -> None:
             except BlockingIOError:  # it was inherited in non-blocking mode
                 select.select((), (STDOUT,), ())
     finally:
-        if is_pipe:
+        if is_locked:
             fcntl.lockf(STDOUT, fcntl.LOCK_UN)
 
 
@@ -77,9 +97,35 @@ def writes_to_console(handler: logging.Handler) -> bool:
         return True
     if type(handler).emit is not logging.StreamHandler.emit:
         return False
+    return _is_standard_stream(getattr(handler, "stream", None))
+
+
+def _is_standard_stream(stream: Any) -> bool:
     with contextlib.suppress(Exception):
-        return handler.stream.fileno() in (1, 2)  # type: ignore[attr-defined]
+        return stream.fileno() in (1, 2)
     return False
+
+
+def take_over_console_handlers() -> None:
+    """
+    Make every console handler write our lines, whoever has added it, and when.
+
+    Its level and its filters still apply.
+    """
+    native: Any = logging.StreamHandler.emit
+    if getattr(native, "is_ours", False):
+        return
+    ours = StdoutHandler()
+
+    def emit(self: logging.StreamHandler[Any], record: logging.LogRecord) -> None:
+        if _is_standard_stream(self.stream):
+            ours.emit(record)
+        else:
+            native(self, record)
+
+    stream_handler: Any = logging.StreamHandler
+    stream_handler.emit = emit
+    stream_handler.emit.is_ours = True
 
 
 def _is_not_written_already(record: logging.LogRecord) -> bool:
@@ -100,7 +146,7 @@ def _is_not_written_already(record: logging.LogRecord) -> bool:
 
 class StreamToLog(io.TextIOBase):
     """
-    Replaces ``sys.stdout`` and ``sys.stderr`` where every line must be JSON.
+    Replaces ``sys.stdout`` and ``sys.stderr`` where ``LOG_FORMAT`` is written.
 
     Each line that is printed becomes a record.
     """
@@ -115,9 +161,6 @@ class StreamToLog(io.TextIOBase):
         self._unfinished = threading.local()
 
     def write(self, text: str) -> int:
-        # A handler of the user's LOGGING has its own format, which is kept.
-        if sys._getframe(1).f_globals.get("__name__") == "logging":
-            return self.stream.write(text)
         *lines, rest = (getattr(self._unfinished, "text", "") + text).split("\n")
         self._unfinished.text = rest
         for line in lines:

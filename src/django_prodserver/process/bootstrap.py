@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from django_prodserver.config.context import OFF, ON, Context
+from django_prodserver.exceptions import ConfigurationError, Fault
 from django_prodserver.logs import config
 from django_prodserver.process import project
 
@@ -17,8 +21,55 @@ def set_up_django() -> None:
         import django
 
         project.install_settings_importer()
-        django.setup()
+        with named_driver_errors():
+            django.setup()
     prepare()
+
+
+@contextlib.contextmanager
+def named_driver_errors() -> Iterator[None]:
+    """
+    Name what is missing when Django cannot import the driver of a database.
+
+    Raises:
+        ConfigurationError: The driver is not installed, or a library of it.
+    """
+    from django.core.exceptions import ImproperlyConfigured
+
+    try:
+        yield
+    except ImproperlyConfigured as error:
+        if not (causes := list(_import_errors(error))):
+            raise
+        # Django tries psycopg2 last, and says only that.
+        cause = next(
+            (each for each in causes if not isinstance(each, ModuleNotFoundError)),
+            causes[-1],
+        )
+        said = str(error)
+        reason = said if str(cause) in said else f"{said}: {cause}"
+        reason = " ".join(reason.split())
+        if "libpq" in reason:
+            hint = "Install libpq5 (apt-get install libpq5), or psycopg[binary]."
+        else:
+            hint = f'Install it: python -m pip install "{_driver(causes)}"'
+        message = f"A database driver cannot be loaded: {reason}"
+        raise ConfigurationError(Fault.NO_SETTINGS, message, hint) from error
+
+
+def _import_errors(error: BaseException | None) -> Iterator[ImportError]:
+    """Yield the failed imports that an error comes from, the last one first."""
+    while error := error and (error.__cause__ or error.__context__):
+        if isinstance(error, ImportError):
+            yield error
+
+
+def _driver(causes: Sequence[ImportError]) -> str:
+    """Return what pip installs for the modules that are missing."""
+    packages = {"MySQLdb": "mysqlclient", "oracledb": "oracledb"}
+    names = [str(cause.name) for cause in causes]
+    found = [package for name, package in packages.items() if name in names]
+    return found[0] if found else "psycopg[binary]"
 
 
 def prepare(context: Context | None = None) -> None:
@@ -40,6 +91,7 @@ def prepare(context: Context | None = None) -> None:
 
     config.configure(context)
     if not context.logs_natively:
+        _prepare_after_each_setup()
         access_log.install(_is_access_log_ours(context.access_log))
     if context.root_path or context.trusted_proxies:
         proxy_headers.install(context.root_path, context.trusted_proxies)
@@ -50,3 +102,24 @@ def _is_access_log_ours(access_log: str) -> bool:
         return access_log == ON
     # The server's own access log, if LOGGING has handlers for it.
     return not logging.getLogger(access_log).handlers
+
+
+def _prepare_after_each_setup() -> None:
+    """
+    Prepare this process again whenever something calls ``django.setup()`` once more.
+
+    Celery and ``django-admin`` do, and LOGGING is applied again then.
+    """
+    from django.utils import log
+
+    native = log.configure_logging
+    if getattr(native, "is_ours", False):
+        return
+
+    def configure_logging(*args: Any) -> None:
+        native(*args)
+        prepare()
+
+    module: Any = log
+    module.configure_logging = configure_logging
+    module.configure_logging.is_ours = True

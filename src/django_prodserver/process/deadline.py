@@ -67,7 +67,7 @@ def kill_all() -> None:
     """Kill the descendants of this process, and exit at once."""
     for pid in descendants(os.getpid()):
         with contextlib.suppress(OSError):
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid, signal.SIGKILL)  # never on Windows, where none is found
     os._exit(UNFINISHED)
 
 
@@ -98,7 +98,7 @@ def _parents() -> list[tuple[int, int]]:
         with contextlib.suppress(OSError):
             pid = int(directory.name)
             result.append((pid, int(stat_fields(pid)[1])))
-    if not result:  # not on Linux
+    if not result and os.name != "nt":  # not on Linux, and there is a ps
         ps = subprocess.run(
             ["ps", "-A", "-o", "pid=,ppid="],  # noqa: S607
             capture_output=True,

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import socket
 import stat
+import sys
 from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
+
+if sys.platform != "win32":
+    import fcntl
 
 _OWN = Path("/proc/self/fd")
 # The first descriptor that systemd, or a server that upgrades itself, hands down.

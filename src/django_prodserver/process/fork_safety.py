@@ -29,14 +29,7 @@ _POLL = 0.005
 # memory; without it, jemalloc (which pyarrow brings) does so while it allocates.
 _MENDED_BY_FORK = {"jemalloc_bg_thd"}
 # SIGINT raises KeyboardInterrupt; the others are faulthandler's.
-_PYTHONS_SIGNALS = {
-    signal.SIGINT,
-    signal.SIGSEGV,
-    signal.SIGFPE,
-    signal.SIGABRT,
-    signal.SIGBUS,
-    signal.SIGILL,
-}
+_PYTHONS_SIGNALS = {"SIGINT", "SIGSEGV", "SIGFPE", "SIGABRT", "SIGBUS", "SIGILL"}
 
 
 @contextlib.contextmanager
@@ -118,6 +111,18 @@ def everything() -> Snapshot:
     )
 
 
+def blind_spot() -> str:
+    """
+    Return why this system does not let us look for obstacles; "" on Linux.
+
+    On macOS, the system's own libraries (Objective-C, Accelerate) start threads that
+    nothing shows, and end a process that uses them after a fork.
+    """
+    if _SELF.is_dir():
+        return ""
+    return "this system does not show the threads of libraries, which a fork breaks"
+
+
 def find_obstacle(before: Snapshot) -> str:
     """
     Return what forked workers could not share, in words; "" if there is nothing.
@@ -128,8 +133,8 @@ def find_obstacle(before: Snapshot) -> str:
     if _obstacle(before):
         # It may be garbage that the paused collector has not closed.
         gc.collect()
-        if _native_thread(before.threads):
-            _end_threads_that_notice_a_fork()
+        if _unknown_threads(before.threads):
+            _end_threads_that_expect_forks()
     return _obstacle(before)
 
 
@@ -138,8 +143,10 @@ def _obstacle(before: Snapshot) -> str:
         is_old = thread.native_id in before.threads
         if thread is not threading.main_thread() and not is_old:
             return f"the application has started {_describe_thread(thread)}"
-    if name := _native_thread(before.threads):
-        return f"the application has started a thread outside Python ({name!r})"
+    if names := _native_threads(before.threads):
+        threads = "a thread" if len(names) == 1 else "threads"
+        shown = ", ".join(map(repr, names))
+        return f"the application has started {threads} outside Python ({shown})"
     if child := _child_process(before.children):
         return f"the application has started a process ({child})"
     for name in _handled_signals():
@@ -186,52 +193,48 @@ def _threads() -> set[int]:
     return {int(task.name) for task in _listed(_SELF / "task")}
 
 
-def _native_thread(inherited: Collection[int]) -> str:
+def _native_threads(inherited: Collection[int]) -> list[str]:
     """
-    Return the name of a thread that Python did not start, else "".
+    Return the names of the threads that Python did not start.
 
     A fork copies only the thread that calls it. Code that counts on the others, such
     as the thread pool of polars, then waits for them without end in every worker.
     """
+    unknown = _unknown_threads(inherited)
     deadline = time.monotonic() + _THREAD_EXIT
-    while True:
-        known = {thread.native_id for thread in threading.enumerate()}
-        unknown = {
-            number: name
-            for number in _threads().difference(known, inherited)
-            if (name := _thread_name(number)) not in _MENDED_BY_FORK
-        }
-        if not unknown:
-            return ""
-        if time.monotonic() >= deadline:
-            return unknown[min(unknown)] or "unnamed"
+    while unknown and time.monotonic() < deadline:
         time.sleep(_POLL)
+        unknown = _unknown_threads(inherited)
+    return sorted({_thread_name(each) or "unnamed" for each in unknown})
+
+
+def _unknown_threads(inherited: Collection[int]) -> set[int]:
+    known = {thread.native_id for thread in threading.enumerate()}
+    unknown = _threads().difference(known, inherited)
+    return {each for each in unknown if _thread_name(each) not in _MENDED_BY_FORK}
+
+
+def _end_threads_that_expect_forks() -> None:
+    """
+    Fork once, so that libraries end the threads that they start again when needed.
+
+    OpenBLAS, and so NumPy, does that in its handler of ``pthread_atfork()``: its
+    threads are no obstacle. Python's own handlers do not run.
+    """
+    import ctypes  # only few applications have such threads
+
+    # PyDLL keeps the GIL, so that the child has it, and can exit.
+    libc = ctypes.PyDLL(None)
+    pid = libc.fork()
+    if pid == 0:
+        libc._exit(0)
+    if pid > 0:
+        with contextlib.suppress(ChildProcessError):  # a SIGCHLD handler was faster
+            os.waitpid(pid, 0)
 
 
 def _thread_name(number: int) -> str:
     return _read(_SELF / "task" / str(number) / "comm")
-
-
-def _end_threads_that_notice_a_fork() -> None:
-    """
-    Fork a child that exits at once, so that libraries end threads of their own accord.
-
-    Some have a handler for forks that ends their threads before each one, and start
-    them again when needed, here and in the workers: OpenBLAS does, which numpy brings.
-    What still runs afterwards belongs to a library that has no such handler.
-    """
-    import ctypes  # here, because few starts need it
-
-    # Of the C library, and without giving up the GIL: Python's own fork would also
-    # run the handlers that the application may have registered for its workers.
-    libc = ctypes.PyDLL(None)
-    fork, leave = libc.fork, libc._exit
-    pid = fork()
-    if pid == 0:
-        leave(0)
-    if pid > 0:
-        with contextlib.suppress(ChildProcessError):  # SIGCHLD is ignored
-            os.waitpid(pid, 0)
 
 
 def _child_process(inherited: Collection[int]) -> str:
@@ -303,7 +306,7 @@ def _handled_signals() -> list[str]:
             return [
                 signum.name
                 for signum in signal.Signals
-                if signum not in _PYTHONS_SIGNALS and caught >> (signum - 1) & 1
+                if signum.name not in _PYTHONS_SIGNALS and caught >> (signum - 1) & 1
             ]
     return []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -67,6 +68,41 @@ def suspend(before: LoggingState | None = None) -> Callable[[], None]:
     for logger in application.loggers:
         _set(logger, **before.of(logger))
     _all_handlers()[:] = before.handlers
+    return _restorer(before, application)
+
+
+def hide_in_forks(before: LoggingState) -> Callable[[], None]:
+    """
+    Let each forked worker configure logging once more, below the application's.
+
+    This process keeps the application's configuration, and so does a worker until its
+    server configures its own.
+
+    Args:
+        before: What it was before the application was loaded.
+
+    Returns:
+        A function that restores the application's, to call in the worker after the
+        server has configured logging.
+    """
+    restore = _restorer(before, LoggingState.now())
+    is_restored = False
+
+    def hide() -> None:
+        if not is_restored:  # else it is a process that a worker has forked
+            hide_handlers()
+
+    def restore_once() -> None:
+        nonlocal is_restored
+        is_restored = True
+        restore()
+
+    os.register_at_fork(after_in_child=hide)
+    return restore_once
+
+
+def _restorer(before: LoggingState, application: LoggingState) -> Callable[[], None]:
+    """Return a function that puts the application's configuration on top."""
 
     def restore() -> None:
         configured = settings.LOGGING if settings.LOGGING_CONFIG else None

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.conf import settings
 
-from django_prodserver.process import logging_state
+from django_prodserver.process import bootstrap, logging_state
 from django_prodserver.process.logging_state import LoggingState
 
 
@@ -38,7 +38,7 @@ def _load() -> None:
             step()
 
 
-def defer_logging(target: str, before: LoggingState) -> None:
+def defer_logging(target: str, before: LoggingState, *, in_parent: bool = True) -> None:
     """
     Postpone the application's logging until the server looks up the application.
 
@@ -49,6 +49,8 @@ def defer_logging(target: str, before: LoggingState) -> None:
     Args:
         target: The application, ``module:attribute``.
         before: How logging was configured before the application was loaded.
+        in_parent: Whether this process, too, logs as the server has configured it, and
+            not as the application has.
     """
     module_name, _, attribute = target.partition(":")
     module = import_module(module_name)
@@ -56,7 +58,8 @@ def defer_logging(target: str, before: LoggingState) -> None:
         return  # a module's __getattr__() creates it on access
     application = vars(module).pop(attribute)
     inherited = vars(module).get("__getattr__")
-    restore_logging = logging_state.suspend(before)
+    postpone = logging_state.suspend if in_parent else logging_state.hide_in_forks
+    restore_logging = postpone(before)
 
     def __getattr__(name: str) -> Any:  # noqa: N807  # of the module, PEP 562
         if name != attribute:
@@ -66,6 +69,7 @@ def defer_logging(target: str, before: LoggingState) -> None:
             raise AttributeError(message)
         setattr(module, attribute, application)
         restore_logging()
+        bootstrap.prepare()
         return application
 
     vars(module)["__getattr__"] = __getattr__

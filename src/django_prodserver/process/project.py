@@ -10,10 +10,15 @@ from importlib.util import find_spec
 
 from django.conf import settings
 
+from django_prodserver.process import entry
 from django_prodserver.text import is_missing
 
 #: The class in the settings module that django-configurations is to load.
 CONFIGURATION = "DJANGO_CONFIGURATION"
+CONFIGURATION_HINT = (
+    f"Set {CONFIGURATION} to the name of the class, for example: "
+    f"{CONFIGURATION}=Production prodserver web"
+)
 _IMPORTER = "configurations.importer"
 
 
@@ -35,6 +40,31 @@ def install_settings_importer() -> None:
     importer.install()
 
 
+def missing_configuration(module: str) -> str:
+    """Return what ``DJANGO_CONFIGURATION`` names if the settings do not have it."""
+    name = os.environ.get(CONFIGURATION, "")
+    loaded = sys.modules.get(module)
+    uses_configurations = _IMPORTER in sys.modules and loaded is not None
+    return name if name and uses_configurations and not hasattr(loaded, name) else ""
+
+
+def configurations(module: str) -> list[str]:
+    """Return the classes that ``DJANGO_CONFIGURATION`` may name."""
+    base = getattr(sys.modules.get("configurations"), "Configuration", ())
+    return sorted(
+        name
+        for name, value in vars(sys.modules[module]).items()
+        if isinstance(value, type) and value is not base and issubclass(value, base)
+    )
+
+
+def is_installed() -> bool:
+    """Return whether our app is in ``INSTALLED_APPS``."""
+    # "django_prodserver", or the path of its AppConfig, which may be the user's.
+    name = "django_prodserver"
+    return any(app.partition(".")[0] == name for app in settings.INSTALLED_APPS)
+
+
 def admin_script() -> str:
     """Return the console script that runs the project's management commands."""
     importer = sys.modules.get(_IMPORTER)
@@ -43,18 +73,8 @@ def admin_script() -> str:
 
 def environment() -> dict[str, str]:
     """Return the variables with which another Python finds the project."""
-    # Everything before the standard library on sys.path was put there: the
-    # directory of manage.py, the working directory, PYTHONPATH, --pythonpath.
-    standard = os.path.dirname(os.__file__)  # noqa: PTH120  # as sys.path has it
-    ahead = sys.path[: sys.path.index(standard)] if standard in sys.path else []
-    scripts = os.path.dirname(sys.executable)  # noqa: PTH120
-    directories = dict.fromkeys(
-        os.path.abspath(directory)  # noqa: PTH100
-        for directory in ahead
-        if not directory.endswith(".zip") and directory != scripts
-    )
     found = {}
-    if directories:
+    if directories := entry.import_directories():
         found["PYTHONPATH"] = os.pathsep.join(directories)
     if settings.SETTINGS_MODULE:
         found["DJANGO_SETTINGS_MODULE"] = settings.SETTINGS_MODULE

@@ -65,11 +65,13 @@ class Backoff:
         self._total = timeout()
         self.deadline = self._started + self._total
         self._last_report: float | None = None
+        self._reason = ""
         self._delay = _FIRST_DELAY
 
     def wait(self, reason: str) -> None:
         """
-        Sleep before the next try, longer each time; log the reason now and then.
+        Sleep before the next try, longer each time; log the first reason, and then
+        the last one now and then.
 
         Raises:
             UnavailableError: The deadline has passed.
@@ -79,16 +81,20 @@ class Backoff:
             message = f"{self.what} was not there within {self._total:g} s: {reason}."
             hint = f"{VARIABLE} is how many seconds it may take."
             raise UnavailableError(message, hint)
-        self.report(reason)
+        is_first = not self._reason
+        self._reason = reason
+        self.report(at_once=is_first)
         time.sleep(min(self._delay, max(self.deadline - now, 0)))
         self._delay = min(self._delay * 1.5, _MAX_DELAY)
 
-    def report(self, reason: str) -> None:
-        """Log why it is not available yet, at most every 5 seconds."""
+    def report(self, *, at_once: bool = False) -> None:
+        """Log the last reason why it is not available, at most every 5 seconds."""
         now = time.monotonic()
-        if self._last_report is None or now - self._last_report >= _LOG_INTERVAL:
+        last = self._last_report
+        if at_once or last is None or now - last >= _LOG_INTERVAL:
             self._last_report = now
             waited = f"{now - self._started:.0f} s of {self._total:g}"
+            reason = self._reason or "no answer yet"
             log(f"waiting for {self.what} ({waited}): {reason}")
 
     def succeeded(self) -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import signal
+import sys
 import time
 from types import FrameType
 
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+STOP_SIGNALS: tuple[signal.Signals, ...] = (signal.SIGINT, signal.SIGTERM)
+if sys.platform == "win32":
+    # Ctrl-Break, which also stops a process that a console has started in a group.
+    STOP_SIGNALS += (signal.SIGBREAK,)
 # Seconds within which two signals are one stop: timeout(1) signals its child, and
 # then the group that the child is in.
 _DEBOUNCE = 0.1
@@ -27,7 +31,7 @@ class StopSignal:
         self._received_at = 0.0
 
     def listen(self) -> None:
-        """Handle SIGINT and SIGTERM in this process."""
+        """Handle SIGINT and SIGTERM, and Ctrl-Break on Windows, in this process."""
         for signum in STOP_SIGNALS:
             signal.signal(signum, self._on_signal)
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
+from typing import NoReturn
+
+from django_prodserver.exceptions import ProdserverError
 
 PATH = "/dev/termination-log"
 
@@ -17,3 +21,14 @@ def write(message: str) -> None:
             os.write(file, f"{message}\n".encode(errors="backslashreplace"))
         finally:
             os.close(file)
+
+
+def exit_with(error: ProdserverError) -> NoReturn:
+    """Exit, and report why in the log and in the termination log."""
+    # Imported here: most starts do not fail, and it takes time.
+    from django_prodserver.logs import config
+
+    if not config.log_fatal(str(error)):
+        print(f"prodserver: {error}", file=sys.stderr)
+    write(f"prodserver: {error}")
+    sys.exit(error.returncode)

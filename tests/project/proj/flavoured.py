@@ -1,13 +1,16 @@
 """URLs whose view uses what was made as this was imported: what ``FLAVOUR`` says."""
 
 import ctypes
+import faulthandler
 import logging
 import logging.handlers
 import multiprocessing
 import os
 import random
 import signal
+import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -52,17 +55,126 @@ def numpy_generator() -> Callable[[], object]:
     return lambda: int(generator.integers(2**60))
 
 
-def numpy_product() -> Callable[[], object]:
-    """Multiply matrices in threads, once before a fork and at each request."""
+def numpy_threads() -> Callable[[], object]:
     import numpy
 
-    matrix = numpy.ones((300, 300))
+    matrix = numpy.full((300, 300), 2.0)
 
     def multiply() -> object:
-        return float((matrix @ matrix).sum())
+        return float((matrix @ matrix)[0, 0])
 
-    assert multiply() == 300.0**3
+    multiply()
     return multiply
+
+
+def polars() -> Callable[[], object]:
+    import polars
+
+    frame = polars.DataFrame({"number": range(1000)})
+
+    def add_up() -> object:
+        return frame.lazy().select(polars.col("number").sum()).collect().item()
+
+    add_up()
+    return add_up
+
+
+def grpc() -> Callable[[], object]:
+    import grpc
+
+    channel = grpc.insecure_channel("127.0.0.1:9")
+    greet = channel.unary_unary("/shop.Greeter/Greet")
+
+    def call() -> object:
+        try:
+            greet(b"", timeout=5)
+        except grpc.RpcError as error:
+            return error.code().name
+        return None
+
+    call()
+    return call
+
+
+def kafka() -> Callable[[], object]:
+    from confluent_kafka import Producer
+
+    # No broker is there: a message is given up by the library's own thread.
+    producer = Producer(
+        {
+            "bootstrap.servers": "127.0.0.1:9",
+            "message.timeout.ms": 50,
+            "logger": logging.getLogger("flavoured.kafka"),
+        }
+    )
+
+    def send() -> object:
+        failures: list[str] = []
+        producer.produce("orders", b"1", on_delivery=lambda e, _: failures.append(e))
+        producer.flush(5)
+        return failures[0].name()
+
+    return send
+
+
+def prometheus() -> Callable[[], object]:
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(settings.DATA)
+    from prometheus_client import Counter
+
+    counter = Counter("answers", "Answers of this process.")
+    counter.inc(0)
+
+    def count() -> object:
+        counter.inc()
+        # Each process has a file of its own, named by its ID.
+        return Path(settings.DATA, f"counter_{os.getpid()}.db").exists()
+
+    return count
+
+
+def telemetry() -> Callable[[], object]:
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExportResult
+
+    exported: list[int] = []
+
+    class Exporter:
+        def export(self, spans: list[object]) -> SpanExportResult:
+            exported.append(os.getpid())
+            return SpanExportResult.SUCCESS
+
+        def shutdown(self) -> None:
+            pass
+
+    provider = TracerProvider()
+    provider.add_span_processor(BatchSpanProcessor(Exporter()))
+
+    def trace() -> object:
+        with provider.get_tracer("flavoured").start_as_current_span("answer"):
+            pass
+        provider.force_flush(5000)
+        return os.getpid() in exported
+
+    return trace
+
+
+def sentry() -> Callable[[], object]:
+    import sentry_sdk
+    from sentry_sdk.transport import Transport
+
+    sent: list[int] = []
+
+    class Kept(Transport):
+        def capture_envelope(self, envelope: object) -> None:
+            sent.append(os.getpid())
+
+    sentry_sdk.init("http://key@127.0.0.1:9/1", transport=Kept, traces_sample_rate=1)
+
+    def report() -> object:
+        sentry_sdk.capture_message("an answer")
+        return os.getpid() in sent
+
+    return report
 
 
 def process_id() -> Callable[[], object]:
@@ -107,13 +219,13 @@ def temporary_directory() -> Callable[[], object]:
 
 
 def rotating_log() -> Callable[[], object]:
-    handler = logging.handlers.RotatingFileHandler(
-        settings.DATA / "rotating.log", maxBytes=200, backupCount=2
-    )
+    # Two processes that rotate one file disturb each other, with any start.
+    file = settings.DATA / "rotating.log"
+    handler = logging.handlers.RotatingFileHandler(file, maxBytes=10**6, backupCount=2)
 
     def write() -> object:
-        handler.emit(logging.makeLogRecord({"msg": "a line " * 3}))
-        return handler.stream.mode
+        handler.handle(logging.makeLogRecord({"msg": f"from {os.getpid()}"}))
+        return f"from {os.getpid()}" in file.read_text().splitlines()
 
     return write
 
@@ -127,6 +239,53 @@ def process_pool() -> Callable[[], object]:
     pool = ProcessPoolExecutor(1, multiprocessing.get_context("fork"))
     pool.submit(abs, 1).result()
     return lambda: pool.submit(abs, -7).result(10)
+
+
+def manager() -> Callable[[], object]:
+    numbers = multiprocessing.get_context("fork").Manager().list()
+
+    def append() -> object:
+        numbers.append(os.getpid())
+        return os.getpid() in numbers
+
+    return append
+
+
+def shared_value() -> Callable[[], object]:
+    value = multiprocessing.get_context("fork").Value("i", 0)
+
+    def increase() -> object:
+        with value.get_lock():
+            value.value += 1
+        return value.value > 0
+
+    return increase
+
+
+def helper() -> Callable[[], object]:
+    """A program that answers each line with itself, as a spell checker does."""
+    process = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    lock = threading.Lock()
+
+    def ask() -> object:
+        with lock:
+            question = b"%d\n" % random.getrandbits(64)
+            process.stdin.write(question)
+            process.stdin.flush()
+            return process.stdout.readline() == question
+
+    return ask
+
+
+def stack_dump() -> Callable[[], object]:
+    file = Path(settings.DATA, f"stacks-{os.getpid()}").open("w")  # noqa: SIM115
+    faulthandler.dump_traceback_later(0.2, repeat=True, file=file)
+
+    def has_dumped() -> object:
+        time.sleep(0.3)
+        return Path(settings.DATA, f"stacks-{os.getpid()}").exists()
+
+    return has_dumped
 
 
 def handler_and_timer() -> Callable[[], object]:

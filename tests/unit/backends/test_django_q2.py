@@ -43,3 +43,10 @@ def test_keeps_the_queue_limit_of_the_settings(configure):
 def test_max_tasks_recycles_the_workers(configure):
     configure({"workers": 3}, MAX_TASKS=7)
     assert Conf.RECYCLE == 7
+
+
+def test_heartbeat_max_age_grows_with_the_guard_cycle(settings):
+    settings.Q_CLUSTER = {"workers": 1, "guard_cycle": 45}
+    assert DjangoQ2Worker().heartbeat_max_age([]) == 75
+    settings.Q_CLUSTER = {"workers": 1}
+    assert DjangoQ2Worker().heartbeat_max_age([]) == 30

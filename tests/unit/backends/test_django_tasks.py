@@ -13,7 +13,10 @@ from django_prodserver.backends.django_tasks import DjangoTasksWorker
 from django_prodserver.backends.django_tasks.db_worker import worker as managed
 from django_prodserver.backends.django_tasks.db_worker.command import DatabaseWorker
 from django_prodserver.backends.django_tasks.rqworker.command import RQWorker
+from django_prodserver.config.processes import Process
+from django_prodserver.launch.plan import make_plan
 
+MODULE = "django_prodserver.backends.django_tasks"
 TASKS = {
     "default": {"BACKEND": "django_tasks_db.DatabaseBackend"},
     "reports": {"BACKEND": "django_tasks_rq.RQBackend", "QUEUES": ["slow"]},
@@ -49,6 +52,27 @@ def test_command_of_the_rq_worker(settings):
     assert backend.command(backend.args) == [
         *("django-admin", "rqworker", "--job-class=django_tasks_rq.backend.Job"),
         *("--max-jobs=9", "--burst", "slow"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("args", "overrides"),
+    [
+        ({"--backend": "reports", "burst": True}, []),
+        ({"backend": "reports"}, ["--burst"]),
+        ("--backend reports --burst", []),
+        (["--backend=reports", "--burst"], []),
+        ({"burst": True}, ["--backend", "reports"]),
+        ({"backend": "default", "burst": True}, ["--backend=reports"]),
+    ],
+)
+def test_every_spelling_selects_the_worker(args, overrides, settings):
+    settings.TASKS = TASKS
+    config = {"BACKEND": f"{MODULE}.DjangoTasksWorker", "ARGS": args}
+    plan = make_plan(Process("worker", config), overrides)
+    assert list(plan.command) == [
+        *("django-admin", "rqworker", "--job-class=django_tasks_rq.backend.Job"),
+        *("--burst", "slow"),
     ]
 
 

@@ -31,6 +31,7 @@ TASKS = f"{BACKENDS}.django_tasks.DjangoTasksWorker"
 Q2 = f"{BACKENDS}.django_q2.DjangoQ2Worker"
 RELEASE = f"{BACKENDS}.management.ManagementCommands"
 RQ = {"default": {"BACKEND": "django_tasks_rq.RQBackend"}}
+DUMMY = "django.core.cache.backends.dummy.DummyCache"
 SECRET = "hunter2"
 
 
@@ -383,6 +384,31 @@ CASES = {
         'If it is Celery\'s, write "APP": "project.celery.app" too.',
     ),
     **{
+        f"wait-for-{name}": Case(
+            web(WAIT_FOR=[name]),
+            F.NOTHING_TO_WAIT_FOR,
+            f"{WEB}['WAIT_FOR'] has '{name}', and {problem}.",
+            hint,
+            more,
+        )
+        for name, problem, hint, more in [
+            (
+                "database:defalt",
+                "DATABASES has no 'defalt'",
+                "Did you mean 'default'? It has default.",
+                {},
+            ),
+            ("migrations:q", "DATABASES has no 'q'", "It has default.", {}),
+            ("cache:q", "CACHES has no 'q'", "It has default.", {}),
+            (
+                "cache",
+                f"CACHES['default'] has the BACKEND '{DUMMY}', which does nothing",
+                "Take it out of WAIT_FOR, or write another BACKEND.",
+                {"CACHES": {"default": {"BACKEND": DUMMY}}},
+            ),
+        ]
+    },
+    **{
         f"commands-{label}": Case(
             web(BACKEND=RELEASE, **config), F.BAD_VALUE, f"{WEB}: {said}", hint
         )
@@ -506,7 +532,7 @@ CASES = {
             (
                 "alias",
                 {"CHECKS": ["database", "cache:defualt"]},
-                "['CHECKS'] has 'cache:defualt', and CACHES no 'defualt'.",
+                "['CHECKS'] has 'cache:defualt', and CACHES has no 'defualt'.",
                 "Did you mean 'default'? It has default.",
             ),
             (
@@ -570,8 +596,24 @@ def test_a_fault_is_a_check_with_a_message_and_a_hint(case, configured):
 
 def test_the_table_has_every_fault():
     """All but those that need more than settings, which have tests of their own."""
-    others = {F.NO_SETTINGS, F.BAD_VARIABLE, F.LOADING_FAILS}
+    others = {F.NO_SETTINGS, F.BAD_VARIABLE, F.LOADING_FAILS, F.NOT_ON_WINDOWS}
     assert {case.fault for case in CASES.values()} == set(Fault) - others
+
+
+@pytest.mark.parametrize("database", [{}, {"ENGINE": "django.db.backends.dummy"}])
+@pytest.mark.parametrize("kind", ["database", "migrations"])
+def test_a_database_that_is_not_configured_is_not_waited_for(
+    database, kind, configured, settings, monkeypatch
+):
+    """As DATABASES are in a project that has none."""
+    monkeypatch.setitem(settings.DATABASES, "none", database)
+    configured(web(WAIT_FOR=["database", f"{kind}:none"]))
+    [said] = found()
+    assert said.id == F.NOTHING_TO_WAIT_FOR
+    engine = database.get("ENGINE", "")
+    assert f"has '{kind}:none', and DATABASES['none'] has the ENGINE {engine!r}, " in (
+        said.msg
+    )
 
 
 def test_the_ids_are_unique():

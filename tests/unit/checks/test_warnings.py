@@ -6,6 +6,7 @@ import sys
 from typing import Any, NamedTuple
 
 import pytest
+from django.conf import settings as django_settings
 from django.core.checks import Info, Warning, registry
 
 from django_prodserver.backends import loader, web_warnings
@@ -28,7 +29,15 @@ TASKS = f"{BACKENDS}.django_tasks.DjangoTasksWorker"
 Q2 = f"{BACKENDS}.django_q2.DjangoQ2Worker"
 WEB = "PRODUCTION_PROCESSES['web']"
 PROXIED = ("HTTP_X_FORWARDED_PROTO", "https")
+CONSOLE = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {"out": {"class": "logging.StreamHandler"}},
+    "root": {"handlers": ["out"]},
+}
 POOL = {"ENGINE": "django.db.backends.postgresql", "OPTIONS": {"pool": True}}
+
+PERSISTENT = {"ENGINE": "django.db.backends.postgresql", "CONN_MAX_AGE": 60}
 
 
 def pool(**sizes: int) -> dict[str, Any]:
@@ -161,6 +170,20 @@ DEPLOY = {
         f"{WEB} has 9 threads",
         more={"DATABASES": {"default": POOL}},
     ),
+    "connections": Case(
+        {"WORKERS": 3},
+        WarningId.CONNECTIONS,
+        f"{WEB} keeps up to 12 connections to DATABASES['default'] open in each "
+        "container: 3 x 4 threads, which are a default here, and CONN_MAX_AGE is 60.",
+        'Write "THREADS": 4 if all replicas together',
+        {"DATABASES": {"default": PERSISTENT}},
+    ),
+    "connections-forever": Case(
+        {"BACKEND": WAITRESS},
+        WarningId.CONNECTIONS,
+        f"{WEB} keeps up to 4 connections",
+        more={"DATABASES": {"default": {**PERSISTENT, "CONN_MAX_AGE": None}}},
+    ),
     "anyone": Case(
         {"ARGS": {"forwarded-allow-ips": "*"}},
         WarningId.TRUSTS_ANYONE,
@@ -183,7 +206,28 @@ DEPLOY = {
         more={"SECURE_PROXY_SSL_HEADER": PROXIED},
     ),
     "loggers": Case(
-        {}, WarningId.LOGGERS_DISABLED, "", more={"LOGGING": {"version": 1}}
+        {},
+        WarningId.LOGGERS_DISABLED,
+        "LOGGING disables the loggers that exist before it: the tracebacks",
+        more={"LOGGING": {"version": 1}},
+    ),
+    "native-loggers": Case(
+        {"LOG_FORMAT": "native"},
+        WarningId.LOGGERS_DISABLED,
+        f"{WEB}: LOGGING disables existing loggers",
+        more={"LOGGING": {"version": 1, "loggers": {"django": {}}}},
+    ),
+    "project-format": Case(
+        {},
+        WarningId.LOG_FORMAT,
+        "The log of web has the project's format: it has the console handler 'out'",
+        more={"LOGGING": CONSOLE},
+    ),
+    "our-format": Case(
+        {"LOG_FORMAT": "json"},
+        WarningId.LOG_FORMAT,
+        "The log of web is json, by LOG_FORMAT: every line",
+        more={"LOGGING": CONSOLE},
     ),
     "sqlite": Case({}, WarningId.SQLITE, "DATABASES['default'] is SQLite"),
     "q2-timeout": Case(
@@ -250,6 +294,8 @@ def configured(settings, monkeypatch):
         for name, value in more.items():
             if name == "DATABASES":  # Django warns of those that replace it
                 monkeypatch.setitem(settings.DATABASES, "default", value["default"])
+            elif name == "LOGGING":  # "settings" would apply it
+                monkeypatch.setattr(django_settings, name, value)
             else:
                 setattr(settings, name, value)
 
@@ -292,6 +338,26 @@ JUST_ENOUGH = {
     "pool": ({"THREADS": 4}, {"DATABASES": {"default": POOL}}),
     "pool-max": ({"THREADS": 8}, {"DATABASES": {"default": pool(max_size=8)}}),
     "pool-min": ({"THREADS": 6}, {"DATABASES": {"default": pool(min_size=6)}}),
+    "connections-chosen": (
+        {"THREADS": 4, "WORKERS": 3},
+        {"DATABASES": {"default": PERSISTENT}},
+    ),
+    "connections-chosen-natively": (
+        {"ARGS": {"threads": 4}},
+        {"DATABASES": {"default": PERSISTENT}},
+    ),
+    "connections-asgi": (
+        {"BACKEND": UVICORN},
+        {"DATABASES": {"default": PERSISTENT}},
+    ),
+    "connections-closed": (
+        {},
+        {"DATABASES": {"default": {**PERSISTENT, "CONN_MAX_AGE": 0}}},
+    ),
+    "connections-pool": (
+        {},
+        {"DATABASES": {"default": {**POOL, "CONN_MAX_AGE": 60}}},
+    ),
     "timeout": ({"TIMEOUT": 60, "ARGS": {"worker-class": "sync"}}, {}),
     "q2": (
         {"BACKEND": Q2},
@@ -385,16 +451,6 @@ def test_a_loopback_address_in_a_container(configured, monkeypatch):
     assert [m.id for m in process_checks.check_deployment()] == [WarningId.SQLITE]
 
 
-@pytest.mark.parametrize("file", [".dockerenv", "run/.containerenv"])
-def test_a_container_is_known_by_its_file(file, tmp_path, monkeypatch):
-    monkeypatch.undo()
-    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
-    assert not web_warnings.in_container(tmp_path)
-    (tmp_path / file).parent.mkdir(exist_ok=True)
-    (tmp_path / file).touch()
-    assert web_warnings.in_container(tmp_path)
-
-
 def test_a_preload_that_was_given_up_is_reported_with_its_reason(configured):
     configured({})
     reason = "the application has started the thread 'poller'"
@@ -454,7 +510,7 @@ def test_a_release_that_keeps_its_options_otherwise_causes_no_warning(
         backend for backend in _backends_of_all() if backend.option_file == table
     )
     monkeypatch.setattr(backend.installed_options(), "read_options", fail)
-    server_options._read.cache_clear()
+    server_options.read.cache_clear()
     assert list(server_options.warnings(backend)) == []
 
 
@@ -468,7 +524,7 @@ def _backends_of_all():
 def test_a_server_that_is_not_installed_is_a_fault_and_no_caution(
     configured, monkeypatch
 ):
-    server_options._read.cache_clear()
+    server_options.read.cache_clear()
     configured({"ARGS": {"nosuch": 1}})
     for name in [name for name in sys.modules if name.partition(".")[0] == "gunicorn"]:
         monkeypatch.delitem(sys.modules, name)

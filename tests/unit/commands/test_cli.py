@@ -21,13 +21,17 @@ from django.core.management import (
 
 from django_prodserver import __main__
 from django_prodserver.backends.base import BaseServerBackend
+from django_prodserver.backends.introspection import OptionFile
+from django_prodserver.backends.introspection.installed import installed_options
 from django_prodserver.commands import cli
+from django_prodserver.config.argv import Option, OptionTable
 from django_prodserver.exceptions import UnknownProcess
 from django_prodserver.process import termination_log
 from tests.installed import installed, skip_without_servers
 
 BACKENDS = "django_prodserver.backends"
-GUNICORN = f"{BACKENDS}.gunicorn.GunicornServer"
+GUNICORN_PACKAGE = f"{BACKENDS}.gunicorn"
+GUNICORN = f"{GUNICORN_PACKAGE}.GunicornServer"
 WEB = {"BACKEND": GUNICORN, "ARGS": {"workers": 2, "threads": 4}}
 Q2 = {"BACKEND": f"{BACKENDS}.django_q2.DjangoQ2Worker"}
 # The options that nobody has written.
@@ -200,8 +204,8 @@ def test_a_misspelled_option_where_no_process_is_chosen(configured, prodserver):
 
 @pytest.mark.parametrize(
     ("process", "option"),
-    [("web", "--config"), ("web", "--forw"), ("web", "--statds"), ("other", "--lst")],
-    ids=["its-own", "a-prefix", "misspelled-its-own", "unknown-server"],
+    [("web", "--config"), ("web", "--forw"), ("other", "--lst")],
+    ids=["its-own", "a-prefix", "unknown-server"],
 )
 def test_an_option_that_the_server_may_have_is_not_misspelled(
     process, option, configured, prodserver
@@ -211,6 +215,87 @@ def test_an_option_that_the_server_may_have_is_not_misspelled(
     done = prodserver(process, "--dry-run", f"{option}=x")
     assert done.code == 0, done.err
     assert option in done.out
+
+
+SERVERS = {
+    "gunicorn": {"--wrokers=3": "--workers", "--statsd-hots=x": "--statsd-host"},
+    "gunicorn-switch": {"--init": "--initgroups"},
+    "uvicorn": {"--prot=3": "--port", "--work=3": "--workers"},
+    "granian": {"--wrkers": "--workers"},
+    "waitress": {"--thraeds=2": "--threads"},
+    "hypercorn": {"--wrkers=2": "--workers"},
+    "celery": {"--concurency=2": "--concurrency"},
+    "tasks": {"--intervall=2": "--interval"},
+    "q2": {"--run-onec": "--run-once"},
+}
+PROCESSES = {
+    "gunicorn": {"BACKEND": GUNICORN},
+    "gunicorn-switch": {"BACKEND": GUNICORN},
+    "uvicorn": {"BACKEND": f"{BACKENDS}.uvicorn.UvicornServer"},
+    "granian": {"BACKEND": f"{BACKENDS}.granian.GranianWSGIServer"},
+    "waitress": {"BACKEND": f"{BACKENDS}.waitress.WaitressServer"},
+    "hypercorn": {"BACKEND": f"{BACKENDS}.hypercorn.HypercornServer"},
+    "celery": {"BACKEND": f"{BACKENDS}.celery.CeleryWorker", "APP": "proj.celery.app"},
+    "tasks": {"BACKEND": f"{BACKENDS}.django_tasks.DjangoTasksWorker"},
+    "q2": Q2,
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [(name, option) for name, options in SERVERS.items() for option in options],
+)
+def test_a_misspelled_option_of_the_server_starts_nothing(
+    name, option, configured, prodserver
+):
+    configured(**{name: PROCESSES[name]})
+    done = prodserver(name, option)
+    assert done.code == 2
+    assert done.out == ""
+    assert f"There is no option '{option.partition('=')[0]}'." in done.err
+    assert f"Did you mean '{SERVERS[name][option]}'?" in done.err
+
+
+def test_what_the_installed_server_has_is_not_misspelled(
+    configured, prodserver, monkeypatch
+):
+    """It may be newer than the table."""
+    installed = installed_options(OptionFile(GUNICORN_PACKAGE))
+    assert installed
+    newer = installed.read_options()
+    newer.append(Option("worker", "value", "--worker"))
+    monkeypatch.setattr(
+        "django_prodserver.checks.server_options.read",
+        lambda installed: (OptionTable(newer), "gunicorn 99"),
+    )
+    configured(web=WEB)
+    done = prodserver("web", "--dry-run", "--wrker=2")
+    assert done.code == 2
+    monkeypatch.setattr(
+        "django_prodserver.checks.server_options.read",
+        lambda installed: (
+            OptionTable([*newer, Option("wrker", "value", "--wrker")]),
+            "gunicorn 99",
+        ),
+    )
+    assert "--wrker=2" in prodserver("web", "--dry-run", "--wrker=2").words
+
+
+def test_an_abbreviated_option_replaces_what_is_configured(configured, prodserver):
+    """As the server itself reads it."""
+    configured(web={**WEB, "BIND": "127.0.0.1:1"})
+    words = prodserver("web", "--dry-run", "--bin", "127.0.0.1:2").words
+    assert words[-2:] == ["--bin", "127.0.0.1:2"]
+    assert not [word for word in words if word.startswith("--bind")]
+
+
+def test_a_value_attached_to_a_short_option_is_explained(configured, prodserver):
+    configured(worker={"BACKEND": f"{BACKENDS}.celery.CeleryWorker", "APP": "p.app"})
+    done = prodserver("worker", "--explain", "--format=json", "-c4", "-Ofair")
+    rows = {row["option"]: row for row in json.loads(done.out)}
+    assert (rows["-c"]["value"], rows["-c"]["from"]) == ("4", "command line")
+    assert rows["-O"]["value"] == "fair"
+    assert "CONCURRENCY" not in rows
 
 
 def test_behind_two_dashes_nothing_is_misspelled(configured, prodserver):
@@ -230,6 +315,10 @@ def test_behind_two_dashes_nothing_is_misspelled(configured, prodserver):
         ("--all -- x", "--all takes names only"),
         ("--dry-run=1 web", "argument --dry-run: ignored explicit argument '1'"),
         ("web worker", "For several: prodserver --all web worker"),
+        ("web --native", "--native only goes with --dry-run."),
+        ("web --explain --native", "--native only goes with --dry-run."),
+        ("--list --native", "--native only goes with --dry-run."),
+        ("--all --native", "--native only goes with --dry-run."),
     ],
 )
 def test_wrong_usage_is_2(args, said, configured, prodserver):
@@ -325,6 +414,22 @@ def test_dry_run_prints_one_line_a_shell_reads_back(configured, prodserver):
     assert f"ODD={odd}" in shlex.split(done.out)
     assert done.words[:3] == ["nice", "-n", "5"]
     assert done.words[-1] == odd
+
+
+def test_a_backend_without_a_native_command_has_none_to_print(configured, prodserver):
+    configured(web={"BACKEND": f"{__name__}.Theirs"})
+    done = prodserver("web", "--dry-run", "--native")
+    assert done.code == 2
+    assert done.out == ""
+    assert f"{__name__}.Theirs has no native command." in done.err
+
+
+def test_secrets_are_masked_in_a_native_command_too(secretive, prodserver):
+    hidden = prodserver("web", "--dry-run", "--native")
+    assert hidden.code == 0, hidden.err
+    assert "tops" not in hidden.out + hidden.err
+    shown = prodserver("web", "--dry-run", "--native", "--show-secrets")
+    assert "tops" in shown.out
 
 
 def listed(prodserver, *args: str) -> list[dict[str, Any]]:

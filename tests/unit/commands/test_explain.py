@@ -7,6 +7,7 @@ import shlex
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core.management import call_command
 
 from django_prodserver.backends.base import BaseServerBackend
@@ -210,3 +211,44 @@ def test_worker_shows_its_health():
     assert ["HEALTH MAX_AGE", "60", "HEALTH", ""] in [
         list(row.values()) for row in json.loads(explain.as_json(plan))
     ]
+
+
+CONSOLE = {
+    "version": 1,
+    "handlers": {"out": {"class": "logging.StreamHandler"}},
+    "root": {"handlers": ["out"]},
+}
+
+
+@pytest.mark.parametrize(
+    ("logging", "config", "expected"),
+    [
+        ({}, {}, ("text", "default", "people read it first")),
+        (
+            CONSOLE,
+            {},
+            (
+                "the project's",
+                "LOGGING",
+                "it has the console handler 'out' of the logger 'root'",
+            ),
+        ),
+        (
+            CONSOLE,
+            {"LOG_FORMAT": "json"},
+            (
+                "json",
+                "LOG_FORMAT",
+                "every line on standard output and error, those of the console "
+                "handler 'out' of the logger 'root' too",
+            ),
+        ),
+    ],
+    ids=["nothing written", "LOGGING", "LOG_FORMAT"],
+)
+def test_the_format_of_the_log(logging, config, expected, monkeypatch):
+    monkeypatch.setattr(settings, "LOGGING", logging)  # which applies nothing
+    plan = make_plan(Process("web", {"BACKEND": GUNICORN, **config}))
+    rows = {row["option"]: row for row in json.loads(explain.as_json(plan))}
+    row = rows["LOG_FORMAT"]
+    assert (row["value"], row["from"], row["why"]) == expected

@@ -11,6 +11,7 @@ from django_prodserver.config.argv import (
     Option,
     OptionTable,
     merge,
+    names,
     render,
     value_of,
 )
@@ -267,3 +268,48 @@ def test_a_list_for_one_value_is_joined_as_the_server_wants():
 def test_the_form_that_an_option_lacks_is_no_name_of_it():
     assert not GRAMMAR.knows("")
     assert not GRAMMAR.knows("--")
+
+
+ABBREVIATED = OptionTable(
+    [
+        Option("bind", "list", "--bind", spellings=("b",)),
+        Option("preload", "flag", "--preload"),
+        Option("work", "value", "--work"),
+        Option("worker-class", "value", "--worker-class"),
+        Option("worker-tmp", "value", "--worker-tmp"),
+    ],
+    abbreviates=True,
+)
+
+
+@pytest.mark.parametrize(
+    ("words", "name", "value"),
+    [
+        (["--bin=a"], "bind", "a"),
+        (["--bi", "a"], "bind", "a"),
+        (["--worker-c", "a"], "worker-class", "a"),
+        (["--work", "a"], "work", "a"),
+        (["--pre"], "preload", ""),
+    ],
+)
+def test_an_abbreviation_is_the_only_option_that_begins_so(words, name, value):
+    assert names(words, ABBREVIATED) == [name]
+    assert value_of(name, words, ABBREVIATED) == value
+
+
+def test_an_ambiguous_abbreviation_is_left_to_the_server():
+    assert names(["--worker=a"], ABBREVIATED) == ["worker"]
+    assert ABBREVIATED.may_take("--worker")
+    assert not ABBREVIATED.may_take("--forker")
+
+
+def test_only_the_command_line_is_abbreviated():
+    """ARGS may name an option of a newer server."""
+    assert render({"bin": "a"}, ABBREVIATED) == ["--bin=a"]
+    assert names(["-bin"], ABBREVIATED) == ["bind"]  # -b with the value "in"
+
+
+def test_a_switch_is_not_abbreviated_by_accident():
+    assert ABBREVIATED.abbreviates_switch("--pre") == "--preload"
+    assert ABBREVIATED.abbreviates_switch("--preload") == ""
+    assert ABBREVIATED.abbreviates_switch("--bin") == ""

@@ -14,6 +14,7 @@ from django_prodserver.config import wait_for
         ["database", "migrations", "broker", "cache"],
         ("tcp://db:5432",),
         ["tcp://[::1]:80"],
+        ["database:replica", "migrations:replica", "cache:sessions"],
         [],
     ],
 )
@@ -40,6 +41,8 @@ def test_valid_values(value):
         "",
         {"database"},
         ["database", "tcp://db"],
+        "database:",
+        "broker:other",
     ],
 )
 def test_invalid_values(value):
@@ -49,6 +52,11 @@ def test_invalid_values(value):
 def test_addresses():
     assert wait_for.address("tcp://[::1]:80") == ("::1", 80)
     assert wait_for.address("database") is None
+
+
+def test_aliases():
+    assert wait_for.split_alias("database") == ("database", "default")
+    assert wait_for.split_alias("cache:sessions") == ("cache", "sessions")
 
 
 @pytest.mark.parametrize("port", [1, 65535])

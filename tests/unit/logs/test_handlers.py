@@ -286,12 +286,15 @@ class TestPrintedOutput:
         print("100 %s", file=stream)
         assert recorder.lines == ["100 %s"]
 
-    def test_output_of_logging_handlers_is_unchanged(
-        self, recorder: RecordingHandler, stream: StreamToLog, tmp_path: Path
+    def test_output_of_a_handler_of_another_class_is_a_line(
+        self, recorder: RecordingHandler, stream: StreamToLog
     ) -> None:
-        logging.StreamHandler(stream).handle(record(message="in its own form"))
-        assert (tmp_path / "stream").read_text() == "in its own form\n"
-        assert recorder.lines == []
+        class Own(logging.StreamHandler[StreamToLog]):
+            def emit(self, record: logging.LogRecord) -> None:
+                self.stream.write(f"own: {record.getMessage()}\n")
+
+        Own(stream).handle(record(message="a record"))
+        assert recorder.lines == ["own: a record"]
 
     def test_has_the_attributes_of_the_stream(
         self, stream: StreamToLog, tmp_path: Path

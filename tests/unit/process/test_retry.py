@@ -121,9 +121,26 @@ def test_reports_at_once_and_then_every_five_seconds(clock, logged):
     backoff = Backoff("db")
     for seconds in (0, 4.9, 0.1, 4.9, 0.1):
         clock.now += seconds
-        backoff.report("refused")
+        backoff.report()
     assert logged == [
-        f"waiting for db ({waited} s of 300): refused" for waited in (0, 5, 10)
+        f"waiting for db ({waited} s of 300): no answer yet" for waited in (0, 5, 10)
+    ]
+
+
+def test_the_first_reason_is_logged_at_once_and_the_last_one_later(clock, logged):
+    backoff = Backoff("db")
+    clock.now += 1
+    backoff.report()
+    clock.now += 1
+    backoff.wait("refused")
+    clock.now += 1
+    backoff.wait("no such host")
+    clock.now += 5
+    backoff.report()
+    assert logged == [
+        "waiting for db (1 s of 300): no answer yet",
+        "waiting for db (2 s of 300): refused",
+        "waiting for db (8 s of 300): no such host",
     ]
 
 
@@ -131,7 +148,7 @@ def test_success_is_reported_only_after_a_report(clock, logged):
     backoff = Backoff("db")
     backoff.succeeded()
     assert logged == []
-    backoff.report("refused")
+    backoff.report()
     clock.now += 2.34
     backoff.succeeded()
     assert logged[1:] == ["db is there after 2.3 s"]

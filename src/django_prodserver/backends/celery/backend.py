@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, ClassVar
 from django_prodserver.backends import addresses
 from django_prodserver.backends.base import CommandBackend
 from django_prodserver.backends.introspection import OptionFile
-from django_prodserver.config.keys import Translation
+from django_prodserver.config import bind
+from django_prodserver.config.bind import Bind
+from django_prodserver.config.keys import Resolved, Translation
 from django_prodserver.exceptions import ConfigurationError, Fault
 from django_prodserver.health import state
 from django_prodserver.process import bootstrap
@@ -34,6 +36,7 @@ class _CeleryBackend(CommandBackend):
     }
     package = "celery"
     extra = "celery"
+    server_loggers = ("celery",)
     subcommand: ClassVar[str]
 
     def command(self, args: Sequence[str]) -> list[str]:
@@ -138,6 +141,19 @@ class CeleryWorker(_CeleryBackend):
     def clean_exit_code(self, signum: int, args: Sequence[str]) -> int:
         return 1 if signum == signal.SIGINT else 0
 
+    windows_way_out = 'Use another pool there: "ARGS": {"pool": "solo"}'
+
+    def windows_obstacle(self) -> str:
+        if self.option("pool", self.args) in ("", "prefork", "processes"):
+            return "its prefork pool forks the processes"
+        return ""
+
+    def resolve(self, key: str) -> Resolved:
+        is_written = key in self.config or key != "CONCURRENCY"
+        if not is_written and self.values("concurrency", self.written):
+            return Resolved(None)  # the server's own option decides
+        return super().resolve(key)
+
     def concurrency_options(self, number: int) -> Mapping[str, object]:
         """Return the option if CONCURRENCY is set, else leave it to the app."""
         return {"concurrency": number} if "CONCURRENCY" in self.config else {}
@@ -228,11 +244,31 @@ class CeleryFlower(_CeleryBackend):
     package = "flower"
     extra = "flower"
     option_file = OptionFile(__package__, "flower_options.json")
-    keys: ClassVar[Mapping[str, Translation]] = CommandBackend.keys
+    keys: ClassVar[Mapping[str, Translation]] = {
+        **CommandBackend.keys,
+        "BIND": lambda backend, value: backend.bind_options(list(bind.each(value))),
+    }
     subcommand = "flower"
     env_prefix = "FLOWER_"
     # It serves web pages, and one of them is for probes.
     kind = "web"
+
+    def bind_options(self, binds: Sequence[Bind]) -> Mapping[str, object]:
+        """
+        Return the options for the address of ``BIND``.
+
+        Raises:
+            ConfigurationError: Flower cannot listen there.
+        """
+        first = binds[0]
+        if len(binds) > 1 or first.fd:
+            given = ", ".join(each.text for each in binds)
+            message = f"['BIND'] is {safe_repr(given)}, and Flower takes one address."
+            hint = 'Write BIND as one address, such as "127.0.0.1:5555".'
+            raise ConfigurationError(Fault.BAD_VALUE, message, hint)
+        if first.path:
+            return {"unix-socket": first.path}
+        return {"address": first.host, "port": first.port}
 
     def addresses(self, args: Sequence[str]) -> tuple[str, ...]:
         if Path(self.option("conf", args) or "flowerconfig.py").exists():

@@ -25,6 +25,7 @@ class DjangoQ2Worker(ManagementBackend):
     title = "Django-Q2"
     package = "django_q"
     extra = "django-q2"
+    server_loggers = ("django-q",)
     option_file = OptionFile(__package__)
     management_command = "qcluster"
     keys: ClassVar[Mapping[str, Translation]] = {
@@ -38,6 +39,9 @@ class DjangoQ2Worker(ManagementBackend):
         "GRACEFUL_TIMEOUT": "",
     }
 
+    def windows_obstacle(self) -> str:
+        return "the processes of a cluster are forked"
+
     def deployment_warnings(self) -> Iterator[CheckMessage]:
         from django_prodserver.backends.django_q2 import deployment
 
@@ -50,9 +54,10 @@ class DjangoQ2Worker(ManagementBackend):
         shutdown.install_shutdown_deadline(seconds)
 
     def heartbeat_max_age(self, args: Sequence[str]) -> float:
-        # The loop runs twice a second. Reading the schedule from the database, every
-        # half minute, may delay it.
-        return 30
+        # The loop runs twice a second, unless "guard_cycle" says otherwise. Reading the
+        # schedule from the database, every half minute, may delay it.
+        cycle = getattr(settings, "Q_CLUSTER", {}).get("guard_cycle")
+        return 30 + (cycle if isinstance(cycle, int | float) else 0)
 
     def install_heartbeat(self) -> None:
         from django_prodserver.backends.django_q2 import heartbeat

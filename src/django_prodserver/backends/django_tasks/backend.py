@@ -11,8 +11,12 @@ from django_prodserver.backends.django_command import ManagementBackend
 from django_prodserver.backends.django_tasks.db_worker.command import DatabaseWorker
 from django_prodserver.backends.django_tasks.rqworker.command import RQWorker
 from django_prodserver.backends.django_tasks.worker_command import WorkerCommand
-from django_prodserver.backends.introspection import OptionFile
+from django_prodserver.backends.introspection import OptionFile, option_table
+from django_prodserver.config.argv import render, value_of
 from django_prodserver.config.keys import Resolved, Translation, Unsupported
+
+# Of both workers, only db_worker has an option for the entry of TASKS.
+_OPTIONS = OptionFile(__package__, "db_worker_options.json")
 
 
 class DjangoTasksWorker(ManagementBackend):
@@ -25,10 +29,17 @@ class DjangoTasksWorker(ManagementBackend):
 
     title = "Django Tasks"
     extra = "django-tasks"
+    server_loggers = ("django_tasks_db", "django_tasks", "rq")
 
     def __init__(self, **config: Any) -> None:
-        self.worker = _worker_command(config.get("ARGS"))
+        self.worker = _worker_command(
+            render(config.get("ARGS", {}), option_table(_OPTIONS))
+        )
         super().__init__(**config)
+
+    def add_overrides(self, overrides: Sequence[str]) -> None:
+        self.worker = _worker_command([*self.written, *overrides])
+        super().add_overrides(overrides)
 
     @property
     def option_file(self) -> OptionFile:  # type: ignore[override]
@@ -54,6 +65,9 @@ class DjangoTasksWorker(ManagementBackend):
     @property
     def management_command(self) -> str:
         return self.worker.name
+
+    def windows_obstacle(self) -> str:
+        return self.worker.windows_obstacle
 
     def default_options(self) -> Mapping[str, Resolved]:
         return self.worker.defaults
@@ -89,11 +103,9 @@ class DjangoTasksWorker(ManagementBackend):
         return tuple(self.resolve("QUEUES").value or ())
 
 
-def _worker_command(args: object) -> WorkerCommand:
-    """Return the worker command for the entry of ``TASKS`` that ``ARGS`` selects."""
-    alias = args.get("backend", "default") if isinstance(args, dict) else "default"
-    entries = getattr(settings, "TASKS", {})
-    # An alias that is not a string is reported later, with the other faults of ARGS.
-    entry = entries.get(alias, {}) if isinstance(alias, str) else {}
+def _worker_command(words: Sequence[str]) -> WorkerCommand:
+    """Return the worker command for the entry of ``TASKS`` that the options select."""
+    alias = value_of("backend", words, option_table(_OPTIONS)) or "default"
+    entry = getattr(settings, "TASKS", {}).get(alias, {})
     is_rq = str(entry.get("BACKEND", "")).startswith("django_tasks_rq.")
     return RQWorker(entry) if is_rq else DatabaseWorker(entry)

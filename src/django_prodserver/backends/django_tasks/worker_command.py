@@ -28,6 +28,8 @@ class WorkerCommand(ABC):
     keys: ClassVar[Mapping[str, Translation]]
     #: Options that apply where nothing else sets them.
     defaults: ClassVar[Mapping[str, Resolved]] = {}
+    #: Why it does not run on Windows; "" if it does.
+    windows_obstacle: ClassVar[str] = ""
     #: Whether ``WAIT_FOR`` may name the broker.
     has_broker: ClassVar[bool] = False
 

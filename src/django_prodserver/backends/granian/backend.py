@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from django_prodserver.backends import addresses, env_files
 from django_prodserver.backends.introspection import OptionFile
-from django_prodserver.backends.web import WebBackend
+from django_prodserver.backends.web import NO_FORK, WebBackend
 from django_prodserver.config.argv import value_of
 from django_prodserver.config.context import ON
 from django_prodserver.config.keys import Resolved, Translation, Unsupported
@@ -62,7 +62,12 @@ class _GranianServer(WebBackend):
         return "granian.access" if has_own and access_log == ON else access_log
 
     def forks(self, args: Sequence[str]) -> bool:
-        return True
+        return hasattr(os, "fork")
+
+    def obstacles(self, args: Sequence[str]) -> Iterator[str]:
+        yield from super().obstacles(args)
+        if not self.forks(args):
+            yield NO_FORK
 
     def server_environment(
         self, args: Sequence[str], given: Mapping[str, str]
@@ -131,7 +136,12 @@ class GranianWSGIServer(_GranianServer):
     interface = "wsgi"
     # Granian's own default is up to 512, each with a database connection.
     keys = {**_GranianServer.keys, "THREADS": "blocking-threads"}
-    defaults = {"interface": Resolved("wsgi", "natively it is RSGI")}
+    defaults = {
+        "interface": Resolved("wsgi", "natively it is RSGI"),
+        "ws": Resolved(
+            False, "WSGI has no websockets: natively, each start warns of that"
+        ),
+    }
 
 
 class _PollingEvent(threading.Event):

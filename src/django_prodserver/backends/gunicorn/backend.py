@@ -36,6 +36,7 @@ class GunicornServer(WebBackend):
     extra = "gunicorn"
     option_file = OptionFile(__package__)
     reader = Path(__file__).with_name("reader.py")
+    abbreviates = True
     interface = "wsgi"
     sockets = ("bind",)
     access_logger = "gunicorn.access"
@@ -44,6 +45,10 @@ class GunicornServer(WebBackend):
     proxies_option = "forwarded-allow-ips"
     proxies_variable = "FORWARDED_ALLOW_IPS"
     debug_options = ("reload", "spew", "check-config")
+    windows_way_out = (
+        "Use Waitress there: "
+        '"BACKEND": "django_prodserver.backends.waitress.WaitressServer"'
+    )
     variables = (_VARIABLE, "FORWARDED_ALLOW_IPS")
     keys = {
         **WebBackend.keys,
@@ -59,6 +64,9 @@ class GunicornServer(WebBackend):
         "CERTFILE": "certfile",
         "KEYFILE": "keyfile",
     }
+
+    def windows_obstacle(self) -> str:
+        return "gunicorn forks its workers"
 
     def default_options(self) -> Mapping[str, Resolved]:
         options = {}

@@ -26,9 +26,12 @@ def drain_sockets_on_stop() -> None:
 
     def set_accept_enabled(self: ThreadWorker, enabled: bool) -> None:
         enable(self, enabled)
-        if self.alive or _is_recycled(self):
+        # A signal may arrive while the worker enables accepting: it disables it later.
+        if enabled or self.alive or _is_recycled(self):
             return
         for listener in self.sockets:
+            if listener.sock is None:  # closed by an earlier call
+                continue
             listener.setblocking(False)
             # Accept until the number of connections no longer grows.
             connections = -1

@@ -45,12 +45,18 @@ class HypercornServer(WebBackend):
     package = "hypercorn"
     extra = "hypercorn"
     option_file = OptionFile(__package__)
+    abbreviates = True
     reader = Path(__file__).with_name("reader.py")
     interface: ClassVar[Interface] = "asgi"
     wsgi_alternative = "django_prodserver.backends.hypercorn.HypercornWSGIServer"
     sockets = ("bind",)
     access_logger = "hypercorn.access"
     server_loggers = ("hypercorn",)
+    windows_way_out = (
+        "Use Uvicorn there: "
+        '"BACKEND": "django_prodserver.backends.uvicorn.UvicornServer"'
+    )
+    native_attributes: ClassVar[Mapping[str, object]] = {"script": "hypercorn"}
     keys: ClassVar[Mapping[str, Translation]] = {
         **WebBackend.keys,
         "WORKERS": "workers",
@@ -67,6 +73,9 @@ class HypercornServer(WebBackend):
         "CERTFILE": "certfile",
         "KEYFILE": "keyfile",
     }
+
+    def windows_obstacle(self) -> str:
+        return "its stop with several workers needs signals that Windows lacks"
 
     def bind_options(self, binds: Sequence[Bind]) -> Mapping[str, object]:
         return {"bind": [bind.text for bind in binds]}

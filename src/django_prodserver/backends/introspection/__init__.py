@@ -34,9 +34,12 @@ class OptionFile(NamedTuple):
 
 
 @functools.cache
-def option_table(file: OptionFile | None, join: str = ",") -> OptionTable:
+def option_table(
+    file: OptionFile | None, join: str = ",", abbreviates: bool = False
+) -> OptionTable:
     """Return the options in a generated table, without importing the server."""
-    return OptionTable(from_json(file.path.read_text()) if file else (), join)
+    options = from_json(file.path.read_text()) if file else ()
+    return OptionTable(options, join, abbreviates)
 
 
 def from_json(text: str) -> list[Option]:

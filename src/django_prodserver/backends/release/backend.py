@@ -6,6 +6,7 @@ import logging
 import os
 import shlex
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -23,7 +24,7 @@ from django_prodserver.exceptions import (
 )
 from django_prodserver.health import heartbeat
 from django_prodserver.logs.config import log
-from django_prodserver.process import project
+from django_prodserver.process import bootstrap, project
 from django_prodserver.process.retry import Backoff, describe_error, timeout
 from django_prodserver.text import did_you_mean, redact_words, safe_repr
 
@@ -48,6 +49,9 @@ class ManagementCommands(Backend):
 
     kind = "release"
     keys = {**Backend.keys, **dict.fromkeys(OWN_KEYS, "")}
+
+    def native_omissions(self) -> list[str]:
+        return [key for key in super().native_omissions() if key != "COMMANDS"]
 
     def heartbeat_max_age(self, args: Sequence[str]) -> float:
         # It has no loop. Its heartbeat says "busy", which counts at any age.
@@ -94,6 +98,8 @@ class ManagementCommands(Backend):
         from django.core.management import get_commands
         from django.db import connection
 
+        with bootstrap.named_driver_errors():
+            connection.vendor  # noqa: B018  # imports the driver
         known = get_commands()
         for name, *_ in self.commands():
             if name not in known:
@@ -154,15 +160,17 @@ class _StopHandler:
     during = "the wait for the lock"
 
     def __init__(self) -> None:
-        self._reader, writer = os.pipe()
-        os.set_blocking(writer, False)
+        # Sockets: on Windows, Python can write signals to nothing else.
+        self._reader, self._writer = socket.socketpair()
+        self._writer.setblocking(False)
         signal.signal(signal.SIGTERM, _ignore)
-        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-        os.register_at_fork(after_in_child=_restore_default)
+        signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=_restore_default)
         threading.Thread(target=self._listen, name="stop", daemon=True).start()
 
     def _listen(self) -> None:
-        while os.read(self._reader, 1) != bytes([signal.SIGTERM]):
+        while self._reader.recv(1) != bytes([signal.SIGTERM]):
             pass  # Python itself handles SIGINT
         log(f"SIGTERM during {self.during}", logging.WARNING)
         os._exit(ExitCode.RELEASE_STOPPED)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
+import sys
 from abc import ABC, abstractmethod
 from typing import Any
+from urllib.parse import unquote, urlsplit
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
 
 from django.db import Error
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -123,17 +129,24 @@ class _FileLock(Lock):
     """
 
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
-        self._path = f"{connection.settings_dict['NAME']}.release-lock"
+        name = str(connection.settings_dict["NAME"])
+        # Django passes a URI, such as "file:db.sqlite3?mode=rwc", on to SQLite.
+        path = unquote(urlsplit(name).path) if name.startswith("file:") else name
+        self._path = f"{path}.release-lock"
         self._file = -1
 
     def take(self) -> bool:
         if self._file < 0:
             # Writable for every user who may write to the directory.
-            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+            # Python opens it close-on-exec.
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT)
         try:
             # This lock is not inherited by children, which may outlive the process.
-            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            if sys.platform == "win32":
+                msvcrt.locking(self._file, msvcrt.LK_NBLCK, 1)
+            else:
+                fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
             return False
         return True
 

@@ -7,13 +7,13 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
 from django_prodserver.backends import addresses, env_files, hooks
 from django_prodserver.backends.introspection import OptionFile
-from django_prodserver.backends.web import Interface, WebBackend
+from django_prodserver.backends.web import NO_FORK, Interface, WebBackend
 from django_prodserver.config.context import Context
 from django_prodserver.config.keys import Resolved, Translation, Unsupported
 
@@ -60,13 +60,26 @@ class UvicornServer(WebBackend):
     }
     env_prefix = "UVICORN_"
     variables = ("FORWARDED_ALLOW_IPS",)
+    native_keys: ClassVar[Mapping[str, Translation]] = {
+        "TRUSTED_PROXIES": lambda backend, value: {
+            "forwarded-allow-ips": ",".join(value)
+        },
+    }
 
     def log_options(self) -> Mapping[str, object]:
         return {"log-config": str(Path(__file__).with_name("logging.json"))}
 
-    def forks(self, args: Sequence[str]) -> bool:
+    def has_several_workers(self, args: Sequence[str]) -> bool:
         workers = self.option("workers", args) or os.environ.get("WEB_CONCURRENCY")
         return workers not in (None, "", "1")
+
+    def forks(self, args: Sequence[str]) -> bool:
+        return self.has_several_workers(args) and hasattr(os, "fork")
+
+    def obstacles(self, args: Sequence[str]) -> Iterator[str]:
+        yield from super().obstacles(args)
+        if self.has_several_workers(args) and not hasattr(os, "fork"):
+            yield NO_FORK
 
     def server_environment(
         self, args: Sequence[str], given: Mapping[str, str]
@@ -148,6 +161,15 @@ class UvicornWSGIServer(UvicornServer):
     interface = "wsgi"
     needs = ("a2wsgi",)
     keys = {**UvicornServer.keys, "THREADS": ""}
+    #: Our ASGI application around the project's.
+    adapter: ClassVar[str] = "django_prodserver.backends.uvicorn.wsgi:application"
+    native_attributes: ClassVar[Mapping[str, object]] = {
+        "adapter": "",
+        "defaults": {
+            **UvicornServer.defaults,
+            "interface": Resolved("wsgi", "uvicorn's own adapter"),
+        },
+    }
 
     def context(self, args: Sequence[str], process: str) -> Context | None:
         context = super().context(args, process)
@@ -155,8 +177,8 @@ class UvicornWSGIServer(UvicornServer):
         return context and dataclasses.replace(context, threads=threads)
 
     def application(self, args: Sequence[str]) -> str:
-        super().application(args)  # for its errors: the adapter imports it
-        return self.target or "django_prodserver.backends.uvicorn.wsgi:application"
+        own = super().application(args)  # also for its errors
+        return self.target or self.adapter or own
 
     def serve_static_files(self, args: Sequence[str]) -> None:
         self.target = "django_prodserver.backends.static_files:wsgi_as_asgi"

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pkgutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from django_prodserver.backends import addresses, hooks
 from django_prodserver.backends.introspection import OptionFile
 from django_prodserver.backends.web import WebBackend
-from django_prodserver.config.argv import values_of
+from django_prodserver.config.argv import drop, values_of
 from django_prodserver.config.bind import Bind, split_host_port
 from django_prodserver.config.keys import Unsupported
 from django_prodserver.process.deadline import UNFINISHED
@@ -34,12 +34,21 @@ class WaitressServer(WebBackend):
     extra = "waitress"
     option_file = OptionFile(__package__)
     interface = "wsgi"
+    abbreviates = True
     # The list of proxy headers may not be repeated; waitress splits it at spaces.
     join = " "
     sockets = ("listen", "unix-socket")
     proxies_option = "trusted-proxy"
     debug_options = ("expose-tracebacks",)
     server_loggers = ("waitress",)
+    #: Options that the command does not have.
+    removed_options: ClassVar[tuple[str, ...]] = ()
+    native_attributes = {
+        "script": "waitress-serve",
+        "removed_options": ("graceful-timeout",),
+    }
+    # One is an option of our command, the other needs our middleware.
+    native_keys = {"GRACEFUL_TIMEOUT": "", "TRUSTED_PROXIES": ""}
     keys = {
         **WebBackend.keys,
         "LOG_LEVEL": "",
@@ -85,6 +94,7 @@ class WaitressServer(WebBackend):
         return tuple(addresses.tcp(*split_host_port(a, "8080")) for a in listening)
 
     def command(self, args: Sequence[str]) -> list[str]:
+        args = drop(args, self.removed_options, self.option_table)
         # getopt stops at the first word that is not an option.
         return [self.script, *args, self.application(args)]
 

@@ -14,6 +14,7 @@ import logging
 import math
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -133,9 +134,13 @@ class _Stop(StopSignal):
         self.since = 0.0
         # The handler cannot call the server's pull_trigger() instead: if another
         # thread got the signal, the handler only runs after the poll.
-        wake = trigger(sockets)
-        os.set_blocking(wake.trigger, False)
-        signal.set_wakeup_fd(wake.trigger, warn_on_full_buffer=False)
+        wake = trigger(sockets).trigger
+        if isinstance(wake, socket.socket):  # on Windows
+            wake.setblocking(False)
+            wake = wake.fileno()
+        else:
+            os.set_blocking(wake, False)
+        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
         self.listen()
 
     def _on_signal(self, signum: int, frame: FrameType | None) -> None:

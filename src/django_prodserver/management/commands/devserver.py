@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from django_prodserver.commands import cli, devserver
+from django_prodserver.commands import cli, devserver, misspelled
 from django_prodserver.management.commands.prodserver import Command as Prodserver
 
 
@@ -27,10 +27,8 @@ class Command(Prodserver):
     def start(self, **options: Any) -> int:
         name = cli.only(options["names"])
         planned = devserver.plan(name, options["native"])
-        cli.reject_misspelled(
-            options["typed"], options["ours"], planned.backend.option_table
-        )
+        misspelled.reject(options["typed"], options["ours"], planned.backend)
         if options["explain"]:
-            cli.explain(planned, self.stdout.write, **options)
+            cli.explain(planned, self.stdout.write, self.entry, **options)
             return 0
         return devserver.run(planned, self.stderr.write, self.entry)

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from django_prodserver.commands import cli
+from django_prodserver.commands import by_kind, cli
 from django_prodserver.exceptions import ProdserverError
 from django_prodserver.logs import config
 from django_prodserver.process import termination_log
@@ -24,6 +24,8 @@ class Command(BaseCommand):
     # project's checks are for "manage.py check". The tag keeps --skip-checks.
     requires_system_checks = ["prodserver"]
 
+    #: "server" or "worker" where the command is for one kind of process only.
+    kind = ""
     #: What has started this process; None if something in it calls the command.
     entry: Program | None = None
 
@@ -61,4 +63,12 @@ class Command(BaseCommand):
             sys.exit(code)
 
     def start(self, **options: Any) -> int:
+        if self.kind and options["list"]:
+            self.stdout.write(by_kind.as_text(self.kind))
+            return 0
+        if self.kind:
+            names = options["names"]
+            if options["all"] and not names:
+                names = by_kind.of_kind(self.kind)
+            options["names"] = by_kind.select(self.kind, names)
         return cli.run(write=self.stdout.write, entry=self.entry, **options)

@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from django.conf import settings
 
 from django_prodserver.backends.django_tasks.worker_command import WorkerCommand
-from django_prodserver.config.argv import OptionTable
+from django_prodserver.config.argv import Option, OptionTable, drop, render
+
+_TABLE = OptionTable([Option("backend", "value", "--backend")])
 
 
 class RQWorker(WorkerCommand):
@@ -17,19 +19,21 @@ class RQWorker(WorkerCommand):
     package = "django_rq"
     requirement = "django-tasks-rq"
     # The queues are arguments of the command, not an option.
-    keys = {"QUEUES": "", "MAX_TASKS": "max-jobs"}
+    keys = {"QUEUES": lambda backend, queues: {}, "MAX_TASKS": "max-jobs"}
     has_broker = True
+    windows_obstacle = "rq forks a process for each task"
 
     def native_args(self, args: object) -> object:
         # "backend" names the entry of TASKS; rqworker has no such option.
-        if not isinstance(args, Mapping):
-            return args
-        return {name: value for name, value in args.items() if name != "backend"}
+        if isinstance(args, Mapping):
+            names = {name: _TABLE.find(str(name))[0].name for name in args}
+            return {name: args[name] for name in args if names[name] != "backend"}
+        return drop(render(args, _TABLE), ["backend"], _TABLE)
 
     def words(self, args: Sequence[str], queues: Sequence[str]) -> list[str]:
         # Tasks are jobs of a special class, on the queues of the entry of TASKS.
         job = "--job-class=django_tasks_rq.backend.Job"
-        options = [word for word in args if not word.startswith("--backend=")]
+        options = drop(args, ["backend"], _TABLE)
         return [job, *options, *self._queues(queues)]
 
     def heartbeat_max_age(self, args: Sequence[str], table: OptionTable) -> float:
