@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -231,17 +232,15 @@ def test_a_hostile_name_is_told_in_one_message(
     for name in HOSTILE.values():
         done = idle.exec("prodserver-entrypoint", PROCESS_NAME=name)
         assert done.code == 78, done
-        lines = done.output.splitlines()
         assert "\x1b" not in done.output
         assert len(done.output) < 1000
+        (line,) = done.output.splitlines()
         if form == "json":
-            (line,) = lines
             assert schema.line(line)["message"].startswith("No process named ")
         else:
-            assert lines[0].startswith("prodserver: No process named "), done
-            assert [line.partition(" ")[0] for line in lines[1:]] in (
-                [["Configured:"], ["Did"]]
-            ), done
+            begin, end = line.split("prodserver: No process named ")
+            assert re.fullmatch(r"20\S+Z error +\[\d+\] ", begin), done
+            assert re.search(r" (Configured:|Did) ", end), done
         probe = idle.exec("prodserver-probe", PROCESS_NAME=name)
         assert probe.code == CANNOT_TELL, probe
         assert len(probe.output.splitlines()) == 1

@@ -6,6 +6,7 @@ import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -210,6 +211,33 @@ class TestTheLauncher:
         assert done.stderr == ""
         told = [schema.line(text)["message"] for text in done.stdout.splitlines()]
         assert any("no-such-option" in message for message in told)
+
+    @pytest.mark.parametrize("key", ["", "native"])
+    def test_what_the_settings_print(
+        self, start: Starter, port: int, tmp_path: Path, key: str
+    ) -> None:
+        """It has the variable's form, and what follows the key's, if there is one."""
+        text = "from proj.settings import *\nprint('from the settings')\n"
+        text += "import logging\nlogging.basicConfig(format='OWN %(message)s')\n"
+        text += "logging.warning('from the settings')\n"
+        (tmp_path / "chatty.py").write_text(text)
+        keys: dict[str, Any] = {"LOG_FORMAT": key} if key else {}
+        web = start.web(
+            servers.config("waitress", port, **keys),
+            port=port,
+            via=SCRIPT,
+            DJANGO_SETTINGS_MODULE="chatty",
+            PYTHONPATH=str(tmp_path),
+            PRODSERVER_LOG_FORMAT="json",
+        )
+        web.stop()
+        printed, logged, *rest = web.output.splitlines()
+        for told, logger in ((printed, "stdout"), (logged, "root")):
+            record = schema.line(told)
+            assert record["message"] == "from the settings"
+            assert (record["logger"], record["process"]) == (logger, "web")
+        assert rest
+        assert all(line.startswith("{") is not (key == "native") for line in rest), rest
 
     def test_what_a_process_runs_writes_as_it_always_does(
         self, start: Starter, port: int

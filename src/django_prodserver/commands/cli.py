@@ -22,6 +22,7 @@ from django_prodserver.exceptions import (
     UnknownProcess,
     UsageError,
 )
+from django_prodserver.health import state
 from django_prodserver.launch import launcher
 from django_prodserver.launch.plan import Plan, make_plan
 from django_prodserver.logs import config
@@ -247,12 +248,20 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
             sys.path.insert(0, folder)
     try:
         before = fork_safety.snapshot()
+        if not any(options[name] for name in ("list", "all", "explain", "dry_run")):
+            config.configure_before_settings(_named(options["names"]))
         _load_settings()
         sys.exit(run(write=print, before=before, **options))
     except ProdserverError as error:
         if options["traceback"]:
             raise
         termination_log.exit_with(error)
+
+
+def _named(names: Sequence[str]) -> str:
+    """Return the name of the process as far as it is known without the settings."""
+    name = names[0] if names else os.environ.get("PROCESS_NAME", "")
+    return name if name and state.is_name(name) else ""
 
 
 def _load_settings() -> None:

@@ -16,6 +16,7 @@ from django_prodserver.logs import project_console
 from django_prodserver.logs.handlers import (
     StdoutHandler,
     StreamToLog,
+    give_back_console_handlers,
     take_over_console_handlers,
     writes_to_console,
 )
@@ -33,6 +34,7 @@ def configure_launcher() -> None:
     """Write the launcher's own lines in the configured format."""
     context = Context.from_environment()
     if context is None or context.logs_natively:
+        _give_back_standard_streams()
         return
     attach_to_root()
     logger = logging.getLogger(LAUNCHER)
@@ -71,6 +73,18 @@ def set_format(process: str, log_format: object) -> None:
         environment_set_by=before.environment_set_by,
     )
     context.put_into_environment()
+
+
+def configure_before_settings(process: str) -> None:
+    """
+    Write what the settings print in the format of the variable, if that is set.
+
+    Args:
+        process: The process that is to be started.
+    """
+    if os.environ.get(LOG_FORMAT_VARIABLE) in ("text", "json"):
+        set_format(process, None)
+        _own_standard_streams()
 
 
 def log_fatal(message: str) -> bool:
@@ -177,10 +191,12 @@ def _enable(names: tuple[str, ...], named: Mapping[str, Any]) -> None:
 
 def _own_standard_streams() -> None:
     """Write all that goes to standard output and error in our format."""
-    take_over_console_handlers()
     if isinstance(sys.stdout, StreamToLog):
+        # Perhaps since before the settings were loaded.
+        sys.stdout.handler.read_context()
         return
     handler = StdoutHandler()
+    take_over_console_handlers(handler)
     logging.captureWarnings(True)
     for name, level in (("stdout", logging.INFO), ("stderr", logging.WARNING)):
         lines = StreamToLog(name, level, getattr(sys, name), handler)
@@ -198,3 +214,17 @@ def _own_standard_streams() -> None:
 
     sys.excepthook = lambda *error: log_uncaught("uncaught exception", *error)
     threading.excepthook = log_thread_exception
+
+
+def _give_back_standard_streams() -> None:
+    """Undo it: the key LOG_FORMAT is "native", and the variable is not."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if isinstance(stream, StreamToLog):
+            stream.finish()
+            stream.passes_on = True
+            setattr(sys, name, stream.stream)
+            logging.captureWarnings(False)
+            sys.excepthook = sys.__excepthook__
+            threading.excepthook = threading.__excepthook__
+    give_back_console_handlers()

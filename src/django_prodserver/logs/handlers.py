@@ -34,12 +34,16 @@ class StdoutHandler(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__()
+        self.addFilter(_is_not_written_already)
+        self.read_context()
+
+    def read_context(self) -> None:
+        """Take the process's name and format from its context."""
         settings = Context.from_environment() or Context()
         is_json = settings.log_format == "json"
         ours = (JSONFormatter if is_json else TextFormatter)(settings.process)
         self.formatter = _formatter(settings.console_formatter) or ours
         self._fixed = ours if settings.log_format_written else None
-        self.addFilter(_is_not_written_already)
 
     def format(self, record: logging.LogRecord) -> str:
         # An application may set another formatter on each handler that it finds.
@@ -106,7 +110,7 @@ def _is_standard_stream(stream: Any) -> bool:
     return False
 
 
-def take_over_console_handlers() -> None:
+def take_over_console_handlers(ours: StdoutHandler) -> None:
     """
     Make every console handler write our lines, whoever has added it, and when.
 
@@ -115,7 +119,6 @@ def take_over_console_handlers() -> None:
     native: Any = logging.StreamHandler.emit
     if getattr(native, "is_ours", False):
         return
-    ours = StdoutHandler()
 
     def emit(self: logging.StreamHandler[Any], record: logging.LogRecord) -> None:
         if _is_standard_stream(self.stream):
@@ -126,6 +129,14 @@ def take_over_console_handlers() -> None:
     stream_handler: Any = logging.StreamHandler
     stream_handler.emit = emit
     stream_handler.emit.is_ours = True
+    stream_handler.emit.native = native
+
+
+def give_back_console_handlers() -> None:
+    """Let console handlers write their own lines again."""
+    stream_handler: Any = logging.StreamHandler
+    if getattr(stream_handler.emit, "is_ours", False):
+        stream_handler.emit = stream_handler.emit.native
 
 
 def _is_not_written_already(record: logging.LogRecord) -> bool:
@@ -149,7 +160,12 @@ class StreamToLog(io.TextIOBase):
     Replaces ``sys.stdout`` and ``sys.stderr`` where ``LOG_FORMAT`` is written.
 
     Each line that is printed becomes a record.
+
+    Attributes:
+        passes_on: Whether lines are only passed on: a handler may keep this stream.
     """
+
+    passes_on = False
 
     def __init__(
         self, name: str, level: int, stream: TextIO, handler: StdoutHandler
@@ -157,10 +173,12 @@ class StreamToLog(io.TextIOBase):
         self._name = name
         self._level = level
         self.stream = stream
-        self._handler = handler
+        self.handler = handler
         self._unfinished = threading.local()
 
     def write(self, text: str) -> int:
+        if self.passes_on:
+            return self.stream.write(text)
         *lines, rest = (getattr(self._unfinished, "text", "") + text).split("\n")
         self._unfinished.text = rest
         for line in lines:
@@ -176,7 +194,7 @@ class StreamToLog(io.TextIOBase):
         if line.strip():
             # Directly to our handler: the line may come from a handler that fails.
             args: Any = (self._name, self._level, "", 0, "%s", (line,), None)
-            self._handler.handle(logging.LogRecord(*args))
+            self.handler.handle(logging.LogRecord(*args))
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
