@@ -7,7 +7,6 @@ import itertools
 import os
 import sys
 from collections.abc import Callable, Sequence
-from importlib import metadata
 from typing import Any, NoReturn
 
 from django.core.exceptions import ImproperlyConfigured
@@ -238,6 +237,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     words = sys.argv[1:] if argv is None else argv
     options = vars(split(words, parser))
     if options["version"]:
+        from importlib import metadata  # it takes long to import
+
         print(metadata.version("django-prodserver"))
         sys.exit(0)
     if options["settings"]:

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import threading
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -51,6 +50,9 @@ def find(name: str) -> str:
     beside = Path(sys.executable).parent / file_name
     if os.access(beside, os.X_OK):
         return str(beside)
+    # Imported here: it takes 30 ms, which every start would pay.
+    from importlib import metadata
+
     # System and user packages have it elsewhere: ask the metadata of the package.
     for entry in metadata.entry_points(group="console_scripts", name=name):
         for file in (entry.dist.files if entry.dist else None) or ():
@@ -107,6 +109,8 @@ def run_script(path: str) -> None:
     if not path.endswith(".exe"):
         runpy.run_path(path, run_name="__main__")
         return
+    from importlib import metadata
+
     # Windows' executable calls the entry point of its name.
     (entry, *_) = metadata.entry_points(group="console_scripts", name=Path(path).stem)
     # As it does: "from granian import cli", which may be a module of its own.
