@@ -50,19 +50,24 @@ def probe_costs() -> Table:
 
 def warm_start() -> Table:
     """Return what a warm start saves against the native command."""
-    head = ("", "First 200, native", "Ours", "", "Memory, native", "Ours", "")
+    of_each = ("`--preload`", "Ours", "")
+    head = ("", "First 200, native", *of_each, "Memory, native", *of_each)
     rows = []
     for project, servers in _results("starts")["starts"].items():
         for server, counts in servers.items():
             workers = max(counts, key=int)
             if workers == "1":
                 continue  # one process shares nothing
-            native, ours = (counts[workers][way]["median"] for way in (NATIVE, CONSOLE))
-            ratios = counts[workers][CONSOLE]["ratio"]
-            time = (f"{native[0]:.2f} s", f"{ours[0]:.2f} s", _times(ratios[0]))
-            memory = (f"{native[2]:.0f} MiB", f"{ours[2]:.0f} MiB", _times(ratios[2]))
-            label = f"{server}, {workers} workers: {_project(project)}"
-            rows.append((label, *time, *memory))
+            row = counts[workers]
+            cells = [f"{server}, {workers} workers: {_project(project)}"]
+            for column, form in ((0, "{:.2f} s"), (2, "{:.0f} MiB")):
+                # Of all servers, only Gunicorn has such an option.
+                ways = [row[NATIVE], row.get(PRELOADED), row[CONSOLE]]
+                for way in ways:
+                    number = form.format(way["median"][column]) if way else "\u2013"
+                    cells.append(number)
+                cells.append(_ratio(row[CONSOLE], column))
+            rows.append(tuple(cells))
     return Table(head, rows)
 
 
