@@ -21,8 +21,9 @@ from django_prodserver.process.deadline import UNFINISHED
 
 native: Any = import_module("hypercorn.asyncio.run")
 # Seconds in which a client that has just connected may send its request when the
-# stop begins.
-_QUIET = 0.1
+# stop begins; the longer ones for clients that have not sent a byte yet.
+_QUIET, _SILENT = 0.1, 0.5
+_POLL = 0.02
 # Seconds for the cleanup of a request that is cut.
 _CLEANUP = 1.0
 
@@ -73,6 +74,8 @@ class Worker:
         self._config = config
         self._servers: list[asyncio.Server] = []
         self._connections: dict[asyncio.Task[Any], asyncio.StreamWriter] = {}
+        # Those that have not sent a byte.
+        self._silent: set[asyncio.Task[Any]] = set()
         self._deadline = 0.0
 
     def end_with_parent(self) -> None:
@@ -102,6 +105,7 @@ class Worker:
             if task := asyncio.current_task():
                 self._connections[task] = writer
                 task.add_done_callback(self._connections.pop)
+                self._wait_for_first_bytes(task, reader)
             await serve(reader, writer)
 
         server = await asyncio.start_server(serve_connection, **options)
@@ -115,10 +119,40 @@ class Worker:
         loop = asyncio.get_running_loop()
         self._deadline = loop.time() + self._config.graceful_timeout
         for server in self._servers:
+            self._stop_accepting(server)
+        # A connection that was accepted before this needs its server once more: one
+        # whose server is closed by then is reset.
+        await asyncio.sleep(0)
+        for server in self._servers:
             server.close()
         await asyncio.sleep(_QUIET)
+        end = loop.time() + _SILENT - _QUIET
+        while self._silent and loop.time() < end:
+            await asyncio.sleep(_POLL)
         # From here on Hypercorn closes a connection after its response.
         raise ShutdownError
+
+    def _wait_for_first_bytes(
+        self, task: asyncio.Task[Any], reader: asyncio.StreamReader
+    ) -> None:
+        """Count a connection as silent until its client has sent something."""
+        feed: Any = reader.feed_data
+
+        def feed_data(data: bytes) -> None:
+            self._silent.discard(task)
+            feed(data)
+
+        if not reader._buffer:  # type: ignore[attr-defined]
+            self._silent.add(task)
+            task.add_done_callback(self._silent.discard)
+            reader.feed_data = feed_data  # type: ignore[method-assign, assignment]
+
+    def _stop_accepting(self, server: asyncio.Server) -> None:
+        # uvloop's servers have no reader of asyncio's.
+        if isinstance(server, asyncio.base_events.Server):
+            loop = asyncio.get_running_loop()
+            for listener in server.sockets:
+                loop.remove_reader(listener.fileno())
 
     async def drain(self) -> None:
         """Wait for the connections to end; cut those that miss the deadline."""
