@@ -62,9 +62,8 @@ class Windows:
     ) -> dict[str, str]:
         paths = [str(HERE), os.environ.get("PYTHONPATH", "")]
         env["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
-        return self._start.environment(
-            processes, env.pop("settings", None), UNHIDE=unhide, **env
-        )
+        settings = {"MEDIA_ROOT": str(self.data), **env.pop("settings", {})}
+        return self._start.environment(processes, settings, UNHIDE=unhide, **env)
 
     def run(self, *words: str, processes: Any = None, **env: Any) -> Any:
         return harness.running(

@@ -14,6 +14,8 @@ def warnings() -> Iterator[str]:
     root = settings.MEDIA_ROOT
     if not root or not isinstance(root, str | os.PathLike):
         return
+    if not hasattr(os, "statvfs"):
+        return  # Windows, whose files have no such owners
     with contextlib.suppress(OSError, ValueError):
         is_volume = os.path.ismount(root)
         is_read_only = os.statvfs(root).f_flag & os.ST_RDONLY
