@@ -14,7 +14,15 @@ from tests.backends.contract import (
     DeadlineContract,
     WorkerContract,
 )
-from tests.backends.sites import HOLD, HOLD_IGNORING_EXCEPTIONS, WorkerSite, entry
+from tests.backends.sites import (
+    HOLD,
+    HOLD_IGNORING_EXCEPTIONS,
+    NO,
+    YES,
+    ProbedProcess,
+    WorkerSite,
+    entry,
+)
 from tests.conftest import Starter
 from tests.harness import wait_for
 from tests.postgres import Postgres
@@ -125,6 +133,53 @@ class TestDatabaseWorkerOnly:
             assert connections()
             assert old not in connections()
         assert worker.stop() == 0
+
+    def test_task_outlives_its_connection(
+        self, start: Starter, database_server: Postgres
+    ) -> None:
+        """Its result is stored when the database is back; a stop puts it back."""
+        name = "db_worker_cut"
+        env: dict[str, Any] = {
+            "settings": {"DATABASES": {"default": database_server.database(name)}}
+        }
+        site = WorkerSite(start, "", entry(WORKER), env["settings"], "tasks")
+
+        def statuses() -> list[str]:
+            with database_server.connect(name) as connection:
+                query = (
+                    "SELECT status FROM django_tasks_database_dbtaskresult"
+                    " ORDER BY enqueued_at"
+                )
+                return [status for (status,) in connection.execute(query)]
+
+        def cut(*, can_return: bool) -> None:
+            with database_server.connect() as watcher:
+                watcher.execute(
+                    f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS {can_return}'
+                )
+                watcher.execute(
+                    "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
+                    " WHERE datname = %s",
+                    [name],
+                )
+
+        worker = site.start_worker(GRACEFUL_TIMEOUT=GRACE)
+        probed = ProbedProcess(start, worker)
+        site.start_held_tasks(worker, "first")
+        assert statuses() == ["RUNNING"]
+        cut(can_return=False)
+        site.release_tasks()
+        worker.says("The database is away, waiting for it")
+        probed.wait_for_readiness(NO, "no connection to the database")
+        cut(can_return=True)
+        worker.until(lambda: statuses() == ["SUCCESSFUL"], "the result stored")
+        probed.wait_for_readiness(YES, "is ready")
+
+        (start.data / "go").unlink()
+        site.start_held_tasks(worker, "second")
+        cut(can_return=True)
+        assert worker.stop(seconds=60) == 1
+        assert statuses() == ["SUCCESSFUL", "READY"]
 
 
 @pytest.mark.process

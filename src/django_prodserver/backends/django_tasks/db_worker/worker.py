@@ -6,21 +6,24 @@ task fail. With a deadline, an unfinished task is interrupted by an exception, a
 ready for another worker.
 
 On its own, the loop ends when the database goes away. With a heartbeat, it waits for
-a database that has answered before; the worker is then live, but not ready.
+a database that has answered before; the worker is then live, but not ready. The result
+of a task waits with it: a task must not stay "running" while no worker runs it.
 """
 
 from __future__ import annotations
 
+import functools
+import itertools
 import logging
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from django.db import InterfaceError, OperationalError, connections
+from django.db import InterfaceError, OperationalError, connections, router
 from django_tasks_db.compat import TaskResultStatus
 from django_tasks_db.management.commands import db_worker
 from django_tasks_db.management.commands.db_worker import Worker
@@ -33,6 +36,9 @@ from django_prodserver.process.deadline import UNFINISHED, Deadline
 logger = logging.getLogger("django_tasks_db")
 # Seconds between two attempts to reach the database.
 _RETRY = 2
+# Attempts to store a result over a connection that has just been opened: the database
+# may close a connection because of what it was sent.
+_ATTEMPTS = 5
 # Seconds in which the exception should leave the task.
 _ENDING = 1.5
 
@@ -70,7 +76,7 @@ class ManagedWorker(Worker):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        #: The task of this process, from its claim to its end.
+        #: The task of this process, from its claim until its result is stored.
         self.claimed: Any = None
         #: None until the first answer: a database that never answered is probably
         #: misconfigured, and not waited for.
@@ -90,34 +96,69 @@ class ManagedWorker(Worker):
                 can_wait = self.has_heartbeat and self.database_answers is not None
                 if not can_wait or not self.running:
                     raise
-                beat("starting", "no connection to the database")
-                if self.database_answers:
-                    logger.error("The database is away, waiting for it: %s", error)
-                self.database_answers = False
-            # A connection that failed may answer again and still not work: it may lead
-            # to a server that has been replaced.
-            connections.close_all()
-            time.sleep(_RETRY)
+                self._note_lost_database(error)
+            self._wait_for_database()
+            # Otherwise nobody would run it: the answer to its claim was lost, or its
+            # result cannot be stored.
+            if self.claimed is not None and _put_back(self.claimed):
+                self.claimed = None
 
     def run_task(self, db_task_result: Any) -> None:
-        """Run a task; put it back if it is interrupted."""
+        """Run a task and store its result; put it back if it is interrupted."""
         set_failed = db_task_result.set_failed
+        set_successful = db_task_result.set_successful
 
-        def set_failed_or_put_back(error: BaseException) -> None:
-            if not isinstance(error, TaskInterrupted):
-                set_failed(error)
-                return
-            _put_back(db_task_result)
+        def set_failed_unless_interrupted(error: BaseException) -> None:
             # Raised so that task_finished is not sent: the task is not finished.
-            raise error
+            if isinstance(error, TaskInterrupted):
+                raise error
+            self._store(set_failed, error)
 
-        db_task_result.set_failed = set_failed_or_put_back
+        db_task_result.set_failed = set_failed_unless_interrupted
+        db_task_result.set_successful = functools.partial(self._store, set_successful)
         self._beat("busy")
         try:
             super().run_task(db_task_result)
-        finally:
-            self.claimed = None
+        except TaskInterrupted:
+            _put_back(db_task_result)
+            raise
+        self.claimed = None
         self._beat("ready")
+
+    def _store(self, save: Callable[[Any], None], result: Any) -> None:
+        """Store a result; wait for a database that has closed the connection."""
+        for attempt in itertools.count(1):
+            try:
+                save(result)
+                self.database_answers = True
+                return
+            except (InterfaceError, OperationalError) as error:
+                connection = _connection()
+                is_lost = connection.connection is None or not connection.is_usable()
+                if not is_lost or attempt > _ATTEMPTS:
+                    raise
+                self._note_lost_database(error)
+            while not self._wait_for_database():
+                pass
+
+    def _note_lost_database(self, error: Exception) -> None:
+        self._beat("starting", "no connection to the database")
+        if self.database_answers:
+            logger.error("The database is away, waiting for it: %s", error)
+        self.database_answers = False
+
+    def _wait_for_database(self) -> bool:
+        """Wait a little; return whether the database answers over a new connection."""
+        # A connection that failed may answer again and still not work: it may lead
+        # to a server that has been replaced.
+        connections.close_all()
+        time.sleep(_RETRY)
+        self._beat("starting", "no connection to the database")
+        try:
+            _connection().ensure_connection()
+        except (InterfaceError, OperationalError):
+            return False
+        return True
 
     def shutdown(self, signum: int, frame: FrameType | None) -> None:
         """Handle a signal: finish the task at the first, interrupt it at the second."""
@@ -134,9 +175,9 @@ class ManagedWorker(Worker):
             self.reset_signals()
             raise TaskInterrupted(UNFINISHED)
 
-    def _beat(self, condition: str) -> None:
+    def _beat(self, condition: str, detail: str = "") -> None:
         if self.has_heartbeat:
-            beat(condition)
+            beat(condition, detail)
 
     def _wrap_claims(self) -> None:
         """Remember the task that the loop claims, and beat after each transaction."""
@@ -174,8 +215,26 @@ class ManagedWorker(Worker):
             _put_back(claimed)
 
 
-def _put_back(result: Any) -> None:
-    """Make a running task ready again."""
-    running = DBTaskResult.objects.filter(pk=result.pk, status=TaskResultStatus.RUNNING)
-    if running.update(status=TaskResultStatus.READY, started_at=None):
-        logger.warning("Task id=%s is put back, and is ready again", result.pk)
+def _connection() -> Any:
+    """Return the connection to the database of the tasks."""
+    return connections[router.db_for_write(DBTaskResult)]
+
+
+def _put_back(result: Any) -> bool:
+    """Make a task that this process has claimed ready again; return whether it is."""
+    claimed = DBTaskResult.objects.filter(
+        pk=result.pk, status=TaskResultStatus.RUNNING, started_at=result.started_at
+    )
+    reason = ""
+    for _ in range(2):  # the database may have closed the connection
+        try:
+            found = claimed.update(status=TaskResultStatus.READY, started_at=None)
+        except (InterfaceError, OperationalError) as error:
+            reason = " ".join(str(error).split())
+            _connection().close()
+            continue
+        if found:
+            logger.warning("Task id=%s is put back, and is ready again", result.pk)
+        return True
+    logger.error("Task id=%s is not put back, and stays RUNNING: %s", result.pk, reason)
+    return False
