@@ -73,6 +73,8 @@ extlinks = {
         f"{facts.version_of('django-tasks-db')}",
         "django-tasks-rq": "https://github.com/RealOrangeOne/django-tasks-rq/blob/"
         f"{facts.version_of('django-tasks-rq')}",
+        "django-rq": "https://github.com/rq/django-rq/blob/"
+        f"v{facts.version_of('django-rq')}",
         "flower": "https://github.com/mher/flower/blob/"
         f"v{facts.version_of('flower')}/docs",
         "granian": "https://github.com/emmett-framework/granian/blob/"
@@ -81,6 +83,7 @@ extlinks = {
         f"{facts.version_of('gunicorn')}/docs/content",
         "hypercorn": "https://github.com/pgjones/hypercorn/blob/"
         f"{facts.version_of('hypercorn')}/docs",
+        "rq": f"https://github.com/rq/rq/blob/v{facts.version_of('rq')}",
         "uvicorn": "https://github.com/Kludex/uvicorn/blob/"
         f"{facts.version_of('uvicorn')}/docs",
         "waitress": "https://github.com/Pylons/waitress/blob/"

@@ -26,9 +26,15 @@ HYPERCORN_WSGI = "hypercorn.HypercornWSGIServer"
 WAITRESS = "waitress.WaitressServer"
 CELERY = "celery.CeleryWorker"
 DB_WORKER = "django_tasks.DjangoTasksWorker"
+RQWORKER = "rq.RQWorker"
 QCLUSTER = "django_q2.DjangoQ2Worker"
 #: The name of each worker's queue in "manage.py enqueue".
-QUEUES = {CELERY: "celery", DB_WORKER: "tasks", QCLUSTER: "q2"}
+QUEUES = {CELERY: "celery", DB_WORKER: "tasks", RQWORKER: "rq", QCLUSTER: "q2"}
+
+#: The app that brings a worker's management command, where it is installed for it only.
+APPS = {RQWORKER: "django_rq", QCLUSTER: "django_q"}
+#: The workers that are management commands of the project.
+MANAGEMENT = (DB_WORKER, *APPS)
 
 
 @dataclass(frozen=True)
@@ -234,6 +240,7 @@ def _of_workers() -> Iterator[Case]:
     keys: dict[str, dict[str, Any]] = {
         CELERY: {"CONCURRENCY": 1, **_args(**alone)},
         DB_WORKER: {},
+        RQWORKER: {},
         QCLUSTER: {"CONCURRENCY": 1},
     }
     native = {"ENV": {"REGION": "eu"}, "LOG_FORMAT": "json", "PRELOAD": False}

@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from tests.equality.cases import (
-    DB_WORKER,
     GRANIAN,
     GRANIAN_WSGI,
     HYPERCORN,
     HYPERCORN_WSGI,
-    QCLUSTER,
+    MANAGEMENT,
     UVICORN,
     WAITRESS,
     Case,
@@ -49,7 +48,7 @@ class Start:
     def is_watched(self) -> bool:
         """Whether we look on while the application, or its apps, are imported."""
         # manage.py has imported the apps before, and these workers have nothing else.
-        has_only_apps = self.case.backend in (DB_WORKER, QCLUSTER)
+        has_only_apps = self.case.backend in MANAGEMENT
         return self.is_preloaded and not (has_only_apps and self.is_manage)
 
     @property
@@ -296,9 +295,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         moments=("request",),
         facts=("path",),
         applies=lambda start: (
-            start.is_preloaded
-            and start.is_manage
-            and start.case.backend in (DB_WORKER, QCLUSTER)
+            start.is_preloaded and start.is_manage and start.case.backend in MANAGEMENT
         ),
     ),
 )

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.conftest import Starter
-from tests.equality.cases import CERTIFICATE, QCLUSTER, QUEUES, Case
+from tests.equality.cases import APPS, CERTIFICATE, QUEUES, Case
 from tests.equality.compare import Records
 from tests.harness import BIN, PROJECT, SCRIPT, STARTUP, Running, wait_for
 
@@ -129,11 +129,12 @@ class Site:
         for name, text in case.files.items():
             (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).write_text(self._filled(text))
+        apps = [APPS[case.backend]] if case.backend in APPS else []
         self.variables = {
             "DJANGO_SETTINGS_MODULE": "proj.recorder.settings",
             "PATH": f"{BIN}:/usr/bin:/bin",
             "TEST_REDIS_URL": redis_url,
-            "TEST_WORKER_APPS": '["django_q"]' if case.backend == QCLUSTER else "[]",
+            "TEST_WORKER_APPS": json.dumps(apps),
             **self._filled(case.variables),
         }
         processes = {case.process: self._filled(case.entry())}

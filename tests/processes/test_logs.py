@@ -155,11 +155,12 @@ class TestTheUsersLogging:
     [
         ("django_tasks.DjangoTasksWorker", "OWN django_tasks_db INFO Starting worker"),
         ("django_q2.DjangoQ2Worker", "running."),
+        ("rq.RQWorker", "Listening on"),
     ],
-    ids=["db_worker", "qcluster"],
+    ids=["db_worker", "qcluster", "rqworker"],
 )
 def test_a_worker_whose_command_applies_logging_again(
-    start: Starter, backend: str, ready: str
+    start: Starter, redis_url: str, backend: str, ready: str
 ) -> None:
     """django-admin does, and by default disables the loggers that there are."""
     logging = {
@@ -172,6 +173,7 @@ def test_a_worker_whose_command_applies_logging_again(
     worker = start.worker(
         {"BACKEND": f"{servers.BACKENDS}.{backend}"},
         settings={"LOGGING": logging, "Q_CLUSTER": cluster},
+        TEST_REDIS_URL=redis_url,
     )
     worker.says(ready)
     assert worker.stop() == 0

@@ -33,7 +33,7 @@ import json, os
 SECRET_KEY = "x" * 50
 ALLOWED_HOSTS = ["*"]
 INSTALLED_APPS = [
-    "django.contrib.contenttypes", "django_tasks_db", "django_q",
+    "django.contrib.contenttypes", "django_tasks_db", "django_q", "django_rq",
 ]
 ROOT_URLCONF = "urls"
 WSGI_APPLICATION = "wsgi.application"
@@ -44,6 +44,7 @@ DATABASES = {
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
 Q_CLUSTER = {"orm": "default", "workers": 1}
+RQ_QUEUES = {"default": {"URL": os.environ.get("TEST_REDIS_URL", "redis://")}}
 PRODUCTION_PROCESSES = json.loads(os.environ.get("TEST_SETTINGS", "{}")).get(
     "PRODUCTION_PROCESSES", {}
 )
@@ -102,6 +103,14 @@ WORKERS: dict[str, tuple[dict[str, Any], str]] = {
             "GRACEFUL_TIMEOUT": 5,
         },
         "running.",
+    ),
+    "rqworker": (
+        {
+            "BACKEND": f"{BACKENDS}.rq.RQWorker",
+            "GRACEFUL_TIMEOUT": 5,
+            "QUEUES": ["default"],
+        },
+        "Listening on",
     ),
     "celery": (
         {
@@ -171,10 +180,10 @@ def test_a_web_server(server: str, start: Starter, project: Path) -> None:
 
 
 @pytest.mark.parametrize("worker", WORKERS)
-def test_a_worker(worker: str, start: Starter, project: Path) -> None:
+def test_a_worker(worker: str, start: Starter, project: Path, redis_url: str) -> None:
     entry, ready = WORKERS[worker]
     line = native_line(start, project, entry)
-    environment = without_us(start, project)
+    environment = {**without_us(start, project), "TEST_REDIS_URL": redis_url}
     variables = {"PYTHONPATH": str(project), "DJANGO_SETTINGS_MODULE": "settings"}
     migrated = running(
         [sys.executable, "-m", "django", "migrate", "-v0"],

@@ -47,6 +47,7 @@ TABLES = [
         ("waitress", "options.json"),
         ("celery", "worker_options.json"),
         ("django_q2", "options.json"),
+        ("rq", "options.json"),
     )
 ]
 # Nothing that a shell, a terminal or a file name could take for more than text.

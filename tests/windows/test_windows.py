@@ -148,8 +148,9 @@ def test_what_runs_elsewhere_is_a_warning_and_does_not_start(
             True,
         ),
         ({"BACKEND": "django_q2.DjangoQ2Worker"}, False),
+        ({"BACKEND": "rq.RQWorker"}, False),
     ],
-    ids=["celery", "celery solo", "django-q2"],
+    ids=["celery", "celery solo", "django-q2", "rq"],
 )
 def test_workers_that_fork_are_named(
     windows: Windows, backend: dict[str, Any], runs: bool

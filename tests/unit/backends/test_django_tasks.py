@@ -12,7 +12,7 @@ from django_tasks_db.management.commands import db_worker
 from django_prodserver.backends.django_tasks import DjangoTasksWorker
 from django_prodserver.backends.django_tasks.db_worker import worker as managed
 from django_prodserver.backends.django_tasks.db_worker.command import DatabaseWorker
-from django_prodserver.backends.django_tasks.rqworker.command import RQWorker
+from django_prodserver.backends.django_tasks.rqworker import RQWorker
 from django_prodserver.config.processes import Process
 from django_prodserver.launch.plan import make_plan
 

@@ -82,8 +82,7 @@ def rendered_options(table):
 
 def test_each_option_table_has_a_generator_and_a_backend():
     used = {str(backend(path).option_file) for path in loader.known_backends()}
-    # The backend of Django Tasks uses this one if TASKS is on RQ.
-    assert used | {"django_tasks/rqworker_options.json"} == set(TABLES)
+    assert used == set(TABLES)
     folder = Path(django_prodserver.__file__).parent / "backends"
     found = {str(path.relative_to(folder)) for path in folder.glob("*/*options.json")}
     assert found == set(TABLES)

@@ -28,6 +28,7 @@ GUNICORN = f"{BACKENDS}.gunicorn.GunicornServer"
 UVICORN = f"{BACKENDS}.uvicorn.UvicornServer"
 CELERY = f"{BACKENDS}.celery.CeleryWorker"
 TASKS = f"{BACKENDS}.django_tasks.DjangoTasksWorker"
+RQWORKER = f"{BACKENDS}.rq.RQWorker"
 Q2 = f"{BACKENDS}.django_q2.DjangoQ2Worker"
 RELEASE = f"{BACKENDS}.management.ManagementCommands"
 RQ = {"default": {"BACKEND": "django_tasks_rq.RQBackend"}}
@@ -510,6 +511,27 @@ CASES = {
         "django_rq is not in INSTALLED_APPS, and brings the command rqworker.",
         'Add "django_rq" to INSTALLED_APPS, then run: python manage.py migrate',
         {"INSTALLED_APPS": [], "TASKS": RQ},
+    ),
+    "rqworker-not-in-installed-apps": Case(
+        worker(BACKEND=RQWORKER),
+        F.APP_NOT_INSTALLED,
+        "django_rq is not in INSTALLED_APPS, and brings the command rqworker.",
+        'Add "django_rq" to INSTALLED_APPS, then run: python manage.py migrate',
+        {"INSTALLED_APPS": []},
+    ),
+    "rqworker-unknown-queue": Case(
+        worker(BACKEND=RQWORKER, QUEUES=["default", "mial"]),
+        F.BAD_VALUE,
+        "QUEUES has 'mial', which is not in RQ_QUEUES.",
+        "Did you mean 'mail'?",
+        {"RQ_QUEUES": {"default": {}, "mail": {}}},
+    ),
+    "rqworker-no-such-queue": Case(
+        worker(BACKEND=RQWORKER, QUEUES=["reports"]),
+        F.BAD_VALUE,
+        "QUEUES has 'reports', which is not in RQ_QUEUES.",
+        "RQ_QUEUES has default, mail.",
+        {"RQ_QUEUES": {"default": {}, "mail": {}}},
     ),
     **{
         f"health-{name}": Case(

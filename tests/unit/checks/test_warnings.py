@@ -499,13 +499,11 @@ def test_the_checks_are_registered():
 
 @pytest.mark.parametrize("table", all_tables(), ids=str)
 def test_a_release_that_keeps_its_options_otherwise_causes_no_warning(
-    table, monkeypatch, settings
+    table, monkeypatch
 ):
     def fail():
         raise AttributeError("no such thing any more")
 
-    if table.name.startswith("rqworker"):
-        settings.TASKS = {"default": {"BACKEND": "django_tasks_rq.RQBackend"}}
     backend = next(
         backend for backend in _backends_of_all() if backend.option_file == table
     )

@@ -9,14 +9,14 @@ from django.conf import settings
 
 from django_prodserver.backends.django_command import ManagementBackend
 from django_prodserver.backends.django_tasks.db_worker.command import DatabaseWorker
-from django_prodserver.backends.django_tasks.rqworker.command import RQWorker
+from django_prodserver.backends.django_tasks.rqworker import RQWorker
 from django_prodserver.backends.django_tasks.worker_command import WorkerCommand
 from django_prodserver.backends.introspection import OptionFile, option_table
 from django_prodserver.config.argv import render, value_of
 from django_prodserver.config.keys import Resolved, Translation, Unsupported
 
 # Of both workers, only db_worker has an option for the entry of TASKS.
-_OPTIONS = OptionFile(__package__, "db_worker_options.json")
+_OPTIONS = DatabaseWorker.option_file
 
 
 class DjangoTasksWorker(ManagementBackend):
@@ -43,7 +43,7 @@ class DjangoTasksWorker(ManagementBackend):
 
     @property
     def option_file(self) -> OptionFile:  # type: ignore[override]
-        return OptionFile(__package__, f"{self.worker.name}_options.json")
+        return self.worker.option_file
 
     @property
     def package(self) -> str:  # type: ignore[override]

@@ -1,4 +1,4 @@
-"""The options of the installed workers of Django Tasks."""
+"""The options of the installed django-tasks-db."""
 
 from django_prodserver.backends.introspection.installed import ManagementOptions
 
@@ -11,11 +11,5 @@ TABLES = {
             "TASKS": {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}},
         },
         defaults={"reload": "DEBUG", "worker-id": "random letters"},
-    ),
-    "rqworker_options.json": ManagementOptions(
-        "django-rq",
-        "django_rq",
-        "rqworker",
-        settings={"RQ_QUEUES": {"default": {"URL": "redis://localhost"}}},
     ),
 }

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
+from django_prodserver.backends.introspection import OptionFile
 from django_prodserver.config.argv import OptionTable
 from django_prodserver.config.keys import Resolved, Translation
 
@@ -18,8 +19,10 @@ class WorkerCommand(ABC):
     from it that differs between the two.
     """
 
-    #: The management command, and the prefix of its option table's file name.
+    #: The management command.
     name: ClassVar[str]
+    #: The generated table of its options.
+    option_file: ClassVar[OptionFile]
     #: The module that is missing when the worker is not installed.
     package: ClassVar[str]
     #: The package that pip installs, if that is not our extra.

@@ -31,6 +31,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+#: Variables that have another value in each start: those of RQ.
+RANDOM = ("RQ_JOB_ID", "RQ_WORKER_ID")
 #: What was seen in this process, by moment. Forked workers inherit it.
 RECORDS: dict[str, dict[str, Any]] = {}
 #: The loggers whose configuration is recorded, by the beginning of their names.
@@ -67,7 +69,7 @@ def save(name: str) -> None:
 def _facts() -> Iterator[tuple[str, Any]]:
     """Yield each fact with its name, such as "signals.SIGTERM"."""
     for variable, value in os.environ.items():
-        yield f"environment.{variable}", value
+        yield f"environment.{variable}", "any" if variable in RANDOM else value
     yield "directory", os.getcwd()  # noqa: PTH109  # as an application asks
     yield "user", os.getresuid()
     yield "group", os.getresgid()

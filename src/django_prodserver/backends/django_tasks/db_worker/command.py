@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from django_prodserver.backends.django_tasks.worker_command import WorkerCommand
+from django_prodserver.backends.introspection import OptionFile
 from django_prodserver.config.argv import OptionTable, value_of
 from django_prodserver.config.keys import Resolved
 
@@ -14,6 +15,9 @@ class DatabaseWorker(WorkerCommand):
 
     name = "db_worker"
     package = "django_tasks_db"
+    option_file = OptionFile(
+        "django_prodserver.backends.django_tasks", "db_worker_options.json"
+    )
     keys = {"QUEUES": "queue-name", "MAX_TASKS": "max-tasks"}
     defaults = {
         "no-reload": Resolved(

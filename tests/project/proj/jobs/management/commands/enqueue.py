@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
@@ -35,6 +36,19 @@ def _enqueue(queue: str, name: str, seconds: float, on: str | None) -> None:
         from django_q.tasks import async_task
 
         async_task("proj.jobs.work.mark", name, seconds)
+    elif queue == "rq":
+        import django_rq
+
+        django_rq.get_queue(on or "default").enqueue(
+            "proj.jobs.work.mark", name, seconds
+        )
+    elif queue == "rq-scheduled":
+        import django_rq
+
+        in_one_second = datetime.timedelta(seconds=1)
+        django_rq.get_queue(on or "default").enqueue_in(
+            in_one_second, "proj.jobs.work.mark", name, seconds
+        )
     else:
         from proj.jobs.tasks import mark
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from django.conf import settings
 
 from django_prodserver.backends.django_tasks.worker_command import WorkerCommand
+from django_prodserver.backends.rq import rqworker
 from django_prodserver.config.argv import Option, OptionTable, drop, render
 
 _TABLE = OptionTable([Option("backend", "value", "--backend")])
@@ -15,13 +16,14 @@ _TABLE = OptionTable([Option("backend", "value", "--backend")])
 class RQWorker(WorkerCommand):
     """Run the tasks that are jobs of RQ."""
 
-    name = "rqworker"
-    package = "django_rq"
+    name = rqworker.COMMAND
+    package = rqworker.PACKAGE
     requirement = "django-tasks-rq"
+    option_file = rqworker.OPTIONS
     # The queues are arguments of the command, not an option.
     keys = {"QUEUES": lambda backend, queues: {}, "MAX_TASKS": "max-jobs"}
     has_broker = True
-    windows_obstacle = "rq forks a process for each task"
+    windows_obstacle = rqworker.WINDOWS_OBSTACLE
 
     def native_args(self, args: object) -> object:
         # "backend" names the entry of TASKS; rqworker has no such option.
@@ -37,24 +39,20 @@ class RQWorker(WorkerCommand):
         return [job, *options, *self._queues(queues)]
 
     def heartbeat_max_age(self, args: Sequence[str], table: OptionTable) -> float:
-        return 30  # the loop runs every 5 s
+        return rqworker.HEARTBEAT_MAX_AGE
 
     def install_heartbeat(self) -> None:
-        from django_prodserver.backends.django_tasks.rqworker import heartbeat
+        from django_prodserver.backends.rq import heartbeat
 
         heartbeat.install_heartbeat()
 
     def install_shutdown_deadline(self, seconds: float) -> None:
-        from django_prodserver.backends.django_tasks.rqworker import shutdown
+        from django_prodserver.backends.rq import shutdown
 
         shutdown.install_shutdown_deadline(seconds)
 
     def broker(self, queues: Sequence[str]) -> Callable[[], object]:
-        from django_rq import get_connection
-
-        names = self._queues(queues) or ("default",)
-        connections = [get_connection(name) for name in names]
-        return lambda: [connection.ping() for connection in connections]
+        return rqworker.broker(self._queues(queues))
 
     def _queues(self, queues: Sequence[str]) -> Sequence[str]:
         """Return the queues' names, by default those of the entry of ``TASKS``."""

@@ -1,1 +1,0 @@
-"""django-tasks-rq, whose tasks are jobs of RQ, in Redis."""
