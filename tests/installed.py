@@ -13,10 +13,15 @@ from django_prodserver.backends.base import CommandBackend
 from django_prodserver.config.processes import Process
 
 
+def entry(path: str) -> dict[str, str]:
+    """Return a process with one of our own backends, and the keys that it needs."""
+    own = {"COMMAND": "step x"} if path.endswith(".LongRunningCommand") else {}
+    return {"BACKEND": path, "APP": "proj.celery.app", **own}
+
+
 def backend(path: str) -> CommandBackend:
     """Return one of our own backends."""
-    config = {"BACKEND": path, "APP": "proj.celery.app"}
-    made = loader.load(Process("web", config))
+    made = loader.load(Process("web", entry(path)))
     assert isinstance(made, CommandBackend)
     return made
 
@@ -24,7 +29,8 @@ def backend(path: str) -> CommandBackend:
 def missing(path: str) -> list[str]:
     """Return the packages that one of our own backends lacks here."""
     made = backend(path)
-    return [name for name in (made.package, *made.needs) if not find_spec(name)]
+    packages = filter(None, (made.package, *made.needs))
+    return [name for name in packages if not find_spec(name)]
 
 
 def installed() -> list[str]:

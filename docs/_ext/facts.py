@@ -14,7 +14,6 @@ from typing import Any
 import django_prodserver.logs
 from django_prodserver.backends import loader
 from django_prodserver.backends.base import Backend, CommandBackend
-from django_prodserver.backends.release import backend as release
 from django_prodserver.backends.web import WebBackend
 from django_prodserver.checks.ids import WarningId
 from django_prodserver.config import environment as variables
@@ -62,7 +61,8 @@ _DONE = "no option: django-prodserver does it"
 
 def backend(path: str, **config: Any) -> Backend:
     """Return one of our own backends, by its path within ``backends``."""
-    config = {"BACKEND": f"{BACKENDS}.{path}", "APP": "shop.celery.app", **config}
+    needed = {"APP": "shop.celery.app", "COMMAND": "run_bot"}
+    config = {"BACKEND": f"{BACKENDS}.{path}", **needed, **config}
     found = loader.load(Process("web", config))
     if not isinstance(found, Backend):
         raise TypeError(path)
@@ -134,14 +134,11 @@ def key_translation(paths: Sequence[str]) -> Table:
 
 def settings_keys() -> Table:
     """Return the keys of a process that are not portable settings."""
-    return of_named(
-        "key",
-        ("Key", "Meaning"),
-        [
-            (k, [text])
-            for k, text in (*processes.KEYS.items(), *release.OWN_KEYS.items())
-        ],
-    )
+    texts = dict(processes.KEYS)
+    for found in known().values():
+        texts |= found.own_keys
+    rows = [(key, [text]) for key, text in texts.items()]
+    return of_named("key", ("Key", "Meaning"), rows)
 
 
 def environment() -> Table:

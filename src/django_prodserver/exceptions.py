@@ -123,6 +123,11 @@ class Fault(CheckId):
         True,
     )
     NOT_ON_WINDOWS = "prodserver.E023", "The server does not run on Windows.", True
+    COMMAND_NOT_FOUND = (
+        "prodserver.E027",
+        "No installed app has the management command that COMMAND names.",
+        True,
+    )
 
 
 class ProdserverError(Exception):

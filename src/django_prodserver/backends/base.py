@@ -89,7 +89,9 @@ class Backend(BaseServerBackend):
     kind: ClassVar[str] = "worker"
     #: Its keys beside those of every process, and the options each becomes.
     keys: ClassVar[Mapping[str, Translation]] = {"LOG_LEVEL": "", "LOG_FORMAT": ""}
-    #: Whether a key that is not in ``keys`` is an error.
+    #: The keys that only this backend has, with their descriptions for the docs.
+    own_keys: ClassVar[Mapping[str, str]] = {}
+    #: Whether a key that is neither in ``keys`` nor in ``own_keys`` is an error.
     rejects_unknown_keys: ClassVar[bool] = True
     #: The prefix of the environment variables from which the server reads options.
     env_prefix: ClassVar[str] = ""
@@ -294,7 +296,7 @@ class CommandBackend(Backend):
     script: ClassVar[str]
     #: Whether the script's first argument is a management command of the project.
     is_management_command: ClassVar[bool] = False
-    #: The module that is missing when the server is not installed.
+    #: The module that is missing when the server is not installed; "" for none.
     package: ClassVar[str]
     #: Other modules that the backend needs and the server does not install.
     needs: ClassVar[tuple[str, ...]] = ()
@@ -475,7 +477,7 @@ class CommandBackend(Backend):
                 self.windows_way_out,
             )
             return
-        for package in (self.package, *self.needs):
+        for package in filter(None, (self.package, *self.needs)):
             if find_spec(package) is None:
                 yield self.not_installed(package)
         for key in self.keys:

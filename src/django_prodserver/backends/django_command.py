@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 
 from django.conf import settings
 
 from django_prodserver.backends.base import CommandBackend
+from django_prodserver.config.argv import fits
 from django_prodserver.exceptions import ConfigurationError, Fault
 from django_prodserver.process import project
+from django_prodserver.text import safe_repr
 
 
 class ManagementBackend(CommandBackend):
@@ -35,7 +38,7 @@ class ManagementBackend(CommandBackend):
         yield from super().check()
         # An entry is "django_q" or "django_q.apps.DjangoQConfig".
         installed = {app.partition(".")[0] for app in settings.INSTALLED_APPS}
-        if self.package not in installed:
+        if self.package and self.package not in installed:
             yield ConfigurationError(
                 Fault.APP_NOT_INSTALLED,
                 f"{self.package} is not in INSTALLED_APPS, "
@@ -43,3 +46,31 @@ class ManagementBackend(CommandBackend):
                 f'Add "{self.package}" to INSTALLED_APPS, then run: '
                 "python manage.py migrate",
             )
+
+
+def command_words(command: object, where: str, hint: str) -> list[str]:
+    """
+    Return a management command of the settings as a list of words.
+
+    Args:
+        command: A text or a list of words.
+        where: The beginning of the message, "COMMAND is".
+        hint: How to write it.
+
+    Raises:
+        ConfigurationError: It is neither.
+    """
+    words = command
+    if isinstance(command, str):
+        try:
+            words = shlex.split(command)
+        except ValueError as error:
+            message = f"{where} {safe_repr(command)}, which a shell cannot split:"
+            message = f"{message} {error}."
+            raise ConfigurationError(Fault.BAD_VALUE, message, hint) from error
+    if isinstance(words, list | tuple) and words:
+        text = [w for w in words if isinstance(w, str) and w and fits(w)]
+        if len(text) == len(words):
+            return text
+    message = f"{where} {safe_repr(command)}, which is no command."
+    raise ConfigurationError(Fault.BAD_VALUE, message, hint)

@@ -150,7 +150,7 @@ def _nothing_to_wait_for(name: str) -> tuple[str, str]:
 
 
 def _unknown_keys(process: Process, backend: Backend) -> Iterator[ConfigurationError]:
-    known = (*processes.KEYS, *backend.keys)
+    known = (*processes.KEYS, *backend.own_keys, *backend.keys)
     for key in process.config:
         if key not in known:
             hint = did_you_mean(key, known)

@@ -1,5 +1,6 @@
-"""The public path of ``ManagementCommands``, which lives in ``backends.release``."""
+"""The public paths of the backends that run management commands of any kind."""
 
+from django_prodserver.backends.long_running.backend import LongRunningCommand
 from django_prodserver.backends.release import ManagementCommands
 
-__all__ = ["ManagementCommands"]
+__all__ = ["LongRunningCommand", "ManagementCommands"]

@@ -21,7 +21,7 @@ from django_prodserver.exceptions import Fault
 from django_prodserver.health import conf as health
 from tests.conftest import Starter
 from tests.harness import BIN, MANAGE, MODULE, PROJECT
-from tests.installed import backend, installed, skip_without_servers
+from tests.installed import backend, entry, installed, skip_without_servers
 
 BACKENDS = "django_prodserver.backends"
 GUNICORN = f"{BACKENDS}.gunicorn.GunicornServer"
@@ -30,6 +30,7 @@ CELERY = f"{BACKENDS}.celery.CeleryWorker"
 TASKS = f"{BACKENDS}.django_tasks.DjangoTasksWorker"
 RQWORKER = f"{BACKENDS}.rq.RQWorker"
 Q2 = f"{BACKENDS}.django_q2.DjangoQ2Worker"
+LONG_RUNNING = f"{BACKENDS}.management.LongRunningCommand"
 RELEASE = f"{BACKENDS}.management.ManagementCommands"
 RQ = {"default": {"BACKEND": "django_tasks_rq.RQBackend"}}
 DUMMY = "django.core.cache.backends.dummy.DummyCache"
@@ -114,6 +115,33 @@ RELEASES: list[tuple[str, dict[str, Any], str, str]] = [
         {"COMMANDS": ["check"], "LOCK": "yes"},
         "LOCK is 'yes'.",
         "Write LOCK as True or False.",
+    ),
+]
+COMMAND = 'Write COMMAND as "run_bot --verbosity 2", or as a list of words.'
+LONG_RUNNINGS: list[tuple[str, dict[str, Any], Fault, str, str]] = [
+    ("none", {}, Fault.BAD_VALUE, "LongRunningCommand has no COMMAND.", COMMAND),
+    ("number", {"COMMAND": 5}, Fault.BAD_VALUE, "COMMAND is 5, which is no", COMMAND),
+    ("empty", {"COMMAND": []}, Fault.BAD_VALUE, "COMMAND is [], which is no", COMMAND),
+    (
+        "quotation",
+        {"COMMAND": "a 'b"},
+        Fault.BAD_VALUE,
+        'COMMAND is "a \'b", which a shell cannot split: No closing',
+        COMMAND,
+    ),
+    (
+        "unknown",
+        {"COMMAND": "run_bto --verbosity 2"},
+        Fault.COMMAND_NOT_FOUND,
+        "COMMAND has 'run_bto', and no app has that command.",
+        "Did you mean 'run_bot'?",
+    ),
+    (
+        "program",
+        {"COMMAND": ["manage.py", "run_bot"]},
+        Fault.COMMAND_NOT_FOUND,
+        "COMMAND has 'manage.py', and no app has that command.",
+        "Leave out what runs it: begin with the name of the command.",
     ),
 ]
 NO_SECONDS: list[Any] = [0, -1, "25", None, True, {}]
@@ -427,6 +455,12 @@ CASES = {
             *({"MAX_AGE": 0}, {"MAX_AGE": "5"}, {"MAX_AGE": True}),
         )
     },
+    **{
+        f"command-{name}": Case(
+            worker(BACKEND=LONG_RUNNING, **keys), fault, f"{WORKER}: {message}", hint
+        )
+        for name, keys, fault, message, hint in LONG_RUNNINGS
+    },
     "commands-unknown": Case(
         web(BACKEND=RELEASE, COMMANDS=["migrat"]),
         F.RELEASE_UNSUPPORTED,
@@ -649,10 +683,7 @@ def test_a_missing_setting_is_an_empty_one(settings):
 
 
 def test_what_is_right_has_no_faults(configured):
-    everything = {
-        path.rpartition(".")[2]: {"BACKEND": path, "APP": "proj.celery.app"}
-        for path in installed()
-    }
+    everything = {path.rpartition(".")[2]: entry(path) for path in installed()}
     configured(everything | web(ENV={"A": 1}, PREFIX=["nice"], PRELOAD=False))
     assert found() == []
 
@@ -726,9 +757,9 @@ class Theirs(BaseServerBackend):
 def test_a_server_that_is_missing_is_named_with_what_installs_it(
     path, settings, monkeypatch
 ):
-    settings.PRODUCTION_PROCESSES = {"web": {"BACKEND": path, "APP": "proj.celery.app"}}
+    settings.PRODUCTION_PROCESSES = {"web": entry(path)}
     server = backend(path)
-    packages = (server.package, *server.needs)
+    packages = [name for name in (server.package, *server.needs) if name]
     for package in packages:
         monkeypatch.setitem(sys.modules, package, None)  # as if it were not there
     assert [said.id for said in found()] == [F.NOT_INSTALLED] * len(packages)
@@ -740,7 +771,7 @@ def test_a_server_that_is_missing_is_named_with_what_installs_it(
 @pytest.mark.parametrize("path", loader.known_backends())
 def test_what_installs_a_server_is_an_extra_that_exists(path):
     name, _, extra = backend(path).requirement.removesuffix("]").partition("[")
-    if name == "django-prodserver":
+    if name == "django-prodserver" and backend(path).package:
         assert extra in (metadata.metadata(name).get_all("Provides-Extra") or [])
 
 
@@ -1162,7 +1193,7 @@ def test_where_no_server_is_installed_each_backend_says_so(start: Starter, tmp_p
         [uv, "pip", "install", "--quiet", "--python", python, django, repository],
     ):
         subprocess.run(command, check=True)
-    paths = loader.known_backends()
+    paths = [path for path in loader.known_backends() if backend(path).package]
     processes = {
         f"p{number}": {"BACKEND": path, "APP": "shop.celery.app"}
         for number, path in enumerate(paths)

@@ -27,7 +27,7 @@ from django_prodserver.commands import cli
 from django_prodserver.config.argv import Option, OptionTable
 from django_prodserver.exceptions import UnknownProcess
 from django_prodserver.process import termination_log
-from tests.installed import installed, skip_without_servers
+from tests.installed import entry, installed, skip_without_servers
 
 BACKENDS = "django_prodserver.backends"
 GUNICORN_PACKAGE = f"{BACKENDS}.gunicorn"
@@ -517,8 +517,7 @@ def test_list_shows_a_wrong_name_on_one_line(name, settings, prodserver):
 
 def test_list_lists_every_backend(configured, prodserver):
     paths = installed()
-    entry = {"APP": "proj.celery.app"}
-    configured(**{f"p{n}": {"BACKEND": p, **entry} for n, p in enumerate(paths)})
+    configured(**{f"p{n}": entry(path) for n, path in enumerate(paths)})
     rows = listed(prodserver)
     assert [row["backend"] for row in rows] == paths
     assert [row["error"] for row in rows] == [None] * len(paths)

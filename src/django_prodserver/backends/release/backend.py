@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 from types import FrameType
 
 from django_prodserver.backends.base import Backend
+from django_prodserver.backends.django_command import command_words
 from django_prodserver.backends.release import database_lock
-from django_prodserver.config.argv import fits
 from django_prodserver.exceptions import (
     ConfigurationError,
     ExitCode,
@@ -29,12 +29,6 @@ from django_prodserver.process.retry import Backoff, describe_error, timeout
 from django_prodserver.text import did_you_mean, redact_words, safe_repr
 
 _FORM = 'Write COMMANDS as ["migrate --noinput", ["command", "argument"]].'
-#: The keys that only this backend has, with their descriptions for the docs.
-OWN_KEYS = {
-    "COMMANDS": "The management commands of a release, in order: each a text, or a "
-    "list of words.",
-    "LOCK": "False runs them without a lock of the database. Default True.",
-}
 
 
 class ManagementCommands(Backend):
@@ -48,10 +42,14 @@ class ManagementCommands(Backend):
     """
 
     kind = "release"
-    keys = {**Backend.keys, **dict.fromkeys(OWN_KEYS, "")}
+    own_keys = {
+        "COMMANDS": "The management commands of a release, in order: each a text, or "
+        "a list of words.",
+        "LOCK": "False runs them without a lock of the database. Default True.",
+    }
 
     def native_omissions(self) -> list[str]:
-        return [key for key in super().native_omissions() if key != "COMMANDS"]
+        return [*super().native_omissions(), *{"LOCK"}.intersection(self.config)]
 
     def heartbeat_max_age(self, args: Sequence[str]) -> float:
         # It has no loop. Its heartbeat says "busy", which counts at any age.
@@ -71,7 +69,7 @@ class ManagementCommands(Backend):
                 problem = f"has the COMMANDS {safe_repr(found)}"
             message = f"{type(self).__name__} {problem}, and needs a list of them."
             raise ConfigurationError(Fault.BAD_VALUE, message, _FORM)
-        return [_words(command) for command in found]
+        return [command_words(command, "COMMANDS has", _FORM) for command in found]
 
     def native_commands(self, args: Sequence[str]) -> list[list[str]]:
         if args:
@@ -218,21 +216,3 @@ def _run(words: list[str]) -> int:
     finally:
         sys.stdout.flush()
     return 0
-
-
-def _words(command: object) -> list[str]:
-    """Return a command of ``COMMANDS`` as a list of words."""
-    words = command
-    if isinstance(command, str):
-        try:
-            words = shlex.split(command)
-        except ValueError as error:
-            message = f"COMMANDS has {safe_repr(command)}, which a shell cannot split:"
-            message = f"{message} {error}."
-            raise ConfigurationError(Fault.BAD_VALUE, message, _FORM) from error
-    if isinstance(words, list | tuple) and words:
-        text = [w for w in words if isinstance(w, str) and w and fits(w)]
-        if len(text) == len(words):
-            return text
-    message = f"COMMANDS has {safe_repr(command)}, which is no command."
-    raise ConfigurationError(Fault.BAD_VALUE, message, _FORM)

@@ -1,0 +1,1 @@
+"""Any management command that runs until it is stopped."""
