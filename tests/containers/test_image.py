@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import Row
 from tests.containers.harness import Containers
-from tests.containers.images import Images
+from tests.containers.images import PREFIX, Images, make
 
 pytestmark = pytest.mark.container
 
@@ -161,3 +161,55 @@ def test_sizes(images: Images, row: Row) -> None:
         row("The images' sizes", image=name, MiB=f"{size:.1f}")
     # tini, the launcher, and the byte code of the standard library.
     assert sizes["base"] - sizes["python"] < 40
+
+
+#: The most that each layer may hold, in MB: what an image adds to the one it is
+#: made from, so that it does not matter which Python that has. A layer is known by
+#: a part of its command; one that is not here may hold next to nothing.
+_BUDGETS = {
+    "base": {
+        "libpq5 tini": 4.2,
+        # 11.4 MB of Debian's; the official image has IDLE, and no tests.
+        "compileall": 12.5,
+        "/opt/prodserver": 2.1,
+    },
+    "builder": {
+        "libpq5 tini": 4.2,
+        "compileall": 12.5,
+        "/opt/prodserver": 2.1,
+        # gcc, headers and uv; less with the official image, which has Python's.
+        "gcc libc6-dev": 300,
+    },
+    "example": {"/opt/venv": 64, "/app": 1.9},
+}
+_NEXT_TO_NOTHING = 0.1
+
+
+@pytest.mark.parametrize("which", _BUDGETS)
+def test_no_layer_is_larger_than_its_budget(which: str, images: Images) -> None:
+    if which == "example":
+        tag = f"{PREFIX}:example"
+        image = make(ROOT / "example", tag, BASE=images.base, BUILDER=images.builder)
+        below = images.base
+    else:
+        image, below = getattr(images, which), images.python
+    layers = _layers(image)
+    ours = layers[: len(layers) - len(_layers(below))]
+    table = "".join(f"\n{size:9.2f} MB  {command[:90]}" for size, command in ours)
+    budgets = _BUDGETS[which]
+    for size, command in ours:
+        known = [limit for part, limit in budgets.items() if part in command]
+        limit = max(known, default=_NEXT_TO_NOTHING)
+        assert size <= limit, f"{size:.2f} MB, and {limit} are enough:{table}"
+    total = sum(size for size, _ in ours)
+    assert total > sum(budgets.values()) / 2, f"the budgets are too large:{table}"
+
+
+def _layers(image: str) -> list[tuple[float, str]]:
+    """Return the size in MB and the command of each layer, the last one first."""
+    history = ["docker", "history", "--no-trunc", "--human=false"]
+    lines = subprocess.check_output(
+        [*history, "--format={{.Size}} {{.CreatedBy}}", image], text=True
+    ).splitlines()
+    split = [line.partition(" ") for line in lines]
+    return [(int(size) / 1e6, command) for size, _, command in split]
