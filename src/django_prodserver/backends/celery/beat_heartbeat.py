@@ -51,6 +51,7 @@ def _wrap_loop(sender: Any, **kwargs: Any) -> None:
         beat("draining")
         sync()
 
+    # Patches celery, checked with 5.7: https://github.com/celery/celery/issues/4079
     scheduler.tick = tick_and_beat
     scheduler.apply_async = send_and_note
     service.sync = drain_and_sync

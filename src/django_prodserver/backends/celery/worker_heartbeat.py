@@ -51,6 +51,7 @@ class Heartbeat(bootsteps.StartStopStep):
                 self._beat()
             perform()
 
+        # Patches celery, checked with 5.7: https://github.com/celery/celery/issues/4079
         consumer.perform_pending_operations = perform_and_beat
         signals.task_prerun.connect(self._begin_task, weak=False)
         signals.task_postrun.connect(self._end_task, weak=False)

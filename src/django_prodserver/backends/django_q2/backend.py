@@ -100,6 +100,7 @@ class DjangoQ2Worker(ManagementBackend):
         """Set the values that Django-Q2 only reads from the settings."""
         from django_q.conf import Conf
 
+        # Patches django-q2, checked with 1.11: it has no options for them.
         if "CONCURRENCY" in self.config or not Conf.conf.get("workers"):
             Conf.WORKERS = self.workers()
         # Its own default is the square of the workers, and a stop waits for all of

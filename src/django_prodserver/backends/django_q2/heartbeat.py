@@ -43,6 +43,7 @@ def install_heartbeat() -> None:
         else:
             writer.beat("starting", "no connection to the broker")
 
+    # Patches django-q2, checked with 1.11: its loop has no hook.
     cluster.Stat.save = save_and_beat
 
 

@@ -88,6 +88,8 @@ class _GranianServer(WebBackend):
             load()
             startup(server, *args)
 
+        # Patches granian, checked with 2.8: it preloads nothing, and will not
+        # (https://github.com/emmett-framework/granian/issues/809)
         server_class.startup = load_and_start
 
     def prepare(self, args: Sequence[str]) -> str:
@@ -165,4 +167,5 @@ def _poll_for_signals() -> None:
     """
     workers = import_module("granian.server.mp")
     names = {**vars(threading), "Event": _PollingEvent}
+    # Patches granian, checked with 2.8: no issue about it is known.
     workers.threading = SimpleNamespace(**names)  # type: ignore[attr-defined]

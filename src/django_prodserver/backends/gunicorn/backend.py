@@ -129,6 +129,7 @@ class GunicornServer(WebBackend):
         # After the configuration and the on_starting hook, before it listens; with
         # --preload, where Gunicorn itself loads the application.
         moments = [(Arbiter, "init_signals"), (BaseApplication, "wsgi")]
+        # Patches gunicorn, checked with 27.0: no hook before it listens.
         hooks.call_before_first(moments, load)
 
     def prepare(self, args: Sequence[str]) -> str:

@@ -47,6 +47,8 @@ def drain_sockets_on_stop() -> None:
         for listener, client, address in [*_accept_queued(self)]:
             self.handle(listener, client, address)
 
+    # Patches gunicorn, checked with 27.0: https://github.com/benoitc/gunicorn/issues/3397
+    # (proposed for gthread: https://github.com/benoitc/gunicorn/pull/3612)
     ThreadWorker.set_accept_enabled = set_accept_enabled
     SyncWorker.run = run_and_drain
 

@@ -53,6 +53,9 @@ def main() -> int:
     Returns:
         The exit code: 0 after a stop, 1 if requests were cut or a worker failed.
     """
+    # Patches hypercorn, checked with 0.18: it starts workers in another way
+    # (https://github.com/pgjones/hypercorn/issues/71), and closes its listeners late
+    # (https://github.com/pgjones/hypercorn/pull/128, closed).
     native.run = run
     code: int = native.main()
     return code

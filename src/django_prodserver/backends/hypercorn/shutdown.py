@@ -63,6 +63,8 @@ def install(threads: int) -> None:
         if worker.has_cut:
             sys.exit(UNFINISHED)
 
+    # Patches hypercorn, checked with 0.18: https://github.com/pgjones/hypercorn/issues/308
+    # (proposed: https://github.com/pgjones/hypercorn/pull/374)
     native.worker_serve = worker_serve
 
 
@@ -145,6 +147,7 @@ class Worker:
         if not reader._buffer:  # type: ignore[attr-defined]
             self._silent.add(task)
             task.add_done_callback(self._silent.discard)
+            # Patches hypercorn, checked with 0.18: it closes such a connection at once.
             reader.feed_data = feed_data  # type: ignore[method-assign, assignment]
 
     def _stop_accepting(self, server: asyncio.Server) -> None:

@@ -47,6 +47,7 @@ def install_heartbeat() -> None:
         beat("draining")
         warm_shutdown(self)
 
+    # Patches rq, checked with 3.0: its loop has no hook.
     worker.dequeue_job_and_maintain_ttl = dequeue_and_beat
     worker.heartbeat = heartbeat_and_beat
     worker.dequeue_timeout = property(

@@ -44,6 +44,7 @@ def install() -> None:
         finally:
             self.log.removeFilter(as_exception)
 
+    # Patches rq, checked with 3.0: it has no signals for its jobs.
     worker.perform_job, worker.handle_job_success = begin_and_perform, end_and_succeed
     worker.handle_job_retry, worker.handle_exception = end_and_retry, end_and_fail
 

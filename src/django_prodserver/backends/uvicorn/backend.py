@@ -102,6 +102,7 @@ class UvicornServer(WebBackend):
                 workers.make_path_absolute()
             load()
 
+        # Patches uvicorn, checked with 0.54: https://github.com/Kludex/uvicorn/pull/3031
         hooks.call_before_first(moments, load_as_in_worker)
 
     def prepare(self, args: Sequence[str]) -> str:

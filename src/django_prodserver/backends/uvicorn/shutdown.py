@@ -40,5 +40,7 @@ def close_listeners_on_stop() -> None:
         await asyncio.sleep(_FIRST_BYTES)
         await shutdown(self, sockets)
 
+    # Patches uvicorn, checked with 0.54: https://github.com/Kludex/uvicorn/issues/2757
+    # (proposed, and closed: https://github.com/Kludex/uvicorn/pull/2010 and 3124)
     Multiprocess.terminate_all = close_and_terminate_all  # type: ignore[method-assign]
     Server.shutdown = close_and_shut_down  # type: ignore[method-assign]

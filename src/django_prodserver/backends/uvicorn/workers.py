@@ -24,6 +24,7 @@ def fork_workers() -> bool:
     subprocess: Any = uvicorn._subprocess
     if not hasattr(subprocess, "spawn"):
         return False
+    # Patches uvicorn, checked with 0.54: https://github.com/Kludex/uvicorn/pull/3031
     subprocess.spawn = multiprocessing.get_context("fork")
     restore_signals_in_children()
     native = subprocess.subprocess_started

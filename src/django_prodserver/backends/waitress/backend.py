@@ -101,6 +101,7 @@ class WaitressServer(WebBackend):
     def call_before_fork(self, args: Sequence[str], load: Callable[[], None]) -> None:
         from waitress import runner
 
+        # Patches waitress, checked with 3.0: no hook before it loads the application.
         # Waitress looks the application up with it; the standard library stays.
         runner.pkgutil = SimpleNamespace(resolve_name=pkgutil.resolve_name)
         hooks.call_before_first([(runner.pkgutil, "resolve_name")], load)

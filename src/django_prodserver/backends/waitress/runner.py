@@ -163,6 +163,7 @@ def _serve(seconds: float, app: WSGIApplication, /, **options: Any) -> NoReturn:
         sys.exit(
             f"{NAME}: cannot listen on {_format_address(address)}: {error.strerror}"
         )
+    # Patches waitress, checked with 3.0: https://github.com/Pylons/waitress/issues/198
     adj = server.adj
     # Waitress counts what is in the map, and the trigger of _Stop is one more.
     adj.connection_limit += 1

@@ -60,6 +60,8 @@ def _install() -> None:
     # An AttributeError tells the caller that this release works in another way.
     _ = Worker.run, Worker.run_task, Worker.shutdown, DBTaskResult.claim
     _ = module.exclusive_transaction
+    # Patches django-tasks-db, checked with 0.13: https://github.com/RealOrangeOne/django-tasks-db/issues/49
+    # (a database that goes away) and https://github.com/RealOrangeOne/django-tasks-db/issues/61
     module.Worker = ManagedWorker
 
 
@@ -114,6 +116,7 @@ class ManagedWorker(Worker):
                 raise error
             self._store(set_failed, error)
 
+        # Patches django-tasks-db, checked with 0.13: https://github.com/RealOrangeOne/django-tasks-db/issues/49
         db_task_result.set_failed = set_failed_unless_interrupted
         db_task_result.set_successful = functools.partial(self._store, set_successful)
         self._beat("busy")
@@ -199,6 +202,7 @@ class ManagedWorker(Worker):
                 raise
 
         module: Any = db_worker
+        # Patches django-tasks-db, checked with 0.13: https://github.com/RealOrangeOne/django-tasks-db/issues/61
         module.exclusive_transaction = transaction_and_beat
         model: Any = DBTaskResult
         model.claim = claim_and_note
