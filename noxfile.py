@@ -56,3 +56,39 @@ def tests(session: nox.Session, django: str) -> None:
         *(f"--ignore={path}" for path in WITHOUT),
         *session.posargs,
     )
+
+
+# What is patched or asked for its options: each of them in its newest release, which
+# may be a pre-release. Their own dependencies follow.
+CANARIES = [
+    *("django", "gunicorn", "uvicorn", "granian", "waitress", "hypercorn"),
+    *(
+        "celery",
+        "flower",
+        "django-tasks-db",
+        "django-tasks-rq",
+        "django-q2",
+        "django-rq",
+        "rq",
+    ),
+]
+
+
+@nox.session(default=False)
+def canary(session: nox.Session) -> None:
+    """Run the tests with the pre-releases of Django, the servers and the workers."""
+    session.install(
+        # For uv, a version like this asks for pre-releases of that package.
+        *(EXTRAS, *(f"{name}>=0.dev0" for name in CANARIES)),
+        *("--group", "test", "--group", "process"),
+        *("--upgrade", "--prerelease", "if-necessary-or-explicit"),
+    )
+    session.run("uv", "pip", "list", external=True)
+    session.run(
+        *("pytest", *(session.posargs or ["tests"]), "-m", "not container"),
+        *("--numprocesses", "auto", "--maxprocesses", "4"),
+        *(f"--ignore={path}" for path in WITHOUT),
+        # It fails with each new release, as it is meant to, and not only here.
+        "--deselect=tests/unit/backends/test_patches.py::"
+        "test_no_patch_is_there_longer_than_needed",
+    )

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ yaml = pytest.importorskip("yaml", reason="the documentation's tools are not ins
 
 ROOT = Path(__file__).parents[2]
 GITHUB = ROOT / ".github"
+BAKE = ROOT / "docker-bake.hcl"
 WORKFLOWS = {path.name: path for path in (GITHUB / "workflows").glob("*.yml")}
 
 
@@ -26,6 +28,40 @@ def load(path: Path) -> dict[str, Any]:
 
 def jobs(name: str) -> dict[str, Any]:
     return dict(load(WORKFLOWS[name])["jobs"])
+
+
+def bake_variables() -> dict[str, str]:
+    found = re.findall(r'variable "(\w+)" { default = "(.*)" }', BAKE.read_text())
+    return dict(found)
+
+
+def bake_names(version: str, python: str, kind: str) -> list[str]:
+    """Do what the function "names" of docker-bake.hcl does: COND ? [] : [NAME]."""
+    text = BAKE.read_text()
+    final = re.search(r'regexall\("(.+?)", VERSION', text)
+    assert final
+    is_final = re.fullmatch(final[1].strip("^$"), version)
+    values = {
+        "VERSION": version,
+        "PYTHON": python,
+        "DEFAULT_PYTHON": bake_variables()["DEFAULT_PYTHON"],
+        "SERIES": version.split(".")[0] if is_final else "",
+        "kind": kind,
+    }
+    names = []
+    for condition, name in re.findall(r"^    (.+) \? \[\] : \[(.+)\],$", text, re.M):
+        expression = condition.replace("||", "or").replace("&&", "and")
+        if eval(expression, {}, values):  # noqa: S307  # of this repository
+            continue
+        if name.startswith("kind =="):
+            names.append(kind.removesuffix("-") or "latest")
+            continue
+        quoted = re.search(r'"(.+?)"', name)
+        assert quoted
+        filled = re.sub(r"\${(\w+)}", lambda found: values[found[1]], quoted[1])
+        is_trimmed = name.startswith("trimsuffix(")
+        names.append(filled.removesuffix("-") if is_trimmed else filled)
+    return names
 
 
 def steps(name: str) -> list[dict[str, Any]]:
@@ -79,12 +115,91 @@ def test_its_commands_are_sound_shell(name: str) -> None:
             assert done.returncode == 0, done.stdout
 
 
+def test_the_images_are_built_and_signed_for_each_python() -> None:
+    job = jobs("images.yml")["images"]
+    variables = bake_variables()
+    assert variables["DEFAULT_PYTHON"] in job["strategy"]["matrix"]["python"]
+    assert variables["PYTHON"] == variables["DEFAULT_PYTHON"]
+    dockerfile = (ROOT / "docker" / "Dockerfile").read_text()
+    assert f"PYTHON_IMAGE=python:{variables['PYTHON']}-slim" in dockerfile
+    assert {"id-token": "write", "packages": "write"}.items() <= job[
+        "permissions"
+    ].items()
+    (bake,) = (step for step in job["steps"] if step.get("id") == "bake")
+    assert bake["with"]["sbom"]
+    assert bake["with"]["provenance"] == "mode=max"
+    assert bake["env"]["PYTHON"] == "${{ matrix.python }}"
+    # Only what a tag has pushed is signed, and by what it is.
+    sign = job["steps"][-1]
+    assert sign["if"] == bake["with"]["push"].strip("${} ")
+    assert "cosign sign" in sign["run"]
+    assert "containerimage.digest" in sign["run"]
+    used = [step["uses"].partition("@")[0] for step in job["steps"] if "uses" in step]
+    assert used.index("sigstore/cosign-installer") < used.index("docker/bake-action")
+    targets = re.search(r'targets = \["(\w+)", "(\w+)"\]', BAKE.read_text())
+    assert targets
+    assert f"for target in {targets[1]} {targets[2]};" in sign["run"]
+
+
+@pytest.mark.parametrize(
+    ("version", "python", "names"),
+    [
+        ("", "3.14", "python3.14"),
+        ("4.0.0", "3.14", "4.0.0-python3.14 4-python3.14 python3.14"),
+        ("4.0.0", "default", "4.0.0-PY 4-PY PY 4.0.0 4 latest"),
+        ("", "default", "PY latest"),
+        ("4.1.0rc1", "3.14", "4.1.0rc1-python3.14"),
+        ("4.1.0rc1", "default", "4.1.0rc1-PY 4.1.0rc1"),
+    ],
+)
+def test_the_images_have_the_tags_of_the_official_ones(
+    version: str, python: str, names: str
+) -> None:
+    default = bake_variables()["DEFAULT_PYTHON"]
+    if python == "default":
+        python = default
+    elif python == default:
+        python = "3.12"
+        names = names.replace("3.14", "3.12")
+    expected = names.replace("PY", f"python{default}").split()
+    assert bake_names(version, python, "") == expected
+    builder = {
+        "latest": "builder",
+        **{name: f"{name}-builder" for name in expected if "python" not in name},
+        **{
+            name: name.replace("python", "builder-python")
+            for name in expected
+            if "python" in name
+        },
+    }
+    builder["latest"] = "builder"
+    assert bake_names(version, python, "builder-") == [builder[n] for n in expected]
+
+
 def test_its_make_targets_are_there() -> None:
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     for name in WORKFLOWS:
         for step in steps(name):
             for target in re.findall(r"\bmake ([a-z-]+)", step.get("run", "")):
                 assert target in targets
+
+
+def test_the_canary_asks_for_all_that_the_extras_bring() -> None:
+    """Each backend's package, in noxfile.py, and by the session that the week runs."""
+    command = steps("canary.yml")[-1]["run"]
+    assert command == "nox --session canary"
+    assert "schedule:" in WORKFLOWS["canary.yml"].read_text()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    brought = {
+        re.split(r"[<>=\[ ]", requirement)[0]
+        for name, requirements in extras.items()
+        if name not in ("all", "conformance", "honcho")
+        for requirement in requirements
+    }
+    source = (ROOT / "noxfile.py").read_text().partition("CANARIES = [")[2]
+    listed = set(re.findall(r'"([\w-]+)"', source.partition("\n]")[0]))
+    assert brought - {"a2wsgi"} <= listed
 
 
 def test_dependabot_looks_where_there_is_something() -> None:
