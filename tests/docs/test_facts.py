@@ -43,6 +43,8 @@ HOSTS = {
     "docs.djangoproject.com",
     "docs.python.org",
     "github.com",
+    # The issuer of the images' signatures, which a command names.
+    "token.actions.githubusercontent.com",
     "whitenoise.readthedocs.io",
 }
 _HERE = {"0.0.0.0", "127.0.0.1", "localhost"}
