@@ -14,7 +14,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -392,6 +392,13 @@ class Broker:
     def kill(self) -> None:
         for server in self._servers:
             server.kill()
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Let it accept connections and answer nothing, as long as the block runs."""
+        self._servers[-1].process.send_signal(signal.SIGSTOP)
+        yield
+        self._servers[-1].process.send_signal(signal.SIGCONT)
 
 
 class WorkerSite:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
+
+# Seconds for all brokers of a failover list: an attempt of launch.wait_for has 10.
+_TIMEOUT = 8.0
 
 
 def celery_broker(app: str) -> Callable[[], object]:
@@ -15,13 +19,29 @@ def celery_broker(app: str) -> Callable[[], object]:
     """
     from celery.app.utils import find_app
 
-    connection = find_app(app).connection_for_write(connect_timeout=5)
+    connection = celery_connection(find_app(app))
     _ = connection.transport  # imports the transport
+    return partial(connect_to_celery, connection)
+
+
+def celery_connection(app: Any) -> Any:
+    """Return a connection of a Celery app that gives each broker a limited time."""
+    native = app.connection_for_write()
+    seconds = _TIMEOUT / max(len(native.alt), 1)
+    options = {}
+    if native.transport.driver_type == "redis":  # which ignores the limit below
+        options = {"socket_connect_timeout": seconds, "socket_timeout": seconds}
+    return app.connection_for_write(
+        connect_timeout=seconds,
+        transport_options=options | (native.transport_options or {}),
+    )
+
+
+def connect_to_celery(connection: Any) -> None:
+    """Connect to the first broker that answers, as a worker does; raise if none."""
     # Each broker of a failover list once, and without kombu's pauses.
-    attempts = partial(
-        connection.ensure_connection,
+    connection.ensure_connection(
         max_retries=max(len(connection.alt) - 1, 0),
         interval_start=0,
         reraise_as_library_errors=False,
     )
-    return attempts

@@ -164,14 +164,14 @@ def _by_heartbeat(
     why = f": {last.detail}" if last.detail else ""
     # Only a loop that is running is judged by the age of its heartbeat: one that has
     # not started yet, or has ended, is live as long as its process is.
-    if last.condition in ("ready", "busy"):
+    if last.condition in ("ready", "busy", "waiting"):
         age = f"its last heartbeat is {last.age:.1f} s old"
-        if last.condition == "ready" and last.age > state.max_age:
+        if last.condition != "busy" and last.age > state.max_age:
             if not heartbeat.is_writable(state):
                 return UNKNOWN, f"{age}, and {state.directory} has become read-only"
             question = "alive" if live else "ready"
             return NO, f"{name} is not {question}: {age}, of {state.max_age:g} s"
-        if not live:
+        if not live and last.condition != "waiting":
             return YES, f"{name} is ready: it is {last.condition}, {age}{why}"
     if not live:
         return NO, f"{name} is not ready: it is {last.condition}{why}"

@@ -38,6 +38,7 @@ class Deadline:
         self.over = False
         self._end = end
         self._at = 0.0
+        self._limit = f"within {seconds:g} s (GRACEFUL_TIMEOUT)"
 
     def start(self) -> None:
         """Start the clock; a second call does nothing."""
@@ -46,17 +47,25 @@ class Deadline:
             real("start_new_thread")(self._run, ())
 
     def now(self) -> None:
-        """Let the time be up now."""
-        self._at = min(self._at, time.monotonic())
+        """Let the time be up now, because of a second signal."""
+        self.limit(0, "before the second signal")
+
+    def limit(self, seconds: float, limit: str) -> None:
+        """Let no more than this many seconds pass from now, for that reason."""
+        at = time.monotonic() + seconds
+        if at < self._at:
+            self._at, self._limit = at, limit
+
+    def remaining(self) -> float:
+        """Return how many seconds the stop may still take."""
+        return max(self._at - time.monotonic(), 0.0)
 
     def _run(self) -> None:
         sleep = real("sleep")
         while time.monotonic() < self._at:
             sleep(_TICK)
         self.over = True
-        write_line(
-            f"not finished within {self.seconds:g} s (GRACEFUL_TIMEOUT), ending it"
-        )
+        write_line(f"not finished {self._limit}, ending it")
         # In a thread of its own: it may block on a database or a broker.
         real("start_new_thread")(self._end, ())
         sleep(_CLEANUP_TIME)

@@ -11,9 +11,9 @@ STOP_SIGNALS: tuple[signal.Signals, ...] = (signal.SIGINT, signal.SIGTERM)
 if sys.platform == "win32":
     # Ctrl-Break, which also stops a process that a console has started in a group.
     STOP_SIGNALS += (signal.SIGBREAK,)
-# Seconds within which two signals are one stop: timeout(1) signals its child, and
+#: Seconds within which two signals are one stop: timeout(1) signals its child, and
 # then the group that the child is in.
-_DEBOUNCE = 0.1
+DEBOUNCE = 0.1
 
 
 class StopSignal:
@@ -40,7 +40,7 @@ class StopSignal:
         now = time.monotonic()
         if not self.received:
             self.received, self._received_at = True, now
-        elif now - self._received_at > _DEBOUNCE:
+        elif now - self._received_at > DEBOUNCE:
             self.force = True
 
     def _on_signal(self, signum: int, frame: FrameType | None) -> None:

@@ -268,6 +268,18 @@ OLD = "its last heartbeat is 90.0 s old"
             f"0 worker is ready: it is busy, {OLD}",
         ),
         (
+            ("waiting", "no answer"),
+            0,
+            "0 worker is alive: it is waiting: no answer",
+            "1 worker is not ready: it is waiting: no answer",
+        ),
+        (
+            ("waiting", "no answer"),
+            90,
+            f"1 worker is not alive: {OLD}, of 30 s",
+            f"1 worker is not ready: {OLD}, of 30 s",
+        ),
+        (
             ("draining", ""),
             90,
             "0 worker is alive: it is draining",

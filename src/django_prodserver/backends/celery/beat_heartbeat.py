@@ -12,6 +12,8 @@ from typing import Any
 
 from celery import signals
 
+from django_prodserver.backends import brokers
+from django_prodserver.backends.celery.broker_watch import NO_CONNECTION, BrokerWatch
 from django_prodserver.health.heartbeat import beat
 
 SECONDS = 1.0
@@ -32,6 +34,7 @@ def _wrap_loop(sender: Any, **kwargs: Any) -> None:
 
     def tick_and_beat(*args: Any, **kwargs: Any) -> Any:
         nonlocal due
+        broker.watch.start()
         broker.connect_if_lost()
         broker.beat()
         seconds_left = due - time.monotonic()
@@ -62,23 +65,25 @@ class _Broker:
 
     def __init__(self, app: Any) -> None:
         self.is_reached = False
+        self.watch = BrokerWatch()
         self._app = app
         self._tried_at = 0.0
 
     def beat(self) -> None:
-        """Write a heartbeat: "ready" if the broker was reached, else "starting"."""
+        """Write a heartbeat: "ready" if the broker was reached, else "waiting"."""
+        self.watch.note_heartbeat()
         if self.is_reached:
             beat("ready")
         else:
-            beat("starting", "no connection to the broker")
+            beat("waiting", NO_CONNECTION)
 
     def connect_if_lost(self) -> None:
         """Try to reach the broker every few seconds, if the last task did not."""
         if self.is_reached or time.monotonic() - self._tried_at < _RETRY:
             return
         try:
-            with self._app.connection_for_write() as connection:
-                connection.ensure_connection(max_retries=1, interval_start=0)
+            with brokers.celery_connection(self._app) as connection:
+                brokers.connect_to_celery(connection)
             self.is_reached = True
         except Exception:  # of any class, depending on the broker's library
             self.beat()

@@ -1,8 +1,8 @@
 """
 Heartbeat of Celery's worker: whether its loop runs and it has reached the broker.
 
-While the broker is away, Celery's main thread waits for each connection to fail, and
-cannot beat. The worker then counts as live as long as its process runs.
+While the broker is away or frozen, Celery's main thread waits for it and cannot beat.
+The worker then counts as live for as long as ``BrokerWatch`` sees it wait.
 """
 
 from __future__ import annotations
@@ -12,23 +12,19 @@ from typing import Any
 
 from celery import bootsteps, signals
 
+from django_prodserver.backends.celery.broker_watch import BrokerWatch
 from django_prodserver.health.heartbeat import beat
 
 SECONDS = 1
 
 
 def install_heartbeat() -> None:
-    """Make the worker's consumer beat every second, and when it stops."""
+    """Make the worker's consumer beat every second."""
     signals.celeryd_init.connect(_add_step, weak=False)
-    signals.worker_shutting_down.connect(_drain, weak=False)
 
 
 def _add_step(instance: Any, **kwargs: Any) -> None:
     instance.app.steps["consumer"].add(Heartbeat)
-
-
-def _drain(**kwargs: Any) -> None:
-    beat("draining")
 
 
 class Heartbeat(bootsteps.StartStopStep):
@@ -41,6 +37,7 @@ class Heartbeat(bootsteps.StartStopStep):
         self._timer: Any = None
         self._loop_thread = 0
         self._running_tasks = 0
+        self._watch = BrokerWatch()
         # With a broker that has no event loop, Celery's loop calls this on each turn.
         # Such a worker's timer is a separate thread, so it cannot prove that the loop
         # runs.
@@ -57,6 +54,7 @@ class Heartbeat(bootsteps.StartStopStep):
         signals.task_postrun.connect(self._end_task, weak=False)
 
     def start(self, consumer: Any) -> None:
+        self._watch.start(is_green=consumer.pool.is_green)
         if consumer.hub:
             self._timer = consumer.timer.call_repeatedly(SECONDS, self._beat)
 
@@ -64,20 +62,25 @@ class Heartbeat(bootsteps.StartStopStep):
         if self._timer:
             self._timer.cancel()
             self._timer = None
-        beat("starting", "no connection to the broker")
+        self._watch.note_lost_connection()
 
     def _beat(self) -> None:
         self._loop_thread, self._running_tasks = threading.get_ident(), 0
+        self._be_ready()
+
+    def _be_ready(self) -> None:
+        self._watch.note_heartbeat()
         beat("ready")
 
     def _begin_task(self, **kwargs: Any) -> None:
         # In the pool "solo", the loop itself runs the task, which may run another one.
         if threading.get_ident() == self._loop_thread:
             self._running_tasks += 1
+            self._watch.note_task()
             beat("busy")
 
     def _end_task(self, **kwargs: Any) -> None:
         if threading.get_ident() == self._loop_thread:
             self._running_tasks -= 1
             if self._running_tasks <= 0:
-                beat("ready")
+                self._be_ready()

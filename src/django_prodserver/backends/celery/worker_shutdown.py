@@ -1,30 +1,45 @@
 """
-Limit the stop of Celery's worker: warm first, cold when the time is up.
+Limit the stop of Celery's worker, however it begins.
 
-Celery's own ``worker_soft_shutdown_timeout`` always sleeps for the whole time; this
-waits only while tasks run.
+A stop is warm first, and cold when the time is up. Celery's own
+``worker_soft_shutdown_timeout`` always sleeps for the whole time; this waits only
+while tasks run.
 """
 
 from __future__ import annotations
 
 import _thread
+import math
 import os
 import signal
 import time
-from typing import Any
+from functools import partial
+from types import FrameType
+from typing import TYPE_CHECKING, Any
 
 from celery import signals
 from celery.concurrency.base import BasePool
 from celery.concurrency.solo import TaskPool as Solo
+from celery.platforms import EX_OK
+from celery.worker import state
 
+from django_prodserver.health.heartbeat import beat
 from django_prodserver.process.deadline import UNFINISHED, Deadline, kill_all
+from django_prodserver.process.signals import DEBOUNCE, STOP_SIGNALS
+
+if TYPE_CHECKING:
+    from django_prodserver.backends.celery.group_stop import GroupStop
+
+# Celery restarts in place on the last one; Windows has neither.
+_SIGNALS = STOP_SIGNALS + tuple(
+    getattr(signal, name) for name in ("SIGQUIT", "SIGHUP") if hasattr(signal, name)
+)
+_TICK = 0.1
 
 
 def install_shutdown_deadline(seconds: float) -> None:
     """Limit each stop to this many seconds."""
-    shutdown = _Shutdown(seconds)
-    signals.worker_ready.connect(shutdown.remember_worker, weak=False)
-    signals.worker_shutting_down.connect(shutdown.begin, weak=False)
+    signals.celeryd_init.connect(_Shutdown(seconds).join, weak=False)
 
 
 class _Shutdown:
@@ -33,35 +48,136 @@ class _Shutdown:
     def __init__(self, seconds: float) -> None:
         self._worker: Any = None
         self._deadline = Deadline(seconds, self._end_tasks)
+        self._pid = os.getpid()
+        self._group: GroupStop | None = None
+        self._last_signal = 0
+        self._signalled_at = 0.0
+        self._is_cold = False
+        self._ends_green_tasks = False
 
-    def remember_worker(self, sender: Any, **kwargs: Any) -> None:
-        """Remember the worker, which is ready now."""
-        self._worker = sender.controller
+    def join(self, instance: Any, **kwargs: Any) -> None:
+        """Take part in each way to stop this worker, which is being created."""
+        self._worker = worker = instance
+        install, stop, terminate = (
+            worker.install_platform_tweaks,
+            worker.stop,
+            worker.terminate,
+        )
 
-    def begin(self, how: str = "", **kwargs: Any) -> None:
-        """Start the deadline, when the worker begins to stop."""
-        self._deadline.start()
-        if self._worker and self._worker.pool.is_green:
-            # The tasks' connections may only be used in this thread, so one of its
-            # greenlets ends the tasks.
-            _thread.start_new_thread(self._end_green_tasks, ())
+        def install_and_wrap(*args: Any, **kwargs: Any) -> None:
+            install(*args, **kwargs)
+            self._wrap_handlers()
+
+        # A remote shutdown calls one of these, and no signal handler.
+        def begin_and_stop(*args: Any, **kwargs: Any) -> None:
+            self._begin()
+            stop(*args, **kwargs)
+
+        def begin_and_terminate(*args: Any, **kwargs: Any) -> None:
+            self._begin()
+            terminate(*args, **kwargs)
+
+        worker.install_platform_tweaks = install_and_wrap
+        worker.stop = begin_and_stop
+        worker.terminate = begin_and_terminate
+        if hasattr(os, "fork"):
+            from django_prodserver.backends.celery.group_stop import GroupStop
+
+            self._group = GroupStop()
+            self._group.install()
+
+    def _wrap_handlers(self) -> None:
+        """Take part in what Celery does on each signal."""
+        for signum in _SIGNALS:
+            native = signal.getsignal(signum)
+            if callable(native) and not isinstance(native, partial):
+                signal.signal(signum, partial(self._on_signal, native))
+
+    def _on_signal(self, native: Any, signum: int, frame: FrameType | None) -> None:
+        if os.getpid() != self._pid:  # in a child that has just been forked
+            native(signum, frame)
+            return
+        elapsed = time.monotonic() - self._signalled_at
+        if signum == self._last_signal and elapsed < DEBOUNCE:
+            return
+        is_cold = native.__name__ == "worker_Cold"
+        # A cold stop waits in its handler, where a second signal cuts that short.
+        self._signalled_at = time.monotonic() if is_cold else math.inf
+        self._last_signal = signum
+        self._begin()
+        if is_cold:
+            self._stop_cold(native, signum, frame)
+        else:
+            native(signum, frame)
+        self._wrap_handlers()  # Celery installs others for a second signal
+        self._signalled_at = time.monotonic()
+
+    def _begin(self) -> None:
+        """Begin the stop, or do nothing if it has begun."""
+        beat("draining")
+        if self._group:
+            self._group.begin()
+        # SIGHUP restarts the worker when its tasks are finished.
+        if self._last_signal != getattr(signal, "SIGHUP", None):
+            self._deadline.start()
+            self._end_green_tasks_in_time()
+
+    def _stop_cold(self, native: Any, signum: int, frame: FrameType | None) -> None:
+        """End the tasks after Celery's soft time-out, which is for the whole stop."""
+        worker, conf = self._worker, self._worker.app.conf
+        soft = min(conf.worker_soft_shutdown_timeout, self._deadline.remaining())
+        if not worker.pool or self._pool_ends_tasks():
+            self._is_cold = True
+            conf.worker_soft_shutdown_timeout = soft
+            native(signum, frame)
+            return
+        # Celery's own cold shutdown fails, or loses the tasks.
+        self._deadline.limit(soft, "before the cold shutdown")
+        signals.worker_shutting_down.send(
+            sender=worker.hostname,
+            sig=signal.Signals(signum).name,
+            how="Cold",
+            exitcode=EX_OK,
+        )
+        flags: Any = state
+        flags.should_stop = EX_OK
+
+    def _pool_ends_tasks(self) -> bool:
+        """Tell whether Celery's cold shutdown works with this pool."""
+        pool = self._worker.pool
+        return (
+            not pool.is_green and type(pool).terminate_job is not BasePool.terminate_job
+        )
 
     def _end_tasks(self) -> None:
-        if not self._worker:
+        """End the tasks, in the thread of the deadline, as its time is up."""
+        worker = self._worker
+        if not (worker and worker.pool):
             kill_all()
-        self._worker.exitcode = UNFINISHED
-        if self._worker.pool.is_green:
+        worker.exitcode = UNFINISHED
+        if worker.pool.is_green:
             return
-        if type(self._worker.pool).terminate_job is not BasePool.terminate_job:
+        if not self._pool_ends_tasks():
+            _requeue_unacknowledged(worker)
+            kill_all()
+        if not self._is_cold:
             os.kill(os.getpid(), signal.SIGQUIT)
-            return
-        # The pools "threads" and "solo" cannot end a task, and Celery's cold shutdown
-        # fails when it tries.
-        _requeue_unacknowledged(self._worker)
-        kill_all()
+
+    def _end_green_tasks_in_time(self) -> None:
+        """
+        End the tasks of gevent or eventlet as the time is up.
+
+        Their connections may only be used in their thread, so it is a greenlet of it
+        that does so.
+        """
+        pool = self._worker and self._worker.pool
+        if pool and pool.is_green and not self._ends_green_tasks:
+            self._ends_green_tasks = True
+            _thread.start_new_thread(self._end_green_tasks, ())
 
     def _end_green_tasks(self) -> None:
-        time.sleep(self._deadline.seconds)
+        while self._deadline.remaining():
+            time.sleep(_TICK)
         # Celery's cold shutdown would leave the tasks unacknowledged and in no queue.
         _requeue_unacknowledged(self._worker)
         kill_all()
