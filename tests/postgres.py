@@ -48,6 +48,44 @@ class Postgres:
         }
 
 
+@contextmanager
+def pooled(server: Postgres, log: Path, pool_size: int) -> Iterator[int]:
+    """Start a PgBouncer in front of it, in transaction mode; yield its port."""
+    pgbouncer = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
+    assert pgbouncer, "pgbouncer is missing; make test installs it"
+    port = harness.free_port()
+    folder = Path(tempfile.mkdtemp(prefix="prodserver-pgbouncer-"))
+    configuration = folder / "pgbouncer.ini"
+    configuration.write_text(
+        f"""[databases]
+* = host=127.0.0.1 port={server.port} user=postgres
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {port}
+unix_socket_dir =
+auth_type = any
+pool_mode = transaction
+default_pool_size = {pool_size}
+idle_transaction_timeout = 7
+client_idle_timeout = 7
+"""
+    )
+    if os.geteuid() == 0:  # it refuses to run as root, too
+        folder.chmod(0o755)
+    pooler = Running(
+        [*_as_nobody(), pgbouncer, str(configuration)],
+        {"PATH": os.environ["PATH"]},
+        log,
+        folder,
+    )
+    try:
+        pooler.says("process up")
+        yield port
+    finally:
+        pooler.kill()
+        shutil.rmtree(folder)
+
+
 def program(name: str) -> str:
     """Return where a program of the server's is, that no PATH has on Debian."""
     found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
@@ -67,14 +105,20 @@ def _add_certificate(data: Path) -> None:
             os.chown(file, _NOBODY, _NOBODY)
 
 
+def _as_nobody() -> list[str]:
+    """Return the command that drops the rights of root; nothing for other users."""
+    if os.geteuid():
+        return []
+    return ["setpriv", f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups"]
+
+
 @contextmanager
 def started(log: Path) -> Iterator[Postgres]:
     # Not in pytest's folder, which is root's alone.
     folder = Path(tempfile.mkdtemp(prefix="prodserver-postgres-"))
-    user = []
-    if os.geteuid() == 0:
+    user = _as_nobody()
+    if user:
         os.chown(folder, _NOBODY, _NOBODY)
-        user = ["setpriv", f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups"]
     env = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}
     data = folder / "data"
     made = Running(

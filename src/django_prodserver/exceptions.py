@@ -23,7 +23,7 @@ class ExitCode(enum.IntEnum):
     USAGE = 2, "The command line is wrong."
     UNAVAILABLE = (
         69,
-        "What it waits for has not come, or the lock of a release was lost.",
+        "What it waits for has not come, or a lock of the database was lost.",
     )
     CONFIGURATION = 78, "The settings cannot be started."
     INTERRUPTED = 130, "SIGINT came while it waited."
@@ -123,6 +123,12 @@ class Fault(CheckId):
         True,
     )
     NOT_ON_WINDOWS = "prodserver.E023", "The server does not run on Windows.", True
+    LOCK_UNSUPPORTED = (
+        "prodserver.E024",
+        "LOCK or SINGLETON needs a database that the project does not have, or an app "
+        "that is not in INSTALLED_APPS.",
+        True,
+    )
     COMMAND_NOT_FOUND = (
         "prodserver.E027",
         "No installed app has the management command that COMMAND names.",

@@ -287,6 +287,10 @@ class TestLock:
                 [database],
             ).fetchall()
         assert ended == [(True,)]
+        started.says(
+            "The lock of the database was lost during step a --until=go, and another "
+            "release may run at once: "
+        )
         (release.start.data / "go").touch()
         assert started.exits(60) == 69
         assert "was lost during step a --until=go, not running: step b" in (
@@ -309,6 +313,51 @@ class TestLock:
         done = release.run("step a --seconds=1", "step b")
         assert done.returncode == 0, done.stderr
         assert release.steps == ["a began", "a ended", "b began", "b ended"]
+
+    def test_a_pooler_that_ends_what_is_idle(
+        self,
+        release: Release,
+        on_postgres: dict[str, Any],
+        server: Postgres,
+        tmp_path: Path,
+    ) -> None:
+        """PgBouncer in transaction mode: the lock is kept, and keeps others out."""
+        database = on_postgres["DATABASES"]["default"]
+        with postgres.pooled(server, tmp_path / "pooler", pool_size=2) as port:
+            release.settings = {"DATABASES": {"default": {**database, "PORT": port}}}
+            first = release.begin("step a --until=go")
+            first.until(lambda: release.steps, "the step begun")
+            second = release.begin("step b")
+            second.says(f"{HELD} (0 s of 300): another release holds it")
+            # After 10 s, which is more than the pooler gives an idle transaction.
+            second.until(lambda: second.output.count(HELD) == 3, "a long wait")
+            (release.start.data / "go").touch()
+            assert first.exits() == 0, first.output
+            assert second.exits() == 0
+        assert release.steps == ["a began", "a ended", "b began", "b ended"]
+
+    def test_a_pooler_with_one_connection(
+        self,
+        release: Release,
+        on_postgres: dict[str, Any],
+        server: Postgres,
+        tmp_path: Path,
+    ) -> None:
+        """The lock takes it, and the commands would wait for ever."""
+        direct = on_postgres["DATABASES"]["default"]
+        with postgres.pooled(server, tmp_path / "pooler", pool_size=1) as port:
+            databases = {"default": {**direct, "PORT": port}, "direct": direct}
+            release.settings = {"DATABASES": databases}
+            done = release.run("migrate -v0", PRODSERVER_WAIT_TIMEOUT="1")
+            assert done.returncode == 69
+            message, hint = done.stderr.splitlines()
+            assert "a second connection to the database was not there" in message
+            assert hint.endswith('alias of a direct connection: "LOCK": "direct".')
+            done = release.run("migrate -v0", LOCK="direct")
+            assert done.returncode == 0, done.stderr
+            done = release.run("migrate -v0", LOCK="dircet")
+            assert done.returncode == 78
+            assert "Did you mean 'direct'?" in done.stderr
 
     def test_a_database_that_is_not_there(self, release: Release, port: int) -> None:
         entry = {

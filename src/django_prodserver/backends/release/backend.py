@@ -11,10 +11,11 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from types import FrameType
+from typing import TYPE_CHECKING
 
+from django_prodserver.backends import database_lock
 from django_prodserver.backends.base import Backend
 from django_prodserver.backends.django_command import command_words
-from django_prodserver.backends.release import database_lock
 from django_prodserver.exceptions import (
     ConfigurationError,
     ExitCode,
@@ -28,6 +29,11 @@ from django_prodserver.process import bootstrap, project
 from django_prodserver.process.retry import Backoff, describe_error, timeout
 from django_prodserver.text import did_you_mean, redact_words, safe_repr
 
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+# Seconds after which the log has a line about a second connection.
+_SECOND_CONNECTION = 2.0
 _FORM = 'Write COMMANDS as ["migrate --noinput", ["command", "argument"]].'
 
 
@@ -45,7 +51,8 @@ class ManagementCommands(Backend):
     own_keys = {
         "COMMANDS": "The management commands of a release, in order: each a text, or "
         "a list of words.",
-        "LOCK": "False runs them without a lock of the database. Default True.",
+        "LOCK": "False runs them without a lock of the database; the alias of a "
+        "database takes the lock of that one. Default True.",
     }
 
     def native_omissions(self) -> list[str]:
@@ -82,11 +89,14 @@ class ManagementCommands(Backend):
             message = f"{type(self).__name__} makes nothing of {key}."
             hint = "Write options in COMMANDS, each with its command."
             yield ConfigurationError(Fault.BAD_VALUE, message, hint)
-        if not isinstance(lock := self.config.get("LOCK", True), bool):
+        lock = self.config.get("LOCK", True)
+        if not database_lock.is_alias_or_flag(lock):
             message = f"LOCK is {safe_repr(lock)}."
-            hint = "Write LOCK as True or False."
+            hint = "Write LOCK as True, False or an alias of DATABASES."
             yield ConfigurationError(Fault.BAD_VALUE, message, hint)
         try:
+            if isinstance(lock, str) and lock:
+                database_lock.alias("LOCK", lock)
             self.commands()
             timeout()
         except ConfigurationError as error:
@@ -94,9 +104,9 @@ class ManagementCommands(Backend):
 
     def check_loaded(self) -> None:
         from django.core.management import get_commands
-        from django.db import connection
 
         with bootstrap.named_driver_errors():
+            connection = self._connection()
             connection.vendor  # noqa: B018  # imports the driver
         known = get_commands()
         for name, *_ in self.commands():
@@ -106,24 +116,28 @@ class ManagementCommands(Backend):
                 )
                 hint = did_you_mean(name, known) or "Is its app in INSTALLED_APPS?"
                 raise ConfigurationError(Fault.RELEASE_UNSUPPORTED, message, hint)
-        if self.config.get("LOCK") is True and not database_lock.for_connection(
-            connection
-        ):
-            message = f"LOCK is True, and {connection.vendor} here keeps no such lock."
+        lock = self.config.get("LOCK", False)
+        if lock and not database_lock.for_connection(connection):
+            message = (
+                f"LOCK is {lock!r}, and {connection.vendor} here keeps no such lock."
+            )
             hint = "Write LOCK as False, and start one release at a time."
             raise ConfigurationError(Fault.RELEASE_UNSUPPORTED, message, hint)
 
+    def _connection(self) -> BaseDatabaseWrapper:
+        """Return the connection to the database that keeps the lock."""
+        from django.db import connections
+
+        return connections[database_lock.alias("LOCK", self.config.get("LOCK") or True)]
+
     def start_server(self, *args: str) -> None:
         """Run the commands, and exit."""
-        from django.db import connection
-
         self.native_commands(args)  # for its errors
         commands = self.commands()
         stop_handler = _StopHandler()
-        wants_lock = self.config.get("LOCK", True)
-        lock = database_lock.for_connection(connection) if wants_lock else None
-        if lock:
-            _wait_for(lock)
+        keeper = None
+        if self.config.get("LOCK", True):
+            keeper = _take_lock(self._connection(), stop_handler)
         texts = [shlex.join(redact_words(words)) for words in commands]
         for number, (words, text) in enumerate(zip(commands, texts, strict=True)):
             stop_handler.during = text
@@ -135,12 +149,13 @@ class ManagementCommands(Backend):
             if code:
                 log(f"{text} has failed with {code}{left}", logging.ERROR)
                 sys.exit(code)
-            if lock and not lock.is_held():
+            if keeper and (reason := keeper.confirm()):
                 message = f"The lock of the database was lost during {text}{left}."
+                message = f"{message} {reason}"
                 hint = "Another release may have run at once; run this one again."
                 raise UnavailableError(message, hint)
-        if lock:
-            lock.release()
+        if keeper:
+            keeper.release()
         sys.exit(0)
 
 
@@ -185,10 +200,15 @@ def _restore_default() -> None:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def _wait_for(lock: database_lock.Lock) -> None:
-    """Take the lock, after the release that holds it."""
+def _take_lock(
+    connection: BaseDatabaseWrapper, stop_handler: _StopHandler
+) -> database_lock.Keeper | None:
+    """Take the lock, after the release that holds it; None if there is no such lock."""
     from django.db import Error
 
+    lock = database_lock.for_connection(connection)
+    if not lock:
+        return None
     backoff = Backoff("the lock of the database")
     try:
         while not lock.take():
@@ -198,6 +218,64 @@ def _wait_for(lock: database_lock.Lock) -> None:
         message = f"The lock of the database cannot be taken: {describe_error(error)}."
         hint = 'To wait for the database: "WAIT_FOR": ["database"].'
         raise UnavailableError(message, hint) from None
+    backoff.succeeded()
+
+    def warn(reason: str) -> None:
+        # The command goes on: to cut a migration may harm more than a second release.
+        log(
+            f"The lock of the database was lost during {stop_handler.during}, and "
+            f"another release may run at once: {reason}",
+            logging.ERROR,
+        )
+
+    keeper = database_lock.Keeper(lock, warn)
+    if connection.vendor != "sqlite":
+        stop_handler.during = "the wait for a second connection"
+        _wait_for_second_connection(connection)
+    return keeper
+
+
+def _wait_for_second_connection(connection: BaseDatabaseWrapper) -> None:
+    """
+    Wait until the database answers over another connection than the lock's.
+
+    The commands need one, and a pooler may have given its only one to the lock.
+    """
+    from django.db import Error
+
+    second = connection.copy()
+    second.settings_dict["OPTIONS"].pop("pool", None)
+    second.inc_thread_sharing()
+    problems: list[str] = []
+
+    def connect() -> None:
+        try:
+            with second.cursor() as cursor:
+                cursor.execute("SELECT 1")
+            second.close()
+            problems.append("")
+        except Error as error:
+            problems.append(describe_error(error))
+
+    thread = threading.Thread(target=connect, name="second connection", daemon=True)
+    thread.start()
+    thread.join(_SECOND_CONNECTION)
+    backoff = Backoff("a second connection to the database")
+    hint = (
+        "A pooler such as PgBouncer needs a pool_size of 2 or more, or write the alias "
+        'of a direct connection: "LOCK": "direct".'
+    )
+    if thread.is_alive():
+        log(f"The lock may have the only connection. {hint}", logging.WARNING)
+    try:
+        while thread.is_alive():
+            heartbeat.beat("starting", f"waiting for {backoff.what}")
+            backoff.wait("no answer")
+    except UnavailableError as error:
+        raise UnavailableError(error.message, hint) from None
+    if problem := "".join(problems):
+        message = f"The database gives the lock a connection, and no second: {problem}."
+        raise UnavailableError(message, hint)
     backoff.succeeded()
 
 
