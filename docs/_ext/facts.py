@@ -52,6 +52,7 @@ EXAMPLES: Mapping[str, Any] = {
     "CONCURRENCY": 4,
     "QUEUES": ["default", "mail"],
     "MAX_TASKS": 1000,
+    "SINGLETON": True,
     "GRACEFUL_TIMEOUT": 25,
     "LOG_LEVEL": "info",
     "LOG_FORMAT": "json",

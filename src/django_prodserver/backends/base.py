@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from django_prodserver.backends import brokers, introspection
+from django_prodserver.backends import brokers, introspection, singleton
 from django_prodserver.backends.elsewhere import Elsewhere
 from django_prodserver.backends.introspection import OptionFile
 from django_prodserver.config import keys
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from django.core.checks import CheckMessage
 
     from django_prodserver.backends.introspection.installed import InstalledOptions
+    from django_prodserver.backends.singleton import Singleton
     from django_prodserver.process.logging_state import LoggingState
 
 
@@ -264,6 +265,14 @@ class Backend(BaseServerBackend):
         Django set up. Web servers have an option for it.
         """
 
+    def install_singleton(self, singleton: Singleton) -> None:
+        """
+        Make the worker call ``singleton.wait`` before it works, and ``check`` then.
+
+        Called once, in the worker's process, before the worker starts and with
+        Django set up; only where ``SINGLETON`` is set, and in ``keys``.
+        """
+
     def install_task_log(self) -> None:
         """
         Add a task's ID, name, queue, state and runtime to its log lines.
@@ -477,6 +486,8 @@ class CommandBackend(Backend):
                 self.windows_way_out,
             )
             return
+        if self.keys.get(singleton.KEY) == "":
+            yield from singleton.faults(self.config)
         for package in filter(None, (self.package, *self.needs)):
             if find_spec(package) is None:
                 yield self.not_installed(package)

@@ -10,9 +10,10 @@ from importlib import import_module
 from django.conf import settings
 
 from django_prodserver import backends
-from django_prodserver.backends import compat
+from django_prodserver.backends import compat, database_lock, singleton
 from django_prodserver.backends.base import Backend, BaseServerBackend, CommandBackend
 from django_prodserver.config import processes, wait_for
+from django_prodserver.config.context import Context
 from django_prodserver.config.keys import KEYS
 from django_prodserver.config.processes import Process
 from django_prodserver.exceptions import ConfigurationError, Fault
@@ -205,6 +206,8 @@ def install_in_worker(backend: Backend) -> None:
     command was started by exec.
     """
     writer = heartbeat.current_writer()
+    if backend.config.get(singleton.KEY) and backend.keys.get(singleton.KEY) == "":
+        _install_singleton(backend)
     if not backend.logs_natively:
         backend.install_task_log()
     try:
@@ -222,6 +225,14 @@ def install_in_worker(backend: Backend) -> None:
         # The worker runs without a heartbeat.
         reason = f"{type(error).__name__}: {error}"
         writer.beat("silent", f"its loop cannot be joined: {reason}")
+
+
+def _install_singleton(backend: Backend) -> None:
+    """Install it, or end the process: without it, two replicas would be active."""
+    context = Context.from_environment()
+    alias = database_lock.alias(singleton.KEY, backend.config[singleton.KEY])
+    name = context.process if context else ""
+    backend.install_singleton(singleton.Singleton(name, alias))
 
 
 def install_in_own_process(name: str) -> None:

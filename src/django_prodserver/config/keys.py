@@ -101,6 +101,10 @@ def _is_paths(value: object) -> bool:
     )
 
 
+def _is_alias_or_flag(value: object) -> bool:
+    return isinstance(value, bool) or _is_path(value)
+
+
 def _is_prefix(value: object) -> bool:
     return isinstance(value, str) and value.startswith("/") and value[-1:] != "/"
 
@@ -190,6 +194,11 @@ WORKER: Mapping[str, Key] = {
         "Tasks after which a process is replaced.",
         "a whole number from 1, such as 1000",
         _is_number,
+    ),
+    "SINGLETON": Key(
+        "Whether one replica is active at a time, under a lock of the database.",
+        "True, False or an alias of DATABASES",
+        _is_alias_or_flag,
     ),
 }
 

@@ -13,7 +13,15 @@ that the heartbeat of an earlier process or of another container does not count.
 import os
 import time
 
-CONDITIONS = ("starting", "ready", "busy", "waiting", "draining", "silent")
+CONDITIONS = (
+    "starting",
+    "ready",
+    "standby",
+    "busy",
+    "waiting",
+    "draining",
+    "silent",
+)
 # Windows lacks two of them, and would convert the ends of lines without the third.
 _FLAGS = (
     os.O_WRONLY
@@ -42,10 +50,11 @@ def beat(condition: str, detail: str = "") -> None:
         condition: ``starting``: not at work yet, or not now (no broker); live as
             long as the process is. ``ready``: at work, and back here within the
             maximum age. ``busy``: at work on something that this loop waits for,
-            however long it takes. ``waiting``: not at work, because it waits for
-            something outside, and back here within the maximum age. ``draining``:
-            asked to stop; nothing else counts after it. ``silent``: no heartbeat will
-            come.
+            however long it takes. ``standby``: able to work as soon as another
+            replica ends, however long that takes. ``waiting``: not at work, because
+            it waits for something outside, and back here within the maximum age.
+            ``draining``: asked to stop; nothing else counts after it. ``silent``: no
+            heartbeat will come.
         detail: What it waits for, or why; one line for people. For a web process,
             "starting" counts only with a detail.
     """

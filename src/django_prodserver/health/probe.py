@@ -164,9 +164,10 @@ def _by_heartbeat(
     why = f": {last.detail}" if last.detail else ""
     # Only a loop that is running is judged by the age of its heartbeat: one that has
     # not started yet, or has ended, is live as long as its process is.
-    if last.condition in ("ready", "busy", "waiting"):
+    if last.condition in ("ready", "standby", "busy", "waiting"):
         age = f"its last heartbeat is {last.age:.1f} s old"
-        if last.condition != "busy" and last.age > state.max_age:
+        is_timed = last.condition in ("ready", "waiting")
+        if is_timed and last.age > state.max_age:
             if not heartbeat.is_writable(state):
                 return UNKNOWN, f"{age}, and {state.directory} has become read-only"
             question = "alive" if live else "ready"

@@ -27,6 +27,7 @@ BACKENDS = "django_prodserver.backends"
 GUNICORN = f"{BACKENDS}.gunicorn.GunicornServer"
 UVICORN = f"{BACKENDS}.uvicorn.UvicornServer"
 CELERY = f"{BACKENDS}.celery.CeleryWorker"
+BEAT = f"{BACKENDS}.celery.CeleryBeat"
 TASKS = f"{BACKENDS}.django_tasks.DjangoTasksWorker"
 RQWORKER = f"{BACKENDS}.rq.RQWorker"
 Q2 = f"{BACKENDS}.django_q2.DjangoQ2Worker"
@@ -112,9 +113,9 @@ RELEASES: list[tuple[str, dict[str, Any], str, str]] = [
     ),
     (
         "lock",
-        {"COMMANDS": ["check"], "LOCK": "yes"},
-        "LOCK is 'yes'.",
-        "Write LOCK as True or False.",
+        {"COMMANDS": ["check"], "LOCK": 1},
+        "LOCK is 1.",
+        "Write LOCK as True, False or an alias of DATABASES.",
     ),
 ]
 COMMAND = 'Write COMMAND as "run_bot --verbosity 2", or as a list of words.'
@@ -461,6 +462,25 @@ CASES = {
         )
         for name, keys, fault, message, hint in LONG_RUNNINGS
     },
+    "lock-alias": Case(
+        web(BACKEND=RELEASE, COMMANDS=["check"], LOCK="defualt"),
+        F.LOCK_UNSUPPORTED,
+        f"{WEB}: LOCK is 'defualt', and DATABASES has no such alias.",
+        "Did you mean 'default'?",
+    ),
+    "singleton-alias": Case(
+        worker(BACKEND=BEAT, APP="proj.celery", SINGLETON="replica"),
+        F.LOCK_UNSUPPORTED,
+        "SINGLETON is 'replica', and DATABASES has no such alias.",
+        "It has: default.",
+    ),
+    "singleton-not-installed": Case(
+        worker(BACKEND=BEAT, APP="proj.celery", SINGLETON=True),
+        F.LOCK_UNSUPPORTED,
+        "SINGLETON is set, and django_prodserver is not in INSTALLED_APPS.",
+        'Add "django_prodserver" to INSTALLED_APPS.',
+        {"INSTALLED_APPS": []},
+    ),
     "commands-unknown": Case(
         web(BACKEND=RELEASE, COMMANDS=["migrat"]),
         F.RELEASE_UNSUPPORTED,

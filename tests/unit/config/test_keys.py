@@ -30,7 +30,7 @@ WORKERS = {
     "db_worker": "django_tasks.DjangoTasksWorker",
     "qcluster": "django_q2.DjangoQ2Worker",
 }
-ALL = {**WEB, **WORKERS}
+ALL = {**WEB, **WORKERS, "beat": "celery.CeleryBeat"}
 
 
 @pytest.fixture(autouse=True)
@@ -173,6 +173,10 @@ BECOMES: dict[str, tuple[Any, dict[str, list[str] | None]]] = {
             "qcluster": [],
         },
     ),
+    "SINGLETON": (
+        "default",
+        {"celery": None, "beat": [], "db_worker": None, "qcluster": None},
+    ),
 }
 
 
@@ -195,7 +199,7 @@ def test_what_a_key_becomes(key, name, words):
         assert not backend.unsupported_keys()
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", [*WEB, *WORKERS])
 def test_a_backend_says_something_of_every_key_of_its_kind(name):
     backend = made(name)
     web = isinstance(backend, WebBackend)
@@ -236,6 +240,7 @@ WRONG: dict[str, list[Any]] = {
     "KEEP_ALIVE": [-1, "5"],
     "MAX_REQUESTS": [0, True],
     "MAX_TASKS": [0, "9"],
+    "SINGLETON": ["", 1, None],
     "CERTFILE": ["", 1, None],
     "KEYFILE": ["", []],
     "QUEUES": ["a", [], [""], [1], None],

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from django_prodserver.backends import addresses
+from django_prodserver.backends import addresses, singleton
 from django_prodserver.backends.base import CommandBackend
 from django_prodserver.backends.introspection import OptionFile
 from django_prodserver.config import bind
 from django_prodserver.config.bind import Bind
-from django_prodserver.config.keys import Resolved, Translation
+from django_prodserver.config.keys import Resolved, Translation, Unsupported
 from django_prodserver.exceptions import ConfigurationError, Fault
 from django_prodserver.health import state
 from django_prodserver.process import bootstrap
@@ -21,6 +21,8 @@ from django_prodserver.text import is_dotted_path, is_missing, safe_repr
 
 if TYPE_CHECKING:
     from celery import Celery
+
+    from django_prodserver.backends.singleton import Singleton
 
 #: The file of Celery's scheduler, unless the app or an option names another.
 SCHEDULE = "celerybeat-schedule"
@@ -135,6 +137,10 @@ class CeleryWorker(_CeleryBackend):
         "CONCURRENCY": lambda backend, value: backend.concurrency_options(value),
         "QUEUES": "queues",
         "MAX_TASKS": "max-tasks-per-child",
+        "SINGLETON": Unsupported(
+            "workers share their queues, and each task is one worker's; for one task "
+            "at a time, run one worker with CONCURRENCY 1"
+        ),
     }
     env_prefix = "CELERY_WORKER_"
 
@@ -207,8 +213,17 @@ class CeleryBeat(_CeleryBackend):
     title = "Celery beat"
     option_file = OptionFile(__package__, "beat_options.json")
     subcommand = "beat"
-    keys = {**_CeleryBackend.keys, "GRACEFUL_TIMEOUT": ""}
+    keys = {**_CeleryBackend.keys, "GRACEFUL_TIMEOUT": "", "SINGLETON": ""}
     env_prefix = "CELERY_BEAT_"
+
+    def check_loaded(self) -> None:
+        super().check_loaded()
+        singleton.check_database(self.config)
+
+    def install_singleton(self, singleton: Singleton) -> None:
+        from django_prodserver.backends.celery import beat_singleton
+
+        beat_singleton.install(singleton)
 
     def install_shutdown_deadline(self, seconds: float) -> None:
         from django_prodserver.backends.celery import beat_shutdown

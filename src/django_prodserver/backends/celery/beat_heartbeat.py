@@ -11,6 +11,7 @@ import time
 from typing import Any
 
 from celery import signals
+from celery.beat import Service
 
 from django_prodserver.backends import brokers
 from django_prodserver.backends.celery.broker_watch import NO_CONNECTION, BrokerWatch
@@ -23,7 +24,23 @@ _RETRY = 5.0
 
 def install_heartbeat() -> None:
     """Make the scheduler's loop beat every second, and when it stops."""
+    _wrap_start()
     signals.beat_init.connect(_wrap_loop, weak=False)
+
+
+def _wrap_start() -> None:
+    """Beat while the scheduler waits for a lock of its own, as RedBeat does."""
+    service_class: Any = Service
+    create = service_class.get_scheduler
+
+    def create_and_beat(service: Any, lazy: bool = False, **kwargs: Any) -> Any:
+        scheduler = create(service, lazy, **kwargs)
+        if not lazy and getattr(scheduler, "lock_key", None):
+            # The next heartbeat is that of the loop, which has the lock.
+            beat("standby", f"waiting for the lock {scheduler.lock_key}")
+        return scheduler
+
+    service_class.get_scheduler = create_and_beat
 
 
 def _wrap_loop(sender: Any, **kwargs: Any) -> None:

@@ -36,6 +36,10 @@ class DjangoQ2Worker(ManagementBackend):
             "ALT_CLUSTERS"
         ),
         "MAX_TASKS": "",
+        "SINGLETON": Unsupported(
+            "each cluster has a scheduler, and the database lets one of them send a "
+            'schedule; "scheduler": False in Q_CLUSTER turns it off'
+        ),
         "GRACEFUL_TIMEOUT": "",
     }
 

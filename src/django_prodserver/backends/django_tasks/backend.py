@@ -59,6 +59,7 @@ class DjangoTasksWorker(ManagementBackend):
             **super().keys,
             "GRACEFUL_TIMEOUT": "",
             "CONCURRENCY": Unsupported("one task at a time; start more of it"),
+            "SINGLETON": Unsupported("workers share their queues; start one of it"),
             **self.worker.keys,
         }
 

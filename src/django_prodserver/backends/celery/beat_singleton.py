@@ -1,0 +1,52 @@
+"""
+Celery's scheduler, of which one replica is active at a time.
+
+The scheduler is created when its turn comes, so that it reads what the replica before
+it has stored.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery.beat import PersistentScheduler, Service
+
+from django_prodserver.backends.singleton import Singleton
+
+
+def install(singleton: Singleton) -> None:
+    """Wait for the turn of this replica before the scheduler is created."""
+    service_class: Any = Service
+    create = service_class.get_scheduler
+
+    def create_in_turn(service: Any, lazy: bool = False, **kwargs: Any) -> Any:
+        if lazy:  # for the banner
+            return create(service, lazy, **kwargs)
+        singleton.wait()
+        scheduler = create(service, lazy, **kwargs)
+        if singleton.waited and isinstance(scheduler, PersistentScheduler):
+            _start_from_now(scheduler)
+        _fence(scheduler, singleton)
+        return scheduler
+
+    service_class.get_scheduler = create_in_turn
+
+
+def _fence(scheduler: Any, singleton: Singleton) -> None:
+    """Check before each task is sent that this replica is still the active one."""
+    send = scheduler.apply_async
+
+    def send_if_active(*args: Any, **kwargs: Any) -> Any:
+        singleton.check()
+        # What the next replica reads must include this task: it would send it again.
+        scheduler.sync()
+        singleton.check()
+        return send(*args, **kwargs)
+
+    scheduler.apply_async = send_if_active
+
+
+def _start_from_now(scheduler: Any) -> None:
+    """Forget when tasks were last sent: this replica's file does not know it."""
+    for entry in scheduler.schedule.values():
+        entry.last_run_at = entry.default_now()

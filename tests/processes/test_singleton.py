@@ -1,0 +1,129 @@
+"""Replicas of a scheduler, of which one is active at a time."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from itertools import groupby
+from typing import Any
+
+import pytest
+
+from tests import postgres
+from tests.backends.sites import YES, entry
+from tests.conftest import Starter
+from tests.harness import MODULE, SCRIPT, Running
+from tests.postgres import Postgres
+
+pytestmark = pytest.mark.process
+
+STANDBY = "is ready: it is standby"
+LOST = "The lock of SINGLETON was lost, another replica may be active: "
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    with postgres.started(tmp_path_factory.mktemp("postgres") / "log") as server:
+        yield server
+
+
+class Replicas:
+    """Replicas of one beat, each with a directory of its own, as in containers."""
+
+    def __init__(self, start: Starter, redis_url: str, settings: Any) -> None:
+        self.start = start
+        self.redis_url = redis_url
+        self.settings = settings
+        self._number = 0
+
+    def begin(self, via: Any = MODULE, **keys: Any) -> Running:
+        self._number += 1
+        folder = self.start.data / str(self._number)
+        folder.mkdir()
+        schedule = {"ARGS": {"schedule": str(folder / "schedule")}}
+        app = {"APP": "proj.celery.app", "SINGLETON": True}
+        environment = self.start.environment(
+            {"beat": entry("celery.CeleryBeat", app, schedule, keys)},
+            self.settings,
+            TEST_REDIS_URL=self.redis_url,
+            PRODSERVER_RUNTIME_DIR=str(folder),
+        )
+        started: Running = self.start.process([*via, "beat"], environment)
+        return started
+
+    def standby(self, **keys: Any) -> Running:
+        """Start a replica, and wait until it is a standby that counts as ready."""
+        started = self.begin(**keys)
+        started.says("standby: another replica is active")
+        folder = self.start.data / str(self._number)
+        probe = self.start.environment(PRODSERVER_RUNTIME_DIR=str(folder))
+        code, line = _probe(probe)
+        assert (code, line.partition(",")[0]) == (YES, f"beat {STANDBY}")
+        return started
+
+    def senders(self) -> list[int]:
+        """Return the process IDs of those who sent tasks, in the order of sending."""
+        from redis import Redis
+
+        with Redis.from_url(self.redis_url) as client:
+            tasks = reversed(client.lrange("celery", 0, -1))
+        origins = [json.loads(task)["headers"]["origin"] for task in tasks]
+        pids = [int(o.partition("@")[0].removeprefix("gen")) for o in origins]
+        return [pid for pid, _ in groupby(pids)]
+
+    def sends(self, replica: Running) -> None:
+        """Wait until this replica has sent a task, and was the last who did."""
+        replica.until(
+            lambda: self.senders()[-1:] == [replica.process.pid], "a task sent"
+        )
+
+
+def _probe(env: dict[str, str]) -> tuple[int, str]:
+    from tests.harness import running
+
+    done = running([*MODULE[:1], "-m", "django_prodserver.health.probe"], env=env)
+    return done.returncode, done.stdout
+
+
+@pytest.fixture(params=["postgresql", "sqlite"])
+def replicas(
+    request: pytest.FixtureRequest, start: Starter, redis_url: str
+) -> Replicas:
+    settings: dict[str, Any] = {}
+    if request.param == "postgresql":
+        server = request.getfixturevalue("server")
+        name = f"singleton-{start.data.parent.name}"
+        settings = {"DATABASES": {"default": server.database(name)}}
+    return Replicas(start, redis_url, settings)
+
+
+def test_one_is_active_whatever_ends_the_other(replicas: Replicas) -> None:
+    first = replicas.begin()
+    replicas.sends(first)
+    second = replicas.standby(PRELOAD=False)
+    assert first.stop() == 0
+    replicas.sends(second)
+    third = replicas.standby(via=SCRIPT)
+    second.process.kill()
+    replicas.sends(third)
+    assert third.stop() == 0
+    pids = [each.process.pid for each in (first, second, third)]
+    assert replicas.senders() == pids
+
+
+@pytest.mark.parametrize("replicas", ["postgresql"], indirect=True)
+def test_one_that_is_frozen_is_replaced_and_stays_silent(replicas: Replicas) -> None:
+    frozen = replicas.begin()
+    replicas.sends(frozen)
+    other = replicas.standby()
+    frozen.process.send_signal(signal.SIGSTOP)
+    replicas.sends(other)
+    frozen.process.send_signal(signal.SIGCONT)
+    assert frozen.exits() == 69
+    assert LOST in frozen.output
+    again = replicas.standby()
+    assert other.stop() == 0
+    replicas.sends(again)
+    pids = [each.process.pid for each in (frozen, other, again)]
+    assert replicas.senders() == pids
