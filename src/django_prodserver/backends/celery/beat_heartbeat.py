@@ -40,6 +40,7 @@ def _wrap_start() -> None:
             beat("standby", f"waiting for the lock {scheduler.lock_key}")
         return scheduler
 
+    # Patches celery, checked with 5.7: https://github.com/sibson/redbeat
     service_class.get_scheduler = create_and_beat
 
 

@@ -29,6 +29,7 @@ def install(singleton: Singleton) -> None:
         _fence(scheduler, singleton)
         return scheduler
 
+    # Patches celery, checked with 5.7: https://docs.celeryq.dev/en/stable/userguide/periodic-tasks.html
     service_class.get_scheduler = create_in_turn
 
 
@@ -43,6 +44,7 @@ def _fence(scheduler: Any, singleton: Singleton) -> None:
         singleton.check()
         return send(*args, **kwargs)
 
+    # Patches celery, checked with 5.7: https://docs.celeryq.dev/en/stable/userguide/periodic-tasks.html
     scheduler.apply_async = send_if_active
 
 
