@@ -75,6 +75,10 @@ extlinks = {
         f"{facts.version_of('django-tasks-rq')}",
         "django-rq": "https://github.com/rq/django-rq/blob/"
         f"v{facts.version_of('django-rq')}",
+        "django-dramatiq": "https://github.com/Bogdanp/django_dramatiq/blob/"
+        f"v{facts.version_of('django-dramatiq')}",
+        "dramatiq": "https://github.com/Bogdanp/dramatiq/blob/"
+        f"v{facts.version_of('dramatiq')}/docs/source",
         "flower": "https://github.com/mher/flower/blob/"
         f"v{facts.version_of('flower')}/docs",
         "granian": "https://github.com/emmett-framework/granian/blob/"
@@ -84,6 +88,8 @@ extlinks = {
         "hypercorn": "https://github.com/pgjones/hypercorn/blob/"
         f"{facts.version_of('hypercorn')}/docs",
         "rq": f"https://github.com/rq/rq/blob/v{facts.version_of('rq')}",
+        "procrastinate": "https://github.com/procrastinate-org/procrastinate/blob/"
+        f"{facts.version_of('procrastinate')}/docs",
         "uvicorn": "https://github.com/Kludex/uvicorn/blob/"
         f"{facts.version_of('uvicorn')}/docs",
         "waitress": "https://github.com/Pylons/waitress/blob/"

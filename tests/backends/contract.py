@@ -31,6 +31,7 @@ from django_prodserver.health import conf
 from tests import harness, schema
 from tests.backends.sites import (
     ACCESS,
+    HOLD,
     MAX_RESETS_AT_CLOSE,
     NO,
     RECORDED,
@@ -701,6 +702,10 @@ class WorkerContract(DeadlineContract):
     logged_queue: ClassVar[str] = ""
     #: Whether the broker is the database.
     on_database: ClassVar[bool] = False
+    #: Whether tasks run in the started process itself, CONCURRENCY of them at a time.
+    runs_in_one_process: ClassVar[bool] = False
+    #: Whether a process may take tasks while another one has none.
+    prefetches: ClassVar[bool] = False
     #: Number of child processes that CONCURRENCY does not count.
     other_processes: ClassVar[int] = 0
 
@@ -783,7 +788,7 @@ class WorkerContract(DeadlineContract):
         keys = {"CONCURRENCY": count, "QUEUES": ["wanted", "also"], "MAX_TASKS": 1}
         config = entry(self.backend, {"APP": "proj.celery.app"}, keys)
         site = WorkerSite(start, redis_url, config, settings, self.queue)
-        with override_settings(**settings):
+        with override_settings(TASKS=settings["TASKS"], RQ_QUEUES=queues):
             unsupported_keys = unsupported(load(config))
         worker = site.start_worker(via=SCRIPT, env={"CELERY_WORKER_LOGLEVEL": "INFO"})
         worker.says(self.ready)
@@ -797,6 +802,12 @@ class WorkerContract(DeadlineContract):
             # A single process, which exits after its one task.
             site.enqueue("first", on=on)
             assert worker.exits() == 0
+        elif self.runs_in_one_process:
+            names = ("first", "second", "third")
+            site.enqueue(*names, seconds=HOLD, on=on)
+            site.wait_until_begun(worker, *names)
+            site.release_tasks()
+            assert worker.stop() == 0
         else:
             number = count + self.other_processes
             parent = psutil.Process(worker.process.pid)
@@ -809,7 +820,7 @@ class WorkerContract(DeadlineContract):
             site.wait_until_done(worker, *names)
             marks = start.data / "marks"
             pids = {harness.lines(marks / f"{name}.ended")[0] for name in names}
-            assert len(pids) == 3
+            assert len(pids) == 3 or self.prefetches
             assert worker.stop() == 0
         assert site.marks("first", "other") == [(1, 1), (0, 0)]
 

@@ -21,7 +21,13 @@ pytestmark = pytest.mark.container
 TABLE = "What prodserver-probe says, in the image"
 #: The image's own check, and oftener.
 OFTEN = {"interval": 1_000_000_000, "retries": 2}
-QUEUES = {"celery": "celery", "db_worker": "tasks", "qcluster": "q2", "rqworker": "rq"}
+QUEUES = {
+    "celery": "celery",
+    "db_worker": "tasks",
+    "qcluster": "q2",
+    "rqworker": "rq",
+    "dramatiq": "dramatiq",
+}
 APP = {"APP": "proj.celery.app"}
 CELERY = entry("celery.CeleryWorker", APP)
 BEAT = entry("celery.CeleryBeat", APP)
@@ -29,6 +35,7 @@ WORKERS = {
     "celery": CELERY | {"CONCURRENCY": 1},
     "db_worker": entry("django_tasks.DjangoTasksWorker"),
     "rqworker": entry("rq.RQWorker"),
+    "dramatiq": entry("dramatiq.DramatiqWorker", {"CONCURRENCY": 1}),
     "qcluster": entry("django_q2.DjangoQ2Worker"),
 }
 #: Seconds of a task by which it is longer than the age that counts.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
+from typing import ClassVar
 
 from django.conf import settings
 
@@ -21,6 +22,8 @@ class ManagementBackend(CommandBackend):
     script = "django-admin"
     abbreviates = True
     is_management_command = True
+    #: The app that brings the command, if it is not ``package``.
+    app: ClassVar[str] = ""
 
     @property
     @abstractmethod
@@ -43,7 +46,7 @@ class ManagementBackend(CommandBackend):
                 Fault.APP_NOT_INSTALLED,
                 f"{self.package} is not in INSTALLED_APPS, "
                 f"and brings the command {self.management_command}.",
-                f'Add "{self.package}" to INSTALLED_APPS, then run: '
+                f'Add "{self.app or self.package}" to INSTALLED_APPS, then run: '
                 "python manage.py migrate",
             )
 

@@ -27,6 +27,7 @@ PRODUCTION_PROCESSES = {
         **_CELERY,
     },
     "db_worker": {"BACKEND": f"{_BACKENDS}.django_tasks.DjangoTasksWorker"},
+    "dramatiq": {"BACKEND": f"{_BACKENDS}.dramatiq.DramatiqWorker"},
     "rqworker": {"BACKEND": f"{_BACKENDS}.rq.RQWorker"},
     "qcluster": {"BACKEND": f"{_BACKENDS}.django_q2.DjangoQ2Worker"},
     "release": {

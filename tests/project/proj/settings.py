@@ -25,7 +25,7 @@ INSTALLED_APPS = [
     "proj.jobs",
     *(
         app
-        for app in ("django_tasks_db", "django_q", "django_rq")
+        for app in ("django_tasks_db", "django_q", "django_rq", "django_dramatiq")
         if find_spec(app) is not None
     ),
 ]
@@ -54,6 +54,18 @@ Q_CLUSTER = {
     "retry": 60,
     "redis": REDIS_URL,
 }
+DRAMATIQ_BROKER = {
+    "BROKER": "dramatiq.brokers.redis.RedisBroker",
+    "OPTIONS": {"url": REDIS_URL},
+    "MIDDLEWARE": [
+        "dramatiq.middleware.AgeLimit",
+        "dramatiq.middleware.TimeLimit",
+        "dramatiq.middleware.Callbacks",
+        "dramatiq.middleware.Retries",
+        "django_dramatiq.middleware.DbConnectionsMiddleware",
+    ],
+}
+DRAMATIQ_AUTODISCOVER_MODULES = ["dramatiq_tasks"]
 CELERY_BROKER_URL = os.environ.get("TEST_BROKER_URL", REDIS_URL)
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 

@@ -32,6 +32,15 @@ def _enqueue(queue: str, name: str, seconds: float, on: str | None) -> None:
         from proj.celery import app
 
         app.control.broadcast("hang", arguments={"seconds": seconds})
+    elif queue == "dramatiq":
+        from proj.jobs.dramatiq_tasks import ON
+
+        ON[on or "default"].send(name, seconds)
+    elif queue == "procrastinate":
+        from proj.jobs import procrastinate_tasks
+
+        task = procrastinate_tasks.mark.configure(queue=on or "default")
+        task.defer(name=name, seconds=seconds)
     elif queue == "q2":
         from django_q.tasks import async_task
 

@@ -1,0 +1,26 @@
+"""What the parent process of Dramatiq passes on to its worker processes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass
+class Setup:
+    """
+    What is installed in the processes of a worker.
+
+    Attributes:
+        is_preloaded: Whether this process has loaded the application for its forks.
+        has_heartbeat: Whether the parent writes a heartbeat.
+        has_task_log: Whether log lines have the task's fields, and our format.
+        seconds: ``GRACEFUL_TIMEOUT``.
+        beats: Shared memory: two numbers for each worker process, see ``Beats``.
+    """
+
+    is_preloaded: bool = False
+    has_heartbeat: bool = False
+    has_task_log: bool = False
+    seconds: float = 25
+    beats: Any = None
