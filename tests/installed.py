@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from typing import Any
 
 import pytest
+from django.conf import settings
 
 from django_prodserver.backends import loader
 from django_prodserver.backends.base import CommandBackend
@@ -30,7 +31,14 @@ def missing(path: str) -> list[str]:
     """Return the packages that one of our own backends lacks here."""
     made = backend(path)
     packages = filter(None, (made.package, *made.needs))
-    return [name for name in packages if not find_spec(name)]
+    missing = [name for name in packages if not find_spec(name)]
+    return [*missing, *missing_apps(made)]
+
+
+def missing_apps(made: CommandBackend) -> list[str]:
+    """Return the app that a backend needs, if the project under test is without it."""
+    app = getattr(made, "app", "")
+    return [app] if app and app not in settings.INSTALLED_APPS else []
 
 
 def installed() -> list[str]:

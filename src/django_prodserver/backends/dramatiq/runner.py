@@ -32,7 +32,7 @@ native_execvp: Callable[[str, list[str]], NoReturn] = os.execvp
 
 def replace_exec(setup: Setup) -> None:
     """Make ``rundramatiq`` run Dramatiq with us, where it would become that command."""
-
+    # Patches django-dramatiq, checked with 0.15: it replaces the process.
     module: Any = os
 
     def run_or_exec(file: str, words: list[str]) -> NoReturn:
@@ -110,6 +110,7 @@ class _Parent:
 
     def join_loop(self) -> None:
         """Join the loop that waits for each worker process, a second each."""
+        # Patches dramatiq, checked with 2.2: its loop has no hook.
         base: Any = process.BaseProcess
         join = base.join
 

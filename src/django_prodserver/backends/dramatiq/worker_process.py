@@ -180,6 +180,7 @@ class _ConsumerThread(worker.ConsumerThread):
 
 def _log_failure_of(message: Any) -> None:
     """Note the failure before Dramatiq logs it."""
+    # Patches dramatiq, checked with 2.2: its middleware hears of it later.
     stuff_exception = message.stuff_exception
 
     def note_and_stuff(error: BaseException) -> None:
