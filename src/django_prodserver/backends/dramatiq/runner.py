@@ -12,22 +12,24 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from multiprocessing import active_children, process
 from multiprocessing.sharedctypes import RawArray
 from types import FrameType
 from typing import Any, NoReturn
 
-from django_prodserver.backends.dramatiq.setup import Setup
+from django_prodserver.backends.dramatiq.setup import (
+    DISCONNECTED,
+    STARTING,
+    Setup,
+    native_execvp,
+)
 from django_prodserver.health import heartbeat
 from django_prodserver.process.deadline import Deadline
 from django_prodserver.process.signals import StopSignal
 
-#: The states of a worker process, in ``Setup.beats``.
-STARTING, CONNECTED, DISCONNECTED = range(3)
 # Seconds after which a worker process does not count as running its loop.
 _MAX_AGE = 5.0
-native_execvp: Callable[[str, list[str]], NoReturn] = os.execvp
 
 
 def replace_exec(setup: Setup) -> None:

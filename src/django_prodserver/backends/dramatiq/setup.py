@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
+
+#: The states of a worker process, in ``Setup.beats``.
+STARTING, CONNECTED, DISCONNECTED = range(3)
+#: Before anything replaces it: every process of the worker imports this first.
+native_execvp: Callable[[str, list[str]], NoReturn] = os.execvp
 
 
 @dataclass

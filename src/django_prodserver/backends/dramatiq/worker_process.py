@@ -15,12 +15,12 @@ from dramatiq import Message, cli, worker
 from dramatiq.broker import MessageProxy
 from dramatiq.middleware import Middleware
 
-from django_prodserver.backends.dramatiq.runner import (
+from django_prodserver.backends.dramatiq.setup import (
     CONNECTED,
     DISCONNECTED,
+    Setup,
     native_execvp,
 )
-from django_prodserver.backends.dramatiq.setup import Setup
 from django_prodserver.logs import tasks
 from django_prodserver.process import bootstrap
 from django_prodserver.process.deadline import Deadline, kill_all, write_line
