@@ -22,6 +22,9 @@ class Variable(NamedTuple):
     default: str
 
 
+#: The port of the probe over HTTP.
+PROBE_PORT = "PRODSERVER_PROBE_PORT"
+
 #: Without those that the launcher sets for its process, which start with "_".
 VARIABLES = {
     "PROCESS_NAME": Variable(
@@ -53,6 +56,10 @@ VARIABLES = {
         "The folder of the files that the probe reads.",
         "/run/prodserver, else a folder of the user in /dev/shm, TMPDIR or /tmp; on "
         "Windows in TEMP",
+    ),
+    PROBE_PORT: Variable(
+        "A port where /live and /ready answer for the process, as the probe does.",
+        "none: nothing listens",
     ),
     "PRODSERVER_MANAGE": Variable(
         "What prodserver runs instead of itself: the project's manage.py, or another "

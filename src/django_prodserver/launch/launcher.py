@@ -15,7 +15,7 @@ from django_prodserver.backends.base import CommandBackend
 from django_prodserver.config.context import VARIABLE, Context
 from django_prodserver.exceptions import ConfigurationError
 from django_prodserver.health import heartbeat, state
-from django_prodserver.launch import environment, media
+from django_prodserver.launch import environment, http_probe, media
 from django_prodserver.launch.plan import Plan
 from django_prodserver.logs.config import configure_launcher, detach_from_root, log
 from django_prodserver.process import (
@@ -70,6 +70,7 @@ def start(
         environment.drop_service_links(plan.backend.env_prefix)
     if plan.backend.kind:
         _write_state(plan)
+        before = http_probe.start(before)
     if plan.process.waits:
         # Imported here: a start that waits for nothing need not load it.
         from django_prodserver.launch import wait_for
