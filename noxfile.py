@@ -10,7 +10,7 @@ nox.options.reuse_existing_virtualenvs = True
 
 EXTRAS = (
     ".[gunicorn,uvicorn,granian,waitress,hypercorn,celery,flower,django-tasks,"
-    "rq,django-q2,dramatiq,procrastinate,honcho]"
+    "rq,huey,django-q2,dramatiq,procrastinate,honcho]"
 )
 # Django 6 needs Python 3.12. Before Django 6 its tasks are a backport, which
 # django-tasks-db brings as "compat".

@@ -85,6 +85,7 @@ extlinks = {
         f"v{facts.version_of('granian')}",
         "gunicorn": "https://github.com/benoitc/gunicorn/blob/"
         f"{facts.version_of('gunicorn')}/docs/content",
+        "huey": f"https://github.com/coleifer/huey/blob/{facts.version_of('huey')}",
         "hypercorn": "https://github.com/pgjones/hypercorn/blob/"
         f"{facts.version_of('hypercorn')}/docs",
         "rq": f"https://github.com/rq/rq/blob/v{facts.version_of('rq')}",

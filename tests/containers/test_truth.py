@@ -27,6 +27,7 @@ QUEUES = {
     "qcluster": "q2",
     "rqworker": "rq",
     "dramatiq": "dramatiq",
+    "huey": "huey",
 }
 APP = {"APP": "proj.celery.app"}
 CELERY = entry("celery.CeleryWorker", APP)
@@ -36,6 +37,7 @@ WORKERS = {
     "db_worker": entry("django_tasks.DjangoTasksWorker"),
     "rqworker": entry("rq.RQWorker"),
     "dramatiq": entry("dramatiq.DramatiqWorker", {"CONCURRENCY": 1}),
+    "huey": entry("huey.HueyConsumer"),
     "qcluster": entry("django_q2.DjangoQ2Worker"),
 }
 #: Seconds of a task by which it is longer than the age that counts.

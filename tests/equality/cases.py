@@ -27,12 +27,19 @@ WAITRESS = "waitress.WaitressServer"
 CELERY = "celery.CeleryWorker"
 DB_WORKER = "django_tasks.DjangoTasksWorker"
 RQWORKER = "rq.RQWorker"
+HUEY = "huey.HueyConsumer"
 QCLUSTER = "django_q2.DjangoQ2Worker"
 #: The name of each worker's queue in "manage.py enqueue".
-QUEUES = {CELERY: "celery", DB_WORKER: "tasks", RQWORKER: "rq", QCLUSTER: "q2"}
+QUEUES = {
+    CELERY: "celery",
+    DB_WORKER: "tasks",
+    RQWORKER: "rq",
+    HUEY: "huey",
+    QCLUSTER: "q2",
+}
 
 #: The app that brings a worker's management command, where it is installed for it only.
-APPS = {RQWORKER: "django_rq", QCLUSTER: "django_q"}
+APPS = {RQWORKER: "django_rq", HUEY: "huey.contrib.djhuey", QCLUSTER: "django_q"}
 #: The workers that are management commands of the project.
 MANAGEMENT = (DB_WORKER, *APPS)
 
@@ -241,6 +248,7 @@ def _of_workers() -> Iterator[Case]:
         CELERY: {"CONCURRENCY": 1, **_args(**alone)},
         DB_WORKER: {},
         RQWORKER: {},
+        HUEY: {"CONCURRENCY": 1},
         QCLUSTER: {"CONCURRENCY": 1},
     }
     native = {"ENV": {"REGION": "eu"}, "LOG_FORMAT": "json", "PRELOAD": False}

@@ -156,8 +156,9 @@ class TestTheUsersLogging:
         ("django_tasks.DjangoTasksWorker", "OWN django_tasks_db INFO Starting worker"),
         ("django_q2.DjangoQ2Worker", "running."),
         ("rq.RQWorker", "Listening on"),
+        ("huey.HueyConsumer", "consumer started"),
     ],
-    ids=["db_worker", "qcluster", "rqworker"],
+    ids=["db_worker", "qcluster", "rqworker", "huey"],
 )
 def test_a_worker_whose_command_applies_logging_again(
     start: Starter, redis_url: str, backend: str, ready: str

@@ -34,6 +34,7 @@ SECRET_KEY = "x" * 50
 ALLOWED_HOSTS = ["*"]
 INSTALLED_APPS = [
     "django.contrib.contenttypes", "django_tasks_db", "django_q", "django_rq",
+    "huey.contrib.djhuey",
 ]
 ROOT_URLCONF = "urls"
 WSGI_APPLICATION = "wsgi.application"
@@ -44,6 +45,7 @@ DATABASES = {
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
 Q_CLUSTER = {"orm": "default", "workers": 1}
+HUEY = {"immediate": False, "connection": {"url": os.environ.get("TEST_REDIS_URL")}}
 RQ_QUEUES = {"default": {"URL": os.environ.get("TEST_REDIS_URL", "redis://")}}
 PRODUCTION_PROCESSES = json.loads(os.environ.get("TEST_SETTINGS", "{}")).get(
     "PRODUCTION_PROCESSES", {}
@@ -111,6 +113,15 @@ WORKERS: dict[str, tuple[dict[str, Any], str]] = {
             "QUEUES": ["default"],
         },
         "Listening on",
+    ),
+    "huey": (
+        {
+            "BACKEND": f"{BACKENDS}.huey.HueyConsumer",
+            "CONCURRENCY": 1,
+            "GRACEFUL_TIMEOUT": 5,
+            "ARGS": {"worker-type": "process"},
+        },
+        "consumer started",
     ),
     "celery": (
         {

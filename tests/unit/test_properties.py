@@ -48,6 +48,7 @@ TABLES = [
         ("celery", "worker_options.json"),
         ("django_q2", "options.json"),
         ("rq", "options.json"),
+        ("huey", "options.json"),
     )
 ]
 # Nothing that a shell, a terminal or a file name could take for more than text.

@@ -149,8 +149,13 @@ def test_what_runs_elsewhere_is_a_warning_and_does_not_start(
         ),
         ({"BACKEND": "django_q2.DjangoQ2Worker"}, False),
         ({"BACKEND": "rq.RQWorker"}, False),
+        ({"BACKEND": "huey.HueyConsumer"}, True),
+        (
+            {"BACKEND": "huey.HueyConsumer", "ARGS": {"worker-type": "process"}},
+            False,
+        ),
     ],
-    ids=["celery", "celery solo", "django-q2", "rq"],
+    ids=["celery", "celery solo", "django-q2", "rq", "huey", "huey processes"],
 )
 def test_workers_that_fork_are_named(
     windows: Windows, backend: dict[str, Any], runs: bool

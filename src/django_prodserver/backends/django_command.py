@@ -39,15 +39,15 @@ class ManagementBackend(CommandBackend):
 
     def check(self) -> Iterator[ConfigurationError]:
         yield from super().check()
+        app = self.app or self.package
         # An entry is "django_q" or "django_q.apps.DjangoQConfig".
-        installed = {app.partition(".")[0] for app in settings.INSTALLED_APPS}
-        if self.package and self.package not in installed:
+        installed = [f"{each}." for each in settings.INSTALLED_APPS]
+        if app and not any(each.startswith(f"{app}.") for each in installed):
             yield ConfigurationError(
                 Fault.APP_NOT_INSTALLED,
-                f"{self.package} is not in INSTALLED_APPS, "
+                f"{app} is not in INSTALLED_APPS, "
                 f"and brings the command {self.management_command}.",
-                f'Add "{self.app or self.package}" to INSTALLED_APPS, then run: '
-                "python manage.py migrate",
+                f'Add "{app}" to INSTALLED_APPS, then run: python manage.py migrate',
             )
 
 

@@ -29,6 +29,7 @@ PRODUCTION_PROCESSES = {
     "db_worker": {"BACKEND": f"{_BACKENDS}.django_tasks.DjangoTasksWorker"},
     "dramatiq": {"BACKEND": f"{_BACKENDS}.dramatiq.DramatiqWorker"},
     "rqworker": {"BACKEND": f"{_BACKENDS}.rq.RQWorker"},
+    "huey": {"BACKEND": f"{_BACKENDS}.huey.HueyConsumer"},
     "qcluster": {"BACKEND": f"{_BACKENDS}.django_q2.DjangoQ2Worker"},
     "release": {
         "BACKEND": f"{_BACKENDS}.management.ManagementCommands",

@@ -25,8 +25,11 @@ INSTALLED_APPS = [
     "proj.jobs",
     *(
         app
-        for app in ("django_tasks_db", "django_q", "django_rq", "django_dramatiq")
-        if find_spec(app) is not None
+        for app in (
+            *("django_tasks_db", "django_q", "django_rq", "django_dramatiq"),
+            "huey.contrib.djhuey",
+        )
+        if find_spec(app.partition(".")[0]) is not None
     ),
 ]
 MIDDLEWARE = ["django.middleware.common.CommonMiddleware"]
@@ -66,6 +69,14 @@ DRAMATIQ_BROKER = {
     ],
 }
 DRAMATIQ_AUTODISCOVER_MODULES = ["dramatiq_tasks"]
+HUEY = {
+    "name": "test",
+    "immediate": False,
+    "connection": {"url": REDIS_URL},
+    "consumer": json.loads(os.environ.get("TEST_HUEY_CONSUMER", "{}")),
+}
+if huey_class := os.environ.get("TEST_HUEY_CLASS"):
+    HUEY |= {"huey_class": huey_class, "connection": {"filename": DATA / "huey.db"}}
 CELERY_BROKER_URL = os.environ.get("TEST_BROKER_URL", REDIS_URL)
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 

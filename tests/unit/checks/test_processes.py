@@ -579,6 +579,13 @@ CASES = {
         'Add "django_rq" to INSTALLED_APPS, then run: python manage.py migrate',
         {"INSTALLED_APPS": []},
     ),
+    "huey-not-in-installed-apps": Case(
+        worker(BACKEND=f"{BACKENDS}.huey.HueyConsumer"),
+        F.APP_NOT_INSTALLED,
+        "huey.contrib.djhuey is not in INSTALLED_APPS, and brings the command run_huey",
+        'Add "huey.contrib.djhuey" to INSTALLED_APPS, then run',
+        {"INSTALLED_APPS": ["huey"]},
+    ),
     "rqworker-unknown-queue": Case(
         worker(BACKEND=RQWORKER, QUEUES=["default", "mial"]),
         F.BAD_VALUE,

@@ -22,7 +22,7 @@ from django_q.management.commands import qcluster
 from django_q.signals import post_execute_in_worker, pre_execute
 from django_q.signing import SignedPackage
 
-from django_prodserver.backends.django_q2.unfinished_tasks import UnfinishedTasks
+from django_prodserver.backends.unfinished_tasks import UnfinishedTasks
 from django_prodserver.process.deadline import (
     UNFINISHED,
     Deadline,
@@ -112,7 +112,8 @@ class ManagedCluster(cluster.Cluster):  # type: ignore[misc]
             if self._is_put_back:
                 return
             broker = cluster.get_broker()
-            for task in self._tasks.take(self._workers):
+            for packed in self._tasks.take(self._workers):
+                task = SignedPackage.loads(packed.decode())
                 taken = task.pop("ack_id", None)
                 broker.enqueue(SignedPackage.dumps(task))
                 if taken is not None:
@@ -159,17 +160,17 @@ def _track(tasks: UnfinishedTasks) -> None:
             self._queue = queue
 
         def put(self, task: dict[str, Any]) -> None:
-            tasks.add(task)
+            tasks.add(task["id"], SignedPackage.dumps(task).encode())
             self._queue.put(task)
 
     def push(queue: Any, *args: Any) -> None:
         pusher(TrackedQueue(queue), *args)
 
     def begin(task: dict[str, Any], **kwargs: Any) -> None:
-        tasks.begin(task)
+        tasks.begin(task["id"])
 
     def end(task: dict[str, Any], **kwargs: Any) -> None:
-        tasks.end(task)
+        tasks.end(task["id"])
 
     # Patches django-q2, checked with 1.11: a stop gives no task back.
     cluster.pusher = push

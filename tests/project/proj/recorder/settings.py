@@ -10,8 +10,9 @@ recorder.record("settings")
 from proj.settings import *  # noqa: E402, F403
 
 # Some workers' apps configure logging as they are imported: only where they are needed.
+WORKER_APPS = ("django_q", "django_rq", "huey.contrib.djhuey")
 INSTALLED_APPS = [
-    *(app for app in INSTALLED_APPS if app not in ("django_q", "django_rq")),  # noqa: F405
+    *(app for app in INSTALLED_APPS if app not in WORKER_APPS),  # noqa: F405
     *json.loads(os.environ.get("TEST_WORKER_APPS", "[]")),
     "proj.recorder.apps.RecorderConfig",
 ]

@@ -45,6 +45,10 @@ def _enqueue(queue: str, name: str, seconds: float, on: str | None) -> None:
         from django_q.tasks import async_task
 
         async_task("proj.jobs.work.mark", name, seconds)
+    elif queue == "huey":
+        from proj.jobs import huey_tasks
+
+        huey_tasks.mark(name, seconds)
     elif queue == "rq":
         import django_rq
 

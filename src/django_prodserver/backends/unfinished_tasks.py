@@ -1,4 +1,4 @@
-"""Record the tasks that a Django-Q2 cluster has taken from its broker."""
+"""Record the tasks that a worker has taken from its broker."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ import os
 import shutil
 import tempfile
 from collections.abc import Collection, Iterator
+from hashlib import sha256
 from pathlib import Path
-from typing import Any
-
-from django_q.signing import SignedPackage
 
 from django_prodserver.config.context import Context
 
@@ -31,24 +29,24 @@ class UnfinishedTasks:
             parent = Path(context.state_file).parent
         self._directory = Path(tempfile.mkdtemp(prefix=".tasks-", dir=parent))
 
-    def add(self, task: dict[str, Any]) -> None:
+    def add(self, id: str, task: bytes) -> None:
         """Add a task that has been taken from the broker."""
-        # If the disk is full, the cluster works as it does on its own.
+        # If the disk is full, the worker works as it does on its own.
         with contextlib.suppress(OSError):
-            (self._directory / task["id"]).write_text(SignedPackage.dumps(task))
+            self._file(id).write_bytes(task)
 
-    def begin(self, task: dict[str, Any]) -> None:
+    def begin(self, id: str) -> None:
         """Note that this process runs the task."""
         with contextlib.suppress(OSError):
-            file = self._directory / task["id"]
+            file = self._file(id)
             file.rename(file.with_suffix(f".{os.getpid()}"))
 
-    def end(self, task: dict[str, Any]) -> None:
+    def end(self, id: str) -> None:
         """Remove a task that this process has finished."""
         with contextlib.suppress(OSError):
-            (self._directory / f"{task['id']}.{os.getpid()}").unlink()
+            self._file(id).with_suffix(f".{os.getpid()}").unlink()
 
-    def take(self, workers: Collection[int]) -> Iterator[dict[str, Any]]:
+    def take(self, workers: Collection[int]) -> Iterator[bytes]:
         """
         Yield and remove the tasks that have not begun, or run in these processes.
 
@@ -58,9 +56,13 @@ class UnfinishedTasks:
         for file in sorted(self._directory.iterdir()):
             worker = file.suffix.removeprefix(".")
             if not worker or int(worker) in workers:
-                yield SignedPackage.loads(file.read_text())
+                yield file.read_bytes()
                 file.unlink()
 
     def remove(self) -> None:
         """Remove the directory."""
         shutil.rmtree(self._directory, ignore_errors=True)
+
+    def _file(self, id: str) -> Path:
+        # An ID may be any text.
+        return self._directory / sha256(id.encode()).hexdigest()

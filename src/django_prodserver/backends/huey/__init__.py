@@ -1,0 +1,7 @@
+"""Huey."""
+
+from django_prodserver.backends.huey.backend import HueyConsumer
+
+__all__ = [
+    "HueyConsumer",
+]

@@ -1,0 +1,93 @@
+"""Huey's consumer, as its app for Django starts it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar
+
+from django.conf import settings
+
+from django_prodserver.backends.django_command import ManagementBackend
+from django_prodserver.backends.elsewhere import Elsewhere, patches_first
+from django_prodserver.backends.introspection import OptionFile
+from django_prodserver.config.keys import Resolved, Translation, Unsupported
+
+
+class HueyConsumer(ManagementBackend):
+    """
+    Run the consumer of the setting ``HUEY``: its workers, and its scheduler.
+
+    What ``HUEY["consumer"]`` sets is stronger than our defaults.
+    """
+
+    title = "Huey"
+    package = "huey"
+    app = "huey.contrib.djhuey"
+    extra = "huey"
+    server_loggers = ("huey",)
+    option_file = OptionFile(__package__)
+    management_command = "run_huey"
+    keys: ClassVar[Mapping[str, Translation]] = {
+        **ManagementBackend.keys,
+        "CONCURRENCY": "workers",
+        "QUEUES": Unsupported("a consumer has one queue, the name in HUEY"),
+        "MAX_TASKS": "max-tasks",
+        "GRACEFUL_TIMEOUT": "",
+    }
+    native_keys: ClassVar[Mapping[str, Translation]] = {
+        "GRACEFUL_TIMEOUT": "shutdown-timeout"
+    }
+    defaults: ClassVar[Mapping[str, Resolved]] = {
+        "graceful-signal": Resolved("TERM", "natively SIGTERM interrupts the tasks")
+    }
+    has_broker = True
+
+    def configured_elsewhere(self, args: Sequence[str]) -> Mapping[str, Elsewhere]:
+        huey = getattr(settings, "HUEY", None)
+        # It may be an object that the settings create.
+        consumer = huey.get("consumer", {}) if isinstance(huey, dict) else {}
+        return {
+            name: Elsewhere(name, (str(value),), "HUEY", "the consumer reads it itself")
+            for name, value in _option_names(consumer).items()
+        }
+
+    def windows_obstacle(self) -> str:
+        is_forked = self.option("worker-type", self.args) == "process"
+        return "its workers of the type process are forked" if is_forked else ""
+
+    def must_exec(self, args: Sequence[str]) -> str:
+        worker_type = self.option("worker-type", args)
+        is_patched = worker_type in ("greenlet", "gevent")
+        return patches_first("gevent") if is_patched else ""
+
+    def heartbeat_max_age(self, args: Sequence[str]) -> float:
+        # The loop runs ten times a second; the check of the storage may delay it.
+        return 30
+
+    def install_heartbeat(self) -> None:
+        from django_prodserver.backends.huey import heartbeat
+
+        heartbeat.install_heartbeat()
+
+    def install_shutdown_deadline(self, seconds: float) -> None:
+        from django_prodserver.backends.huey import shutdown
+
+        shutdown.install_shutdown_deadline(seconds)
+
+    def install_task_log(self) -> None:
+        from django_prodserver.backends.huey import task_log
+
+        task_log.install()
+
+    def broker(self) -> Callable[[], object]:
+        from huey.contrib.djhuey import HUEY
+
+        check: Callable[[], object] = HUEY.storage.queue_size
+        return check
+
+
+def _option_names(consumer: Mapping[str, object]) -> dict[str, object]:
+    """Return the values of ``HUEY["consumer"]`` by the names of their options."""
+    different = {"initial-delay": "delay"}
+    names = {key: key.replace("_", "-") for key in consumer}
+    return {different.get(names[key], names[key]): consumer[key] for key in consumer}

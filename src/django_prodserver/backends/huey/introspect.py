@@ -1,0 +1,14 @@
+"""The options of the installed Huey's command for Django."""
+
+from django_prodserver.backends.introspection.installed import ManagementOptions
+
+TABLES = {
+    "options.json": ManagementOptions(
+        "huey",
+        "huey.contrib.djhuey",
+        "run_huey",
+        settings={"HUEY": {"huey_class": "huey.MemoryHuey", "immediate": False}},
+        defaults={"workers": "1", "worker-type": "thread"},
+        help={"logfile": "a file for the log"},
+    ),
+}
