@@ -37,6 +37,7 @@ def install_heartbeat() -> None:
         beat("draining")
         handle_signal(self, *args)
 
+    # Patches huey, checked with 3.5: its loop has no hook.
     consumer.loop = beat_and_loop
     consumer._handle_signal = drain_and_handle_signal
 

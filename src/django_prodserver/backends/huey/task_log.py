@@ -12,6 +12,9 @@ from huey.signals import SIGNAL_EXECUTING
 
 from django_prodserver.logs import tasks
 
+# Huey's task that runs those of Django; its first argument is the task's path.
+_TASK_OF_DJANGO = "djtasks.run"
+
 
 def install() -> None:
     """Note each task while it is executed; leave the log's handlers as they are."""
@@ -23,6 +26,7 @@ def install() -> None:
         elif config.verbose is not None:
             (logger or logging.root).setLevel(config.loglevel)
 
+    # Patches huey, checked with 3.5: it writes each line itself, too.
     ConsumerConfig.setup_logger = set_up_logger
     execute = HUEY.execute
 
@@ -32,16 +36,15 @@ def install() -> None:
         finally:
             tasks.forget()
 
+    # Patches huey, checked with 3.5: no signal comes after a task's last line.
     HUEY.execute = execute_and_forget
     HUEY.signal(SIGNAL_EXECUTING)(_begin)
 
 
 def _begin(signal: str, task: Any) -> None:
-    name = f"{type(task).__module__}.{type(task).__name__}"
-    tasks.begin(task.id, name, HUEY.name)
+    tasks.begin(task.id, _name(task), HUEY.name)
     execute = task.execute
 
-    # Huey's signals about the end come after its lines about it.
     def execute_and_end() -> Any:
         try:
             value = execute()
@@ -52,4 +55,11 @@ def _begin(signal: str, task: Any) -> None:
         tasks.end("success")
         return value
 
+    # Patches huey, checked with 3.5: its signals about the end come too late.
     task.execute = execute_and_end
+
+
+def _name(task: Any) -> str:
+    if type(task).__name__ == _TASK_OF_DJANGO:
+        return str(task.args[0])
+    return f"{type(task).__module__}.{type(task).__name__}"
