@@ -179,6 +179,9 @@ def test_a_worker_whose_command_applies_logging_again(
     worker.says(ready)
     assert worker.stop() == 0
     lines = worker.output.splitlines()
+    if backend == "huey.HueyConsumer":
+        # One of its messages is a list of tasks, a line for each.
+        lines = [line for line in lines if not line.startswith("+ ")]
     assert not [line for line in lines if not line.startswith("OWN ")], worker.output
 
 

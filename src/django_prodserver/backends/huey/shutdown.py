@@ -18,6 +18,7 @@ from typing import Any
 from huey.consumer import Consumer
 
 from django_prodserver.backends.unfinished_tasks import UnfinishedTasks
+from django_prodserver.health.heartbeat import beat
 from django_prodserver.process.deadline import (
     Deadline,
     descendants,
@@ -50,6 +51,8 @@ def install_shutdown_deadline(seconds: float) -> None:
 
     def run_and_finish(self: Any) -> None:
         stops[self] = Stop(self.huey, seconds)
+        # On its own, it sets them once its workers run.
+        self._set_signal_handlers()
         try:
             run(self)
         finally:
@@ -61,6 +64,9 @@ def install_shutdown_deadline(seconds: float) -> None:
         set_signal_handlers(self)
 
     def handle_or_stop(self: Any, signum: int, frame: FrameType | None) -> None:
+        if os.getpid() != stops[self].pid:
+            return  # in a worker, before it sets its own handlers
+        beat("draining")
         if signum not in STOP_SIGNALS:
             handle_signal(self, signum, frame)  # a restart
             return
@@ -81,6 +87,7 @@ class Stop:
     """The stop of a consumer, and the tasks that it may have to put back."""
 
     def __init__(self, huey: Any, seconds: float) -> None:
+        self.pid = os.getpid()
         self._huey = huey
         self._signal = StopSignal()
         self._deadline = Deadline(seconds, self.end_tasks)
