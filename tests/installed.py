@@ -30,8 +30,7 @@ def backend(path: str) -> CommandBackend:
 def missing(path: str) -> list[str]:
     """Return the packages that one of our own backends lacks here."""
     made = backend(path)
-    packages = filter(None, (made.package, *made.needs))
-    missing = [name for name in packages if not find_spec(name)]
+    missing = [name for name in made.required_modules() if not find_spec(name)]
     return [*missing, *missing_apps(made)]
 
 

@@ -134,8 +134,6 @@ class WebContract(Contract):
     drops_connections_on_sighup: ClassVar[bool] = False
     #: Variants that hide X-Forwarded-Host from the application, for any proxy.
     hides_forwarded_host: ClassVar[Collection[str]] = ()
-    #: Whether a stream runs to its end after its client has disconnected.
-    streams_after_disconnect: ClassVar[bool] = False
 
     @pytest.fixture
     def site(self, start: Starter, port: int, variant: str) -> WebSite:
@@ -168,7 +166,7 @@ class WebContract(Contract):
         resets = stopped.late_clients.copy()
         assert resets.pop("200", 0) + resets.pop("refused", 0) > 20
         assert resets.total() <= MAX_RESETS_AT_CLOSE, resets
-        check_log(site, web, self.streams_after_disconnect)
+        check_log(site, web)
         assert site.probe("web")[0] == 1
         assert site.probe("--live", "web")[0] == 1
         row(
@@ -542,7 +540,7 @@ def send_requests_to_log(web: Client) -> None:
     web.says("GET /endless ")
 
 
-def check_log(site: WebSite, web: Client, streams_after_disconnect: bool) -> None:
+def check_log(site: WebSite, web: Client) -> None:
     """Check that every line follows the schema, and each request has one."""
     records = log_records(web)
     assert "SECRET" not in web.output
@@ -583,8 +581,7 @@ def check_log(site: WebSite, web: Client, streams_after_disconnect: bool) -> Non
     assert len(matching(records, message="a chunk", request_id="stream")) == 3
     (disconnected,) = matching(records, logger=ACCESS, path="/endless")
     assert disconnected["status"] == 200
-    if not streams_after_disconnect:
-        assert disconnected["bytes"] < ENDLESS_BYTES
+    assert disconnected["bytes"] < ENDLESS_BYTES
     # Granian drops headers that are not ASCII.
     messages = [record["message"] for record in records]
     agents = [text for text in messages if text.startswith("agent: Mozilla")]

@@ -15,4 +15,3 @@ class TestUvicornWSGI(WebContract):
     backend = "uvicorn.UvicornWSGIServer"
     variants = {"1": {}, "2": {"WORKERS": 2}}
     import_error_code = address_in_use_code = 3
-    streams_after_disconnect = True  # a2wsgi does not notice the disconnect

@@ -29,6 +29,11 @@ def unix(path: str) -> str:
     return f"unix://{path}"
 
 
+def is_unix(address: str) -> bool:
+    """Tell whether an address is that of a unix socket."""
+    return address.startswith("unix://")
+
+
 def remove_stale(address: str) -> None:
     """Remove a unix socket that a killed server left behind: nothing listens on it."""
     kind, _, path = address.partition("://")

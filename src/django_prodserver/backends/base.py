@@ -98,15 +98,16 @@ class Backend(BaseServerBackend):
     env_prefix: ClassVar[str] = ""
     #: The server's own loggers.
     server_loggers: ClassVar[tuple[str, ...]] = ()
-    #: The attributes, and the options of the keys, that differ in a command which
-    #: needs nothing of this package.
+    #: Whether its commands need nothing of this package, as ``native_class`` has it.
+    is_native: ClassVar[bool] = False
+    #: The attributes, and the options of the keys, that differ in such a command.
     native_attributes: ClassVar[Mapping[str, object]] = {}
     native_keys: ClassVar[Mapping[str, Translation]] = {}
 
     @classmethod
     def native_class(cls) -> type[Backend]:
         """Return the class whose commands need nothing of this package."""
-        attributes = dict(cls.native_attributes)
+        attributes = {"is_native": True, **cls.native_attributes}
         if cls.native_keys:
             attributes["keys"] = {**cls.keys, **cls.native_keys}
         return type(cls.__name__, (cls,), attributes)
@@ -307,8 +308,6 @@ class CommandBackend(Backend):
     is_management_command: ClassVar[bool] = False
     #: The module that is missing when the server is not installed; "" for none.
     package: ClassVar[str]
-    #: Other modules that the backend needs and the server does not install.
-    needs: ClassVar[tuple[str, ...]] = ()
     #: ``pip install "django-prodserver[extra]"``.
     extra: ClassVar[str]
     #: The generated table of the command's options; None where they are not known.
@@ -488,7 +487,7 @@ class CommandBackend(Backend):
             return
         if self.keys.get(singleton.KEY) == "":
             yield from singleton.faults(self.config)
-        for package in filter(None, (self.package, *self.needs)):
+        for package in self.required_modules():
             if find_spec(package) is None:
                 yield self.not_installed(package)
         for key in self.keys:
@@ -498,6 +497,10 @@ class CommandBackend(Backend):
                 message = f"{name} is {safe_repr(text)} in the environment."
                 hint = f"Set {name} to {KEYS[key].form}, or unset it."
                 yield ConfigurationError(Fault.BAD_VARIABLE, message, hint)
+
+    def required_modules(self) -> tuple[str, ...]:
+        """Return the modules that must be installed."""
+        return (self.package,) if self.package else ()
 
     def not_installed(self, package: str) -> ConfigurationError:
         return ConfigurationError(

@@ -7,26 +7,30 @@ from typing import Any
 from django.apps import apps
 from django.conf import settings
 from django.urls import clear_script_prefix, set_script_prefix
-from django.utils.module_loading import import_string
 
+from django_prodserver.backends.served import project_application
 from django_prodserver.config.context import Context
+from django_prodserver.middleware.proxy_headers import ProxyHeaders
 
 
 def __getattr__(name: str) -> Any:  # called by Python, PEP 562
     """Create ``wsgi``, ``asgi`` or ``wsgi_as_asgi`` when it is first used."""
+    headers = ProxyHeaders.of_this_process()
     if name == "wsgi_as_asgi":
-        from a2wsgi import WSGIMiddleware
+        from django_prodserver.backends.served.wsgi_as_asgi import WSGIAsASGI
 
-        return WSGIMiddleware(application("wsgi"))
-    if name not in ("wsgi", "asgi"):
-        message = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(message)
-    return application(name)
+        return headers.wrap_asgi(WSGIAsASGI(application("wsgi")))
+    if name == "wsgi":
+        return headers.wrap_wsgi(application(name))
+    if name == "asgi":
+        return headers.wrap_asgi(application(name))
+    message = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(message)
 
 
 def application(interface: str) -> Any:
     """Return the application of that interface, with its static files."""
-    served = import_string(getattr(settings, f"{interface.upper()}_APPLICATION"))
+    served = project_application(interface)
     if not settings.DEBUG or not apps.is_installed("django.contrib.staticfiles"):
         return served
     context = Context.from_environment()

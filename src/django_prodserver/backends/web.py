@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from django.conf import settings
 
-from django_prodserver.backends import addresses
+from django_prodserver.backends import addresses, served
 from django_prodserver.backends.base import CommandBackend
 from django_prodserver.backends.elsewhere import (
     Configuration,
@@ -177,8 +178,15 @@ class WebBackend(CommandBackend):
 
     def context(self, args: Sequence[str], process: str) -> Context | None:
         context = super().context(args, process)
+        application = ""
+        if self.served_module(args):
+            # What keeps it from being found is a fault of the plan already.
+            with contextlib.suppress(ConfigurationError):
+                application = self.project_application(args)
         return context and dataclasses.replace(
             context,
+            application=application,
+            on_unix_socket=any(map(addresses.is_unix, self.addresses(args))),
             root_path=self.resolve("ROOT_PATH").value or "",
             trusted_proxies=tuple(self.resolve("TRUSTED_PROXIES").value or ()),
         )
@@ -196,7 +204,33 @@ class WebBackend(CommandBackend):
 
     def application(self, args: Sequence[str]) -> str:
         """
-        Return the application in the form that servers take, ``module:attribute``.
+        Return the application that the server loads, as ``module:attribute``.
+
+        Raises:
+            ConfigurationError: The setting is not set, or is not a dotted path.
+        """
+        own = self.project_application(args)  # first, for its errors
+        module = self.served_module(args)
+        served = f"django_prodserver.backends.served.{module}:application"
+        return self.target or (served if module else own)
+
+    def served_module(self, args: Sequence[str]) -> str:
+        """
+        Return the module of ``backends.served`` that the server loads.
+
+        It is "" if the server loads the project's own application.
+        """
+        return self.interface_for(args) if self.changes_requests else ""
+
+    @property
+    def changes_requests(self) -> bool:
+        """Whether something of ours must be around the application."""
+        keys = ("ROOT_PATH", "TRUSTED_PROXIES")
+        return not self.is_native and any(self.resolve(key).value for key in keys)
+
+    def project_application(self, args: Sequence[str]) -> str:
+        """
+        Return the project's own application, as ``module:attribute``.
 
         Raises:
             ConfigurationError: The setting is not set, or is not a dotted path.
@@ -210,7 +244,7 @@ class WebBackend(CommandBackend):
         if not is_dotted_path(str(dotted)):
             message = f"{setting} is {dotted!r}, which is no dotted path."
             raise self._no_application(setting, message)
-        return self.target or f"{module}:{attribute}"
+        return f"{module}:{attribute}"
 
     def _no_application(self, setting: str, message: str) -> ConfigurationError:
         name = setting.partition("_")[0].lower()
@@ -229,9 +263,8 @@ class WebBackend(CommandBackend):
         return f", or serve WSGI_APPLICATION instead, with {key}."
 
     def serve_static_files(self, args: Sequence[str]) -> None:
-        self.target = (
-            f"django_prodserver.backends.static_files:{self.interface_for(args)}"
-        )
+        name = self.served_module(args) or self.interface_for(args)
+        self.target = f"django_prodserver.backends.static_files:{name}"
 
     def command(self, args: Sequence[str]) -> list[str]:
         # The application comes first: an option with an optional value (gunicorn's
@@ -316,8 +349,11 @@ class WebBackend(CommandBackend):
             # Imported here: asyncio takes long to import.
             from django_prodserver.process import warm_up
 
-            host = addresses.host_header()
-            warm_up.request_paths(self.interface_for(args), paths, host)
+            interface = self.interface_for(args)
+            application = served.wrapped_application(interface)
+            warm_up.request_paths(
+                interface, application, paths, addresses.host_header()
+            )
 
     def defer_logging(self, args: Sequence[str], before: LoggingState) -> None:
         is_native = self.logs_natively or not self.passes_log_on(args)

@@ -42,6 +42,9 @@ class Context:
         access_log: "on", "off", or the name of the server's own access logger,
             whose handlers in LOGGING replace our access log.
         server_loggers: The server's own loggers.
+        application: The project's application, ``module:attribute``, where the server
+            loads one of ``backends.served``.
+        on_unix_socket: Whether the server listens on a unix socket.
         root_path: ``ROOT_PATH``.
         trusted_proxies: ``TRUSTED_PROXIES``.
         threads: ``THREADS``, for a server that has no option for it; 0 for none.
@@ -59,6 +62,8 @@ class Context:
     log_level: str = "info"
     access_log: str = ON
     server_loggers: tuple[str, ...] = ()
+    application: str = ""
+    on_unix_socket: bool = False
     root_path: str = ""
     trusted_proxies: tuple[str, ...] = ()
     threads: int = 0

@@ -5,10 +5,26 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from django_prodserver.config.bind import split_host_port
 
 ANYONE = "*"
+# Some proxies (Traefik) send the schemes of websockets.
+_SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
+
+
+class Forwarded(NamedTuple):
+    """
+    What the headers of a trusted proxy say about a request.
+
+    Attributes:
+        client: The address of the client.
+        scheme: "http" or "https"; "" if no header says so.
+    """
+
+    client: str
+    scheme: str
 
 
 class TrustedProxies:
@@ -31,9 +47,17 @@ class TrustedProxies:
             if entry != ANYONE
         ]
 
-    def has(self, peer: str) -> bool:
-        """Return whether a peer is trusted; one without address (unix socket) is."""
-        if self._trusts_anyone or not peer:
+    def has(self, peer: str, *, is_unix_socket: bool = False) -> bool:
+        """
+        Return whether a peer is trusted.
+
+        Args:
+            peer: Its address; "" if the server has none.
+            is_unix_socket: Whether it has connected to a unix socket, to which only
+                processes of the same machine can. A TCP client without an address has
+                disconnected already, and could be anyone.
+        """
+        if self._trusts_anyone or is_unix_socket:
             return True
         try:
             address = ipaddress.ip_address(peer)
@@ -43,24 +67,29 @@ class TrustedProxies:
         plain = getattr(address, "ipv4_mapped", None) or address
         return any(plain in network for network in self._networks)
 
-    def client(self, forwarded_for: str, peer: str) -> str:
+    def read(self, forwarded_for: str, forwarded_proto: str, peer: str) -> Forwarded:
         """
-        Return the client: the nearest address that is not a trusted proxy.
+        Return what the headers of a trusted peer say.
 
-        Addresses further away may be forged. Only where any peer is trusted, the
-        first one counts.
+        Each proxy appends to these lists, so the last entry comes from the peer itself,
+        and the one before from the proxy in front of it. The client is the last address
+        that is not a trusted proxy, and the scheme is from the same place. What comes
+        earlier may be forged. Only if any peer is trusted, the first entries count.
         """
         addresses = [_address(entry) for entry in forwarded_for.split(",")]
+        schemes = [entry.strip().lower() for entry in forwarded_proto.split(",")]
         if self._trusts_anyone:
-            return addresses[0] or peer
-        client = peer
+            return Forwarded(addresses[0] or peer, _SCHEMES.get(schemes[0], ""))
+        client, proxies = peer, 0
         for address in reversed(addresses):
             if not address:
                 break
             client = address
+            proxies += 1
             if not self.has(address):
                 break
-        return client
+        scheme = schemes[-min(max(proxies, 1), len(schemes))]
+        return Forwarded(client, _SCHEMES.get(scheme, ""))
 
 
 def are_valid(entries: Iterable[str]) -> bool:
@@ -77,6 +106,8 @@ def _address(entry: str) -> str:
     entry = entry.strip()
     # First without a port: the last colon of "::1" is not the one before a port.
     for text in (entry, split_host_port(entry)[0]):
+        # A zone ("fe80::1%eth0") means nothing on this machine, and may be any text.
         with contextlib.suppress(ValueError):
-            return str(ipaddress.ip_address(text))
+            address = ipaddress.ip_address(text.partition("%")[0])
+            return str(getattr(address, "ipv4_mapped", None) or address)
     return ""

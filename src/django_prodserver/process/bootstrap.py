@@ -87,14 +87,12 @@ def prepare(context: Context | None = None) -> None:
         return
     # Imported here: a process that is only listed or explained needs neither Django's
     # handlers nor its database modules.
-    from django_prodserver.middleware import access_log, proxy_headers
+    from django_prodserver.middleware import access_log
 
     config.configure(context)
     if not context.logs_natively:
         _prepare_after_each_setup()
         access_log.install(_is_access_log_ours(context.access_log))
-    if context.root_path or context.trusted_proxies:
-        proxy_headers.install(context.root_path, context.trusted_proxies)
 
 
 def _is_access_log_ours(access_log: str) -> bool:

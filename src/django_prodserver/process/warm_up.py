@@ -22,7 +22,6 @@ from typing import Any, Literal
 from urllib.parse import unquote_to_bytes
 
 from django.conf import settings
-from django.utils.module_loading import import_string
 
 from django_prodserver.logs.config import log
 from django_prodserver.middleware import access_log
@@ -52,16 +51,20 @@ class Answer:
 
 
 def request_paths(
-    interface: Literal["wsgi", "asgi"], paths: Sequence[str], host: str
+    interface: Literal["wsgi", "asgi"],
+    application: Callable[..., Any],
+    paths: Sequence[str],
+    host: str,
 ) -> None:
     """
-    Request each path from the application of the settings, without a socket.
+    Request each path from an application, without a socket.
 
     A path that fails is a warning. Nothing of a request is left in this process but
     what the application keeps: its thread, connections and context variables end.
 
     Args:
-        interface: How the server calls the application.
+        interface: How the application is called.
+        application: The application.
         paths: The paths, each with its query string.
         host: A Host header that the site accepts.
 
@@ -69,7 +72,6 @@ def request_paths(
         TimeoutError: A path has not answered within ``TIMEOUT``. Its thread is still
             running, so this process must not fork.
     """
-    application = import_string(getattr(settings, f"{interface.upper()}_APPLICATION"))
     get = {"wsgi": _get_wsgi, "asgi": _get_asgi}[interface]
     started = time.monotonic()
     threads: dict[threading.Thread, str] = {}

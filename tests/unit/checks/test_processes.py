@@ -792,7 +792,7 @@ def test_a_server_that_is_missing_is_named_with_what_installs_it(
 ):
     settings.PRODUCTION_PROCESSES = {"web": entry(path)}
     server = backend(path)
-    packages = [name for name in (server.package, *server.needs) if name]
+    packages = server.required_modules()
     for package in packages:
         monkeypatch.setitem(sys.modules, package, None)  # as if it were not there
     apps = missing_apps(server)

@@ -1,10 +1,10 @@
-"""``ROOT_PATH`` and ``TRUSTED_PROXIES``, with Django's own handlers."""
+"""``ROOT_PATH`` and ``TRUSTED_PROXIES``, around Django's own handlers."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 from wsgiref.util import setup_testing_defaults
 
@@ -12,7 +12,8 @@ import pytest
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
 
-from django_prodserver.middleware import proxy_headers
+from django_prodserver.config.context import VARIABLE, Context
+from django_prodserver.middleware.proxy_headers import ProxyHeaders
 
 PROXY, UNTRUSTED = "10.0.0.1", "192.0.2.9"
 FORWARDED = {
@@ -28,18 +29,14 @@ SendRequest = Callable[..., Any]
 
 
 @pytest.fixture
-def install() -> Iterator[Install]:
-    """Wrap Django's handlers for one test; unwrap them afterwards."""
-    before = [(handler, dict(vars(handler))) for handler in (WSGIHandler, ASGIHandler)]
+def install(monkeypatch: pytest.MonkeyPatch) -> Install:
+    """Let this process be started with ``ROOT_PATH`` and ``TRUSTED_PROXIES``."""
 
-    def install(root: str = "", proxies: tuple[str, ...] = ()) -> None:
-        proxy_headers.install(root, proxies)
+    def install(root: str = "", proxies: tuple[str, ...] = (), **more: Any) -> None:
+        context = Context(root_path=root, trusted_proxies=proxies, **more)
+        monkeypatch.setenv(VARIABLE, context.encode())
 
-    yield install
-    for handler, attributes in before:
-        for name in set(vars(handler)) - set(attributes):
-            delattr(handler, name)
-        handler.__call__ = attributes["__call__"]  # type: ignore[method-assign]
+    return install
 
 
 def request_wsgi(
@@ -54,8 +51,8 @@ def request_wsgi(
     }
     setup_testing_defaults(environ)
     started: list[Any] = []
-    handler: Any = WSGIHandler()
-    response = handler(environ, lambda *given: started.append(given))
+    application: Any = ProxyHeaders.of_this_process().wrap_wsgi(WSGIHandler())
+    response = application(environ, lambda *given: started.append(given))
     assert started[0][0] == "200 OK", started
     return dict(json.loads(b"".join(response)))
 
@@ -90,7 +87,8 @@ def request_asgi(
         body += message.get("body", b"")
 
     asked: list[bool] = []
-    asyncio.run(ASGIHandler()(scope, receive, send))  # type: ignore[arg-type]
+    application: Any = ProxyHeaders.of_this_process().wrap_asgi(ASGIHandler())
+    asyncio.run(application(scope, receive, send))
     assert repr(scope) == original, "the server's scope was modified"
     return dict(json.loads(body))
 
@@ -184,13 +182,24 @@ def test_invalid_schemes_are_ignored(
     assert send_request(client=PROXY, headers=headers)["scheme"] == "http"
 
 
-@pytest.mark.parametrize("given", ["HTTPS", "https, http", " https "])
-def test_first_scheme_applies(
+@pytest.mark.parametrize("given", ["HTTPS", "http, https", " https ", "wss"])
+def test_last_scheme_applies(
     install: Install, send_request: SendRequest, given: str
 ) -> None:
+    """The nearest proxy has appended it; the one before may be the client's."""
     install("", ("10.0.0.0/8",))
     headers = {"X-Forwarded-Proto": given}
     assert send_request(client=PROXY, headers=headers)["scheme"] == "https"
+
+
+def test_django_sees_one_scheme(
+    install: Install, send_request: SendRequest, settings: Any
+) -> None:
+    """Of several, SECURE_PROXY_SSL_HEADER reads the first."""
+    settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    install("", ("10.0.0.0/8",))
+    headers = {"X-Forwarded-Proto": "https, http"}
+    assert send_request(client=PROXY, headers=headers)["scheme"] == "http"
 
 
 def test_headers_of_untrusted_peers_are_removed(
@@ -203,14 +212,78 @@ def test_headers_of_untrusted_peers_are_removed(
     assert view["forwarded"] == []
 
 
-def test_is_installed_once(install: Install, send_request: SendRequest) -> None:
-    """Applied twice, the client would count as an untrusted proxy."""
-    for _ in range(2):
-        install("/shop", ("10.0.0.0/8",))
+def test_without_the_launcher_nobody_is_trusted(
+    monkeypatch: pytest.MonkeyPatch, send_request: SendRequest
+) -> None:
+    """A command that was copied without its variable must not trust everybody."""
+    monkeypatch.delenv(VARIABLE, raising=False)
     view = send_request(client=PROXY, headers=FORWARDED)
-    assert view["client"] == "203.0.113.7"
-    assert view["forwarded"] == NAMES
-    assert view["path"] == "/shop/seen"
+    assert (view["client"], view["scheme"]) == (PROXY, "http")
+    assert view["forwarded"] == []
+
+
+@pytest.mark.parametrize(
+    ("peer", "server", "on_unix_socket", "client"),
+    [
+        (None, ("10.1.1.1", 80), False, ""),  # reset before the server asked
+        (None, ("10.1.1.1", 80), True, ""),
+        (None, ("::1", 80), True, ""),
+        (None, None, False, ""),
+        (None, None, True, "203.0.113.7"),  # Hypercorn
+        (None, ("/run/web.sock", None), True, "203.0.113.7"),
+        (("", "0"), ("/run/web.sock", "0"), True, "203.0.113.7"),  # Granian
+        (None, ("/", "r"), True, "203.0.113.7"),  # Gunicorn
+    ],
+)
+def test_a_client_without_address_is_trusted_on_a_unix_socket_only(
+    install: Install, peer: Any, server: Any, on_unix_socket: bool, client: str
+) -> None:
+    install("", ("10.0.0.0/8",), on_unix_socket=on_unix_socket)
+    headers = [(b"x-forwarded-for", b"203.0.113.7")]
+    scope = {"type": "http", "client": peer, "server": server, "headers": headers}
+    found = ProxyHeaders.of_this_process().changed_scope(scope)
+    assert (found["client"] or ("",))[0] == client
+    assert bool(found["headers"]) is bool(client)
+
+
+@pytest.mark.parametrize("peer", ["", "localhost"])
+def test_unix_sockets_of_wsgi_servers_are_trusted(install: Install, peer: str) -> None:
+    """Waitress says localhost."""
+    install("", ("10.0.0.0/8",))
+    environ = {"REMOTE_ADDR": peer, "HTTP_X_FORWARDED_FOR": "203.0.113.7"}
+    application = ProxyHeaders.of_this_process().wrap_wsgi(lambda environ, _: [])
+    application(environ, None)
+    assert environ["REMOTE_ADDR"] == "203.0.113.7"
+
+
+@pytest.mark.parametrize("peer", [PROXY, UNTRUSTED])
+def test_names_with_underscores_do_not_count(install: Install, peer: str) -> None:
+    """In WSGI's variables X_Forwarded_For and X-Forwarded-For are the same."""
+    install("", ("10.0.0.0/8",))
+    names = [b"x_forwarded_for", b"X_Forwarded-For", b"x-forwarded_proto", b"x_b"]
+    headers = [(name, b"6.6.6.6") for name in names]
+    scope = {"type": "http", "client": (peer, 4711), "headers": headers}
+    found = ProxyHeaders.of_this_process().changed_scope(scope)
+    assert found["headers"] == [(b"x_b", b"6.6.6.6")]
+    assert found["client"][0] == peer
+
+
+@pytest.mark.parametrize(
+    ("peer", "client", "scheme"), [(PROXY, "203.0.113.7", "wss"), (UNTRUSTED, "", "ws")]
+)
+def test_websockets(install: Install, peer: str, client: str, scheme: str) -> None:
+    install("", ("10.0.0.0/8",))
+    headers = [(b"x-forwarded-for", b"203.0.113.7"), (b"x-forwarded-proto", b"https")]
+    scope = {
+        "type": "websocket",
+        "scheme": "ws",
+        "client": (peer, 4711),
+        "headers": headers,
+    }
+    found = ProxyHeaders.of_this_process().changed_scope(scope)
+    assert found["client"][0] == (client or peer)
+    assert found["scheme"] == scheme
+    assert bool(found["headers"]) is bool(client)
 
 
 def test_asgi_lifespan_is_passed_through(install: Install) -> None:
@@ -220,5 +293,6 @@ def test_asgi_lifespan_is_passed_through(install: Install) -> None:
     async def nothing(*args: Any) -> None:
         raise AssertionError("nothing is received or sent")
 
+    application: Any = ProxyHeaders.of_this_process().wrap_asgi(ASGIHandler())
     with pytest.raises(ValueError, match="only handle"):
-        asyncio.run(ASGIHandler()({"type": "lifespan"}, nothing, nothing))  # type: ignore[arg-type]
+        asyncio.run(application({"type": "lifespan"}, nothing, nothing))

@@ -7,7 +7,6 @@ import gc
 import logging
 import threading
 import time
-import types
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Literal
 
@@ -95,8 +94,7 @@ urlpatterns = [
     path("raises", raises),
     path("sleeps", sleeps),
 ]
-wsgi: Any = None
-asgi: Any = None
+applications: dict[str, Any] = {}
 
 
 @pytest.fixture
@@ -105,8 +103,6 @@ def warm(
 ) -> Callable[..., list[str]]:
     """Return a function that requests paths and returns the lines that are logged."""
     settings.ROOT_URLCONF = __name__
-    settings.WSGI_APPLICATION = f"{__name__}.wsgi"
-    settings.ASGI_APPLICATION = f"{__name__}.asgi"
     said: list[str] = []
     monkeypatch.setattr(
         warm_up,
@@ -115,14 +111,14 @@ def warm(
             f"{logging.getLevelName(level)} {message}"
         ),
     )
-    module = types.SimpleNamespace(wsgi=WSGIHandler(), asgi=ASGIHandler())
-    monkeypatch.setitem(globals(), "wsgi", module.wsgi)
-    monkeypatch.setitem(globals(), "asgi", module.asgi)
+    monkeypatch.setitem(applications, "wsgi", WSGIHandler())
+    monkeypatch.setitem(applications, "asgi", ASGIHandler())
     requests.clear()
     closed.clear()
 
     def request(interface: Interface, *paths: str) -> list[str]:
-        warm_up.request_paths(interface, paths, "testserver")
+        application = applications[interface]
+        warm_up.request_paths(interface, application, paths, "testserver")
         assert said.pop().startswith(f"INFO WARM_UP: {len(paths)} requests in ")
         return said
 
@@ -214,7 +210,7 @@ def test_an_application_that_raises_is_a_warning(
     def application(*args: object) -> None:
         raise ValueError("no application")
 
-    monkeypatch.setitem(globals(), interface, application)
+    monkeypatch.setitem(applications, interface, application)
     assert warm(interface, "/page") == [
         "WARNING WARM_UP: GET /page failed: ValueError: no application"
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import multiprocessing
 import os
 import sys
@@ -16,7 +17,7 @@ from django_prodserver.backends import addresses, env_files
 from django_prodserver.backends.introspection import OptionFile
 from django_prodserver.backends.web import NO_FORK, WebBackend
 from django_prodserver.config.argv import value_of
-from django_prodserver.config.context import ON
+from django_prodserver.config.context import ON, Context
 from django_prodserver.config.keys import Resolved, Translation, Unsupported
 from django_prodserver.process.fork_safety import restore_signals_in_children
 
@@ -136,14 +137,56 @@ class GranianWSGIServer(_GranianServer):
     """Serve ``WSGI_APPLICATION`` with Granian."""
 
     interface = "wsgi"
-    # Granian's own default is up to 512, each with a database connection.
-    keys = {**_GranianServer.keys, "THREADS": "blocking-threads"}
+    keys: ClassVar[Mapping[str, Translation]] = {
+        **_GranianServer.keys,
+        # Granian's own default is up to 512, each with a database connection.
+        "THREADS": lambda backend, value: backend.thread_options(value),
+    }
     defaults = {
-        "interface": Resolved("wsgi", "natively it is RSGI"),
         "ws": Resolved(
             False, "WSGI has no websockets: natively, each start warns of that"
         ),
     }
+
+    def default_options(self) -> Mapping[str, Resolved]:
+        interface = Resolved("wsgi", "Granian's own default is RSGI")
+        if self.is_behind_proxies:
+            why = "WSGI cannot tell X-Forwarded-For and X_Forwarded_For apart"
+            interface = Resolved("asginl", f"TRUSTED_PROXIES: {why}")
+        return {**super().default_options(), "interface": interface}
+
+    @property
+    def is_behind_proxies(self) -> bool:
+        return bool(self.resolve("TRUSTED_PROXIES").value) and not self.is_native
+
+    def speaks_asgi(self, args: Sequence[str]) -> bool:
+        """Tell whether the application is served as ASGI, with threads of our own."""
+        return self.option("interface", args) in ("asgi", "asginl")
+
+    def thread_options(self, threads: int) -> Mapping[str, object]:
+        """Return the option for THREADS; none where the threads are our own."""
+        interface = self.option("interface", self.written)
+        is_asgi = interface in ("asgi", "asginl") or (
+            not interface and self.is_behind_proxies
+        )
+        return {} if is_asgi else {"blocking-threads": threads}
+
+    def served_module(self, args: Sequence[str]) -> str:
+        return "wsgi_as_asgi" if self.speaks_asgi(args) else super().served_module(args)
+
+    def required_modules(self) -> tuple[str, ...]:
+        own = super().required_modules()
+        return (*own, "a2wsgi") if self.speaks_asgi(self.args) else own
+
+    def context(self, args: Sequence[str], process: str) -> Context | None:
+        context = super().context(args, process)
+        if context is None or not self.speaks_asgi(args):
+            return context
+        return dataclasses.replace(context, threads=int(self.resolve("THREADS").value))
+
+    def request_concurrency(self, args: Sequence[str]) -> int | None:
+        given = self.option("blocking-threads", args)
+        return int(given or self.resolve("THREADS").value)
 
 
 class _PollingEvent(threading.Event):

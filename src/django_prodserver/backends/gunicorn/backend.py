@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 from django_prodserver.backends import addresses, hooks
 from django_prodserver.backends.elsewhere import Elsewhere
@@ -15,7 +16,7 @@ from django_prodserver.backends.web import Interface, WebBackend
 from django_prodserver.config import bind
 from django_prodserver.config.argv import value_of, values_of
 from django_prodserver.config.bind import Bind, split_host_port
-from django_prodserver.config.keys import Resolved
+from django_prodserver.config.keys import Resolved, Translation
 from django_prodserver.process.fork_safety import restore_signals_in_children
 
 _VARIABLE = "GUNICORN_CMD_ARGS"
@@ -52,10 +53,8 @@ class GunicornServer(WebBackend):
     variables = (_VARIABLE, "FORWARDED_ALLOW_IPS")
     keys = {
         **WebBackend.keys,
-        # Gunicorn trusts them for the scheme only; 127.0.0.1 is its default.
-        "TRUSTED_PROXIES": lambda backend, value: {
-            "forwarded-allow-ips": ",".join(value)
-        },
+        # By default Gunicorn trusts 127.0.0.1, for the scheme only, and before us.
+        "TRUSTED_PROXIES": lambda backend, value: {"forwarded-allow-ips": ""},
         "WORKERS": "workers",
         "THREADS": lambda backend, value: backend.thread_options(value),
         "TIMEOUT": "timeout",
@@ -63,6 +62,12 @@ class GunicornServer(WebBackend):
         "MAX_REQUESTS": "max-requests",
         "CERTFILE": "certfile",
         "KEYFILE": "keyfile",
+    }
+
+    native_keys: ClassVar[Mapping[str, Translation]] = {
+        "TRUSTED_PROXIES": lambda backend, value: {
+            "forwarded-allow-ips": ",".join(value)
+        },
     }
 
     def windows_obstacle(self) -> str:

@@ -91,7 +91,7 @@ class HypercornServer(WebBackend):
     def serve_static_files(self, args: Sequence[str]) -> None:
         # Hypercorn evaluates the name in the module's namespace, not by __getattr__.
         module = "django_prodserver.backends.static_files"
-        self.target = f"{module}:application('{self.interface}')"
+        self.target = f"{module}:__getattr__('{self.interface}')"
 
     def forks(self, args: Sequence[str]) -> bool:
         # With 0 workers, a single process serves.
@@ -139,6 +139,14 @@ class HypercornWSGIServer(HypercornServer):
     interface = "wsgi"
     # Hypercorn has no option for it; its number of threads depends on the CPUs.
     keys = {**HypercornServer.keys, "THREADS": ""}
+
+    def served_module(self, args: Sequence[str]) -> str:
+        # ``WSGIApplication`` changes the requests, before Hypercorn makes WSGI's
+        # variables out of the headers.
+        return ""
+
+    def serve_static_files(self, args: Sequence[str]) -> None:
+        self.target = "django_prodserver.backends.static_files:application('wsgi')"
 
     def context(self, args: Sequence[str], process: str) -> Context | None:
         context = super().context(args, process)

@@ -1,4 +1,4 @@
-"""Stop the response of a WSGI application when its client disconnects."""
+"""Call a WSGI application for the requests of Hypercorn."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from hypercorn.app_wrappers import WSGIWrapper
+
+from django_prodserver.middleware.proxy_headers import ProxyHeaders
 
 
 class _ClientGone(Exception):
@@ -19,11 +21,13 @@ class WSGIApplication:
     Close a response when its client disconnects, instead of reading it to its end.
 
     Otherwise a stream without a client occupies one of the ``THREADS`` threads until
-    its end (hypercorn 0.18).
+    its end (hypercorn 0.18). ``ROOT_PATH`` and ``TRUSTED_PROXIES`` are applied here,
+    because Hypercorn reads X_Forwarded_For as if it were X-Forwarded-For.
     """
 
     def __init__(self, application: WSGIWrapper) -> None:
         self._application = application
+        self._proxy_headers = ProxyHeaders.of_this_process()
 
     async def __call__(
         self,
@@ -34,6 +38,7 @@ class WSGIApplication:
         call_soon: Callable[..., Any],
     ) -> None:
         gone = False
+        scope = self._proxy_headers.changed_scope(scope)
 
         async def wait_until_gone() -> None:
             nonlocal gone

@@ -156,16 +156,12 @@ class UvicornWSGIServer(UvicornServer):
 
     Uvicorn's own ``--interface wsgi`` is deprecated in favour of a2wsgi. This
     wraps the application in a2wsgi's ``WSGIMiddleware`` and serves it as ASGI
-    (``backends.uvicorn.wsgi``), with ``THREADS`` threads.
+    (``backends.served.wsgi_as_asgi``), with ``THREADS`` threads.
     """
 
     interface = "wsgi"
-    needs = ("a2wsgi",)
     keys = {**UvicornServer.keys, "THREADS": ""}
-    #: Our ASGI application around the project's.
-    adapter: ClassVar[str] = "django_prodserver.backends.uvicorn.wsgi:application"
     native_attributes: ClassVar[Mapping[str, object]] = {
-        "adapter": "",
         "defaults": {
             **UvicornServer.defaults,
             "interface": Resolved("wsgi", "uvicorn's own adapter"),
@@ -177,9 +173,8 @@ class UvicornWSGIServer(UvicornServer):
         threads = int(self.resolve("THREADS").value)
         return context and dataclasses.replace(context, threads=threads)
 
-    def application(self, args: Sequence[str]) -> str:
-        own = super().application(args)  # also for its errors
-        return self.target or self.adapter or own
+    def served_module(self, args: Sequence[str]) -> str:
+        return "" if self.is_native else "wsgi_as_asgi"
 
-    def serve_static_files(self, args: Sequence[str]) -> None:
-        self.target = "django_prodserver.backends.static_files:wsgi_as_asgi"
+    def required_modules(self) -> tuple[str, ...]:
+        return (*super().required_modules(), "a2wsgi")
