@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.backends.sites import LoadGenerator, children, is_refused
@@ -24,9 +25,13 @@ pytestmark = pytest.mark.process
 CLEAN_CODES = {0, -signal.SIGTERM}
 
 
-def test_sigusr2_upgrades_gunicorn(start: Starter, port: int, tmp_path: Path) -> None:
-    """Gunicorn's upgrade: the new master runs the native command from scratch."""
-    env = start.environment({"web": config("gunicorn", port)})
+@pytest.mark.parametrize("preload", [True, False], ids=["preloaded", "native"])
+def test_sigusr2_upgrades_gunicorn(
+    start: Starter, port: int, tmp_path: Path, preload: bool
+) -> None:
+    """Gunicorn's upgrade: the new master loads the code anew, and serves on."""
+    keys: dict[str, Any] = {} if preload else {"PRELOAD": False}
+    env = start.environment({"web": config("gunicorn", port, **keys)})
     # In another directory, so that the new master must find the project itself.
     command = [sys.executable, str(PROJECT / "manage.py"), "prodserver", "web"]
     web: Web = start.process(command, env, kind=Web, cwd=tmp_path)
@@ -50,6 +55,9 @@ def test_sigusr2_upgrades_gunicorn(start: Starter, port: int, tmp_path: Path) ->
         served = len(client.answers)
         wait_for(lambda: len(client.answers) > served + 10, "answers after it")
         assert set(client.answers[served + 1 :]) <= children(new)
+        probed = [start.probe(*args) for args in (["web"], ["--live", "web"], [])]
+        assert [done.returncode for done in probed] == [0] * 3, probed
+        assert ("prodserver" in psutil.Process(new).cmdline()) is preload
     os.kill(new, signal.SIGTERM)
     wait_for(lambda: not web.left(), "the new master gone")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,6 +33,29 @@ def unix(path: str) -> str:
 def is_unix(address: str) -> bool:
     """Tell whether an address is that of a unix socket."""
     return address.startswith("unix://")
+
+
+def of_descriptor(descriptor: int) -> tuple[str, ...]:
+    """Return the address of an inherited socket that listens; () for anything else."""
+    try:
+        with socket.socket(fileno=os.dup(descriptor)) as listener:
+            if not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                return ()
+            name = listener.getsockname()
+    except OSError:
+        return ()
+    if isinstance(name, tuple):
+        return (tcp(*name[:2]),)
+    return (unix(name),) if name and isinstance(name, str) else ()
+
+
+def from_systemd() -> tuple[str, ...]:
+    """Return the addresses of the sockets that systemd has opened for this process."""
+    if os.environ.get("LISTEN_PID") != str(os.getpid()):
+        return ()
+    given = os.environ.get("LISTEN_FDS", "")
+    descriptors = range(3, 3 + int(given)) if given.isdecimal() else ()
+    return tuple(each for one in descriptors for each in of_descriptor(one))
 
 
 def remove_stale(address: str) -> None:

@@ -72,7 +72,7 @@ class HeartbeatWriter:
 
     def __init__(self, state: "State") -> None:
         self.name = state.name
-        self._file = f"{state.directory}/{state.name}.heartbeat"
+        self._file = f"{state.directory}/{state.stem}.heartbeat"
         self._owner = state.identity()
         self._last = ("", "", 0.0)
         self._draining = False
@@ -159,7 +159,7 @@ def is_writable(state: "State") -> bool:
 
     Call it as a user who can read the heartbeat: root, or the process's own.
     """
-    return os.access(f"{state.directory}/{state.name}.heartbeat", os.W_OK)
+    return os.access(f"{state.directory}/{state.stem}.heartbeat", os.W_OK)
 
 
 def read(state: "State") -> Heartbeat | None:

@@ -5,6 +5,10 @@ The launcher writes ``NAME.state`` to the runtime directory just before it becom
 the process, and nothing changes the file afterwards. What changes later, the
 heartbeat and the drain, is in files of their own beside it.
 
+The file belongs to its process until that ends. A second start of the same name
+writes ``NAME@PID.state``: perhaps it fails, because the port is in use; or it takes
+over, as in an upgrade of Gunicorn, and then its file counts once the first has ended.
+
 The format is lines of ``key=value``, and this module imports little more than os:
 json alone takes half as long as a whole probe may.
 """
@@ -60,6 +64,8 @@ class State:
 
     #: The directory it was read from.
     directory = ""
+    #: The name of its file without ``.state``; those beside it have it, too.
+    stem = ""
 
     def __init__(
         self,
@@ -118,10 +124,10 @@ class State:
         Raises:
             OSError: It cannot be written.
         """
-        unfinished = f"{self.directory}/.{self.name}.draining.{os.getpid()}"
+        unfinished = f"{self.directory}/.{self.stem}.draining.{os.getpid()}"
         # Readable by everyone, unlike the state: whoever asks must see the drain.
         _create(unfinished, self.identity().encode(), mode=0o644)
-        os.replace(unfinished, f"{self.directory}/{self.name}.draining")
+        os.replace(unfinished, f"{self.directory}/{self.stem}.draining")
 
     def identity(self) -> str:
         """Return what no other process has, not even a later one with this pid."""
@@ -129,7 +135,17 @@ class State:
 
     def read_sibling(self, suffix: str) -> bytes:
         """Return the content of ``NAME.suffix``; b"" if absent or not to be trusted."""
-        return _read(f"{self.directory}/{self.name}.{suffix}")
+        content, owner = _read(f"{self.directory}/{self.stem}.{suffix}")
+        return content if self._is_owner(owner) else b""
+
+    def _is_owner(self, user: int) -> bool:
+        """
+        Return whether a file of that user's can be about this process.
+
+        Only root can read those of others. It must not believe what somebody else has
+        put beside the file of a process.
+        """
+        return user in (0, _user()) or user == _user_of(self.pid)
 
     def lines(self) -> list[tuple[str, str]]:
         """Return it as keys and values; the key of a list comes once for each item."""
@@ -171,11 +187,15 @@ def write(state: State) -> str | None:
             raise ValueError(f"{key} is {value!r}, which is not one line of text.")
     text = "".join(f"{key}={value}\n" for key, value in state.lines())
     for directory in directories():
-        file = f"{directory}/{state.name}.state"
-        # Renamed when complete: a probe sees all of it or nothing.
-        unfinished = f"{directory}/.{state.name}.{os.getpid()}"
         if not _is_usable(directory, make=True):
             continue
+        _remove_those_that_ended(state.name, directory)
+        others = [each for each in _of_name(state.name, directory) if each.exists()]
+        is_first = all(other.pid == state.pid for other in others)
+        stem = state.name if is_first else f"{state.name}@{state.pid}"
+        file = f"{directory}/{stem}.state"
+        # Renamed when complete: a probe sees all of it or nothing.
+        unfinished = f"{directory}/.{state.name}.{os.getpid()}"
         for _ in range(2):
             try:
                 _create(unfinished, text.encode())
@@ -188,12 +208,30 @@ def write(state: State) -> str | None:
     return None
 
 
+def take_over(file: str) -> str | None:
+    """
+    Write for this process what that file says about another one, which it replaces.
+
+    Returns:
+        The path of the new file; None if it cannot be written.
+    """
+    state = read(file)
+    if state is None:
+        return None
+    state.pid = os.getpid()
+    state.start = _status_and_start(state.pid)[1]
+    return write(state)
+
+
 def read(file: str) -> State | None:
     """Return the state in a file; None if absent, invalid or not to be trusted."""
-    content = _read(file)
+    content, owner = _read(file)
     values: dict[str, list[str]] = {}
     for line in content.decode(errors="replace").split("\n"):
         key, _, value = line.partition("=")
+        # The probe sends some of them: none may hold another header or request.
+        if not value.isprintable():
+            return None
         values.setdefault(key, []).append(value)
     try:
         state = State(
@@ -212,7 +250,11 @@ def read(file: str) -> State | None:
     except (KeyError, ValueError):
         return None
     state.directory, _, file_name = file.rpartition("/")
-    return state if file_name == f"{state.name}.state" else None
+    state.stem = file_name.removesuffix(".state")
+    stems = (state.name, f"{state.name}@{state.pid}")
+    is_sent = " " not in state.path + state.host
+    is_one = state.stem in stems and state._is_owner(owner) and is_sent
+    return state if is_one else None
 
 
 def find(name: str = "") -> tuple[State | None, str]:
@@ -224,23 +266,47 @@ def find(name: str = "") -> tuple[State | None, str]:
     """
     usable = [directory for directory in directories() if _is_usable(directory)]
     wanted = name or os.environ.get("PROCESS_NAME", "")
-    named = _read_all([f"{directory}/{wanted}.state" for directory in usable])
-    # A process that has ended counts only if none runs.
-    named.sort(key=lambda state: _CONDITIONS.index(state.condition()))
+    named = [state for directory in usable for state in _of_name(wanted, directory)]
+    named.sort(key=_rank)
     if named and (name or named[0].condition() != "elsewhere"):
         return named[0], ""
     searched = f"looked in {', '.join(directories())}"
     if name:
         return None, f"{name} has not written its state; {searched}"
-    states = _read_all([file for directory in usable for file in _files(directory)])
-    # Two of the directories may be the same one, by a link or a mount.
-    running = {state.pid: state for state in states if state.exists()}
+    files = [file for directory in usable for file in _files(directory)]
+    running: dict[str, State] = {}
+    for state in sorted(_read_all(files), key=_rank):
+        if state.exists():
+            running.setdefault(state.name, state)
     if len(running) == 1:
         return running.popitem()[1], ""
     if not running:
         return None, f"no process that runs has written its state; {searched}"
-    names = ", ".join(sorted(state.name for state in running.values()))
+    names = ", ".join(sorted(running))
     return None, f"several processes run, give the name of one: {names}"
+
+
+def _rank(state: State) -> tuple[bool, bool, int, int]:
+    """Sort those that run first, and of them the one that has started first."""
+    start = int(state.start) if state.start.isdecimal() else 0
+    condition = state.condition()
+    is_later = state.stem != state.name
+    return not state.exists(), is_later, start, _CONDITIONS.index(condition)
+
+
+def _of_name(name: str, directory: str) -> list[State]:
+    """Return the states of a name: of its process, and of later starts."""
+    found = _read_all([f"{directory}/{name}.state"])
+    later = (file for file in _files(directory) if f"/{name}@" in file)
+    return found + [state for state in _read_all(list(later)) if state.name == name]
+
+
+def _remove_those_that_ended(name: str, directory: str) -> None:
+    """Remove the files of later starts of a name that have ended."""
+    for state in _of_name(name, directory):
+        if state.stem != name and not state.exists():
+            for suffix in ("state", "heartbeat", "draining"):
+                _remove(f"{directory}/{state.stem}.{suffix}")
 
 
 def directories() -> list[str]:
@@ -292,7 +358,7 @@ def write_file(name: str, content: bytes) -> str | None:
 def read_file(name: str, max_size: int) -> bytes:
     """Return the content of a file in the runtime directory; b"" if there is none."""
     for directory in directories():
-        content = _read(f"{directory}/{name}", max_size)
+        content, _ = _read(f"{directory}/{name}", max_size)
         if content and _is_usable(directory):
             return content
     return b""
@@ -359,8 +425,8 @@ def _remove(file: str) -> None:
         pass  # it does not exist, or is not ours
 
 
-def _read(file: str, max_size: int = _MAX_SIZE) -> bytes:
-    """Return the content of a file of ours; b"" if it is missing or not ours."""
+def _read(file: str, max_size: int = _MAX_SIZE) -> tuple[bytes, int]:
+    """Return the content of a file and its owner; b"" if it is missing or not ours."""
     try:
         descriptor = os.open(file, _READ_FLAGS)
         try:
@@ -369,10 +435,25 @@ def _read(file: str, max_size: int = _MAX_SIZE) -> bytes:
         finally:
             os.close(descriptor)
     except OSError:
-        return b""
-    if not _WINDOWS and os.geteuid() and status.st_uid not in (os.geteuid(), 0):
-        return b""
-    return content
+        return b"", 0
+    if _user() and status.st_uid not in (_user(), 0):
+        return b"", 0
+    return content, status.st_uid
+
+
+def _user() -> int:
+    return 0 if _WINDOWS else os.geteuid()
+
+
+def _user_of(pid: int) -> int:
+    """Return the user of a process; -1 if it cannot be told."""
+    # Not the owner of /proc/PID: that is root's once a process has changed its user.
+    try:
+        with open(f"{_PROC}/{pid}/status", "rb") as file:
+            users = file.read().partition(b"\nUid:")[2].split()
+        return int(users[1])
+    except (OSError, IndexError, ValueError):
+        return -1
 
 
 def _files(directory: str) -> list[str]:

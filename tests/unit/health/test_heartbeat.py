@@ -124,6 +124,7 @@ def test_what_another_process_left_is_not_believed(other, started, ask):
     worker = started()
     beat("ready")
     assert seen(worker) == ("ready", "")
+    Path(worker.directory, "worker.state").unlink()
     now = started(**other)
     assert seen(now) is None
     # Nor does it beat for that one.

@@ -354,6 +354,7 @@ def test_what_drains_is_alive_and_not_ready(runtime, ask, settings):
 def test_another_run_of_the_name_may_drain(runtime, ask):
     """In a folder that two containers share, or before this one."""
     assert said(ask()) == READY
+    runtime.unlink()
     assert state.write(state.State("web", "web", pid=1, start="1"))
     own(runtime).drain()
     assert said(ask()) == READY

@@ -139,6 +139,9 @@ class GunicornServer(WebBackend):
 
     def prepare(self, args: Sequence[str]) -> str:
         """Make workers stoppable from their start, and make them drain at a stop."""
+        from django_prodserver.backends.gunicorn import upgrade
+
+        upgrade.start_with_launcher()
         restore_signals_in_children()
         if self.worker_class(args) in ("gthread", "sync"):
             from django_prodserver.backends.gunicorn import shutdown
@@ -150,16 +153,13 @@ class GunicornServer(WebBackend):
         return self.option("worker-class", args) or "sync"
 
     def addresses(self, args: Sequence[str]) -> tuple[str, ...]:
-        binds = self.values("bind", args)
+        # Gunicorn takes the sockets of systemd instead of its own.
+        if found := addresses.from_systemd():
+            return found
+        binds = [bind for bind in self.values("bind", args) if bind]
         port = os.environ.get("PORT", "")
         default = f"0.0.0.0:{port}" if port else "127.0.0.1:8000"
-        return tuple(
-            addresses.unix(bind.removeprefix("unix:").removeprefix("//"))
-            if bind.startswith("unix:")
-            else addresses.tcp(*split_host_port(bind.removeprefix("tcp://"), "8000"))
-            for bind in binds or [default]
-            if bind and not bind.startswith("fd://")
-        )
+        return tuple(each for bind in binds or [default] for each in _addresses(bind))
 
     def speaks_tls(self, args: Sequence[str]) -> bool:
         return bool(self.option("certfile", args) or self.option("keyfile", args))
@@ -211,3 +211,13 @@ class GunicornServer(WebBackend):
     def obstacles(self, args: Sequence[str]) -> Iterator[str]:
         yield from super().obstacles(args)
         yield from obstacles.find(self, args)
+
+
+def _addresses(bind: str) -> tuple[str, ...]:
+    """Return the address of ``--bind``; none if it is not known."""
+    if bind.startswith("fd://"):
+        number = bind.removeprefix("fd://")
+        return addresses.of_descriptor(int(number)) if number.isdecimal() else ()
+    if bind.startswith("unix:"):
+        return (addresses.unix(bind.removeprefix("unix:").removeprefix("//")),)
+    return (addresses.tcp(*split_host_port(bind.removeprefix("tcp://"), "8000")),)

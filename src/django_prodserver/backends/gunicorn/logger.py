@@ -7,6 +7,7 @@ from typing import Any
 
 from gunicorn import glogging
 
+from django_prodserver.backends.gunicorn import upgrade
 from django_prodserver.logs.config import attach_to_root
 
 
@@ -20,6 +21,7 @@ class Logger(glogging.Logger):  # type: ignore[misc]
 
     def setup(self, cfg: Any) -> None:
         """Configure gunicorn's loggers, after the root logger."""
+        upgrade.take_over_state()
         attach_to_root()
         super().setup(cfg)
 

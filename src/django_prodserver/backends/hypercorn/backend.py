@@ -107,13 +107,8 @@ class HypercornServer(WebBackend):
 
     def addresses(self, args: Sequence[str]) -> tuple[str, ...]:
         binds = [bind or "" for bind in self.values("bind", args)]
-        return tuple(
-            addresses.unix(bind.removeprefix("unix:"))
-            if bind.startswith("unix:")
-            else addresses.tcp(*split_host_port(bind, "8000"))
-            for bind in binds or ["127.0.0.1:8000"]
-            if not bind.startswith("fd://")
-        )
+        default = "127.0.0.1:8000"
+        return tuple(each for bind in binds or [default] for each in _addresses(bind))
 
     def speaks_tls(self, args: Sequence[str]) -> bool:
         return all(self.option(name, args) for name in ("certfile", "keyfile"))
@@ -157,3 +152,13 @@ class HypercornWSGIServer(HypercornServer):
 def attribute_of(option: str) -> str:
     """Return the name of an option in a configuration file."""
     return _ATTRIBUTES.get(option, option.replace("-", "_"))
+
+
+def _addresses(bind: str) -> tuple[str, ...]:
+    """Return the address of ``--bind``; none if it is not known."""
+    if bind.startswith("fd://"):
+        number = bind.removeprefix("fd://")
+        return addresses.of_descriptor(int(number)) if number.isdecimal() else ()
+    if bind.startswith("unix:"):
+        return (addresses.unix(bind.removeprefix("unix:")),)
+    return (addresses.tcp(*split_host_port(bind, "8000")),)

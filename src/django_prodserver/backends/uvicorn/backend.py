@@ -129,8 +129,9 @@ class UvicornServer(WebBackend):
     def addresses(self, args: Sequence[str]) -> tuple[str, ...]:
         if path := self.option("uds", args):
             return (addresses.unix(path),)
-        if self.option("fd", args):
-            return ()
+        if descriptor := self.option("fd", args):
+            is_number = descriptor.isdecimal()
+            return addresses.of_descriptor(int(descriptor)) if is_number else ()
         host = self.option("host", args) or "127.0.0.1"
         return (addresses.tcp(host, self.option("port", args) or 8000),)
 
