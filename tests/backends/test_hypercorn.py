@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import re
@@ -148,6 +149,8 @@ def test_devserver_serves_static_files(settings: Any) -> None:
         backend.serve_static_files(backend.args)
         path = backend.command(backend.args)[1]
         served = vars(load_application(path, 0))["app"]
+        if inspect.isfunction(served):  # with ROOT_PATH and TRUSTED_PROXIES around it
+            served = inspect.getclosurevars(served).nonlocals["application"]
         assert "StaticFilesHandler" in type(served).__name__
 
 

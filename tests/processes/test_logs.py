@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import os
+import signal
 import subprocess
 import urllib.error
 import urllib.request
@@ -262,7 +266,10 @@ def test_lines_stay_whole_in_a_pipe_that_is_full(start: Starter) -> None:
     """Of several processes that write more than a pipe takes at once."""
     program = (
         "import os, logging\n"
+        "from django_prodserver.logs import output\n"
         "from django_prodserver.logs.handlers import StdoutHandler\n"
+        # The machine may be so busy that the test reads late.
+        "output.PATIENCE = 60\n"
         "logging.root.addHandler(StdoutHandler())\n"
         "pids = []\n"
         "for number in range(4):\n"
@@ -295,3 +302,38 @@ def _is_waiting(pid: int) -> bool:
 
     children = psutil.Process(pid).children()
     return len(children) == 4 and all(c.status() == "sleeping" for c in children)
+
+
+@pytest.mark.parametrize(
+    "server", ["gunicorn-2", "uvicorn", "granian-wsgi", "waitress"]
+)
+def test_a_reader_that_hangs_stops_no_request_and_no_stop(
+    start: Starter, port: int, server: str
+) -> None:
+    """A log driver that reads no more, for example because its disk is full."""
+    env = start.environment({"web": servers.config(server, port)}, SETTINGS)
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    process = subprocess.Popen([*MANAGE, "web"], env=env, cwd=PROJECT, stdout=writer)
+    os.close(writer)
+
+    def get() -> bytes:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/about", timeout=60) as a:
+            return bytes(a.read())
+
+    def answers() -> bool:
+        assert process.poll() is None
+        with contextlib.suppress(OSError):
+            return bool(get())
+        return False
+
+    try:
+        wait_for(answers, "the first answer")
+        # Each is a line of more than 100 bytes.
+        assert all(get() for _ in range(60))
+        process.terminate()
+        assert process.wait(60) in (0, -signal.SIGTERM)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(reader)

@@ -6,22 +6,17 @@ import contextlib
 import io
 import json
 import logging
-import os
-import select
-import stat
-import sys
 import threading
 from logging.config import DictConfigurator
 from typing import Any, TextIO
 
-if sys.platform != "win32":
-    import fcntl
-
 from django_prodserver.config.context import Context
 from django_prodserver.logs import context
 from django_prodserver.logs.formatters import JSONFormatter, TextFormatter
+from django_prodserver.logs.output import Output
 
-STDOUT = 1
+# All handlers of a process have the same standard output.
+_output = Output()
 
 
 class StdoutHandler(logging.Handler):
@@ -55,10 +50,27 @@ class StdoutHandler(logging.Handler):
         except Exception as error:  # logging must not break what it logs
             line = f"cannot log a line of {record.name}: {type(error).__name__}"
         with contextlib.suppress(OSError):  # nobody reads it any more
-            write(f"{line}\n".encode("utf-8", "backslashreplace"))
+            _output.write(_encoded(line), self._report_dropped)
         task = context.task.get()
         if task is not None and task.for_one_line:
             context.task.set(None)
+
+    def _report_dropped(self, lines: int, seconds: float) -> bytes:
+        message = "lines dropped from the log: %d, because nobody read them for %.0f s"
+        args: Any = (
+            "prodserver",
+            logging.WARNING,
+            "",
+            0,
+            message,
+            (lines, seconds),
+            None,
+        )
+        return _encoded(self.format(logging.LogRecord(*args)))
+
+
+def _encoded(line: str) -> bytes:
+    return f"{line}\n".encode("utf-8", "backslashreplace")
 
 
 def _formatter(config: str) -> logging.Formatter | None:
@@ -69,30 +81,6 @@ def _formatter(config: str) -> logging.Formatter | None:
         return DictConfigurator({}).configure_formatter(json.loads(config))
     except Exception:  # its class may need the settings, for example
         return None
-
-
-def write(data: bytes) -> None:
-    """
-    Write all of the data to standard output before any other process can write.
-
-    Raises:
-        OSError: It is closed.
-    """
-    # A pipe accepts 4 KiB at once, and more in parts when it is full. Only a pipe is
-    # locked: unrelated programs may hold a lock on a terminal or on /dev/null.
-    # Windows has no such lock, and writes a line at once.
-    is_locked = sys.platform != "win32" and stat.S_ISFIFO(os.fstat(STDOUT).st_mode)
-    if is_locked:
-        fcntl.lockf(STDOUT, fcntl.LOCK_EX)
-    try:
-        while data:
-            try:
-                data = data[os.write(STDOUT, data) :]
-            except BlockingIOError:  # it was inherited in non-blocking mode
-                select.select((), (STDOUT,), ())
-    finally:
-        if is_locked:
-            fcntl.lockf(STDOUT, fcntl.LOCK_UN)
 
 
 def writes_to_console(handler: logging.Handler) -> bool:

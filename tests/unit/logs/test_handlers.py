@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import io
 import logging
@@ -14,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from django_prodserver.logs import context, handlers
+from django_prodserver.logs import context, handlers, output
 from django_prodserver.logs.handlers import StdoutHandler, StreamToLog
+from tests.harness import wait_for
 
 #: A program that takes the lock of a descriptor, or exits with 1.
 TAKE_LOCK = (
@@ -33,10 +35,14 @@ def record(name: str = "shop", level: int = logging.INFO, message: str = "a line
 def pipe(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[int, int]]:
     """A pipe in place of standard output."""
     reader, writer = os.pipe()
-    monkeypatch.setattr(handlers, "STDOUT", writer)
+    monkeypatch.setattr(output, "STDOUT", writer)
     yield reader, writer
     for descriptor in (reader, writer):
         os.close(descriptor)
+
+
+def write_line(line: bytes, to: output.Output | None = None) -> None:
+    (to or output.Output()).write(line, lambda lines, _: b"%d dropped\n" % lines)
 
 
 def is_free(descriptor: int) -> bool:
@@ -60,7 +66,7 @@ def locked_while_writing(descriptor: int, monkeypatch: pytest.MonkeyPatch) -> bo
 
     with monkeypatch.context() as patched:
         patched.setattr(os, "write", write)
-        handlers.write(b"a line\n")
+        write_line(b"a line\n")
     assert len(free) == 1
     return not free[0]
 
@@ -82,14 +88,14 @@ def test_lock_is_released_after_a_broken_pipe(pipe, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(os, "write", fail)
         with pytest.raises(BrokenPipeError):
-            handlers.write(b"a line\n")
+            write_line(b"a line\n")
     assert is_free(writer)
 
 
 def test_files_are_not_locked(monkeypatch, tmp_path):
     """Unrelated programs may lock a terminal or /dev/null."""
     with (tmp_path / "log").open("wb") as file:
-        monkeypatch.setattr(handlers, "STDOUT", file.fileno())
+        monkeypatch.setattr(output, "STDOUT", file.fileno())
         assert not locked_while_writing(file.fileno(), monkeypatch)
     assert (tmp_path / "log").read_bytes() == b"a line\n"
 
@@ -99,13 +105,106 @@ def test_waits_for_a_full_non_blocking_pipe(pipe):
     flags = fcntl.fcntl(writer, fcntl.F_GETFL)
     fcntl.fcntl(writer, fcntl.F_SETFL, flags | os.O_NONBLOCK)
     data = bytes(range(256)) * 2000
-    writing = threading.Thread(target=handlers.write, args=(data,))
+    writing = threading.Thread(target=write_line, args=(data,))
     writing.start()
     received = b""
     while len(received) < len(data):
         received += os.read(reader, 100_000)
     writing.join(60)
     assert received == data
+
+
+def fill(writer: int) -> int:
+    """Fill a pipe; return how many bytes it has taken."""
+    os.set_blocking(writer, False)
+    size = 0
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            size += os.write(writer, b"x" * 4096)
+    os.set_blocking(writer, True)
+    return size
+
+
+class TestReaderThatStops:
+    """A program that reads the log, and hangs, must not make the process hang."""
+
+    @pytest.fixture
+    def impatient(self, monkeypatch: pytest.MonkeyPatch) -> output.Output:
+        monkeypatch.setattr(output, "PATIENCE", 0.05)
+        return output.Output()
+
+    def test_lines_are_dropped_and_counted(self, pipe, impatient):
+        reader, writer = pipe
+        size = fill(writer)
+        for _ in range(3):
+            write_line(b"lost\n", impatient)
+        assert impatient.dropped == 3
+        assert is_free(writer)
+        while size:
+            size -= len(os.read(reader, size))
+        write_line(b"a line\n", impatient)
+        assert os.read(reader, 1000) == b"3 dropped\na line\n"
+        write_line(b"another\n", impatient)
+        assert os.read(reader, 1000) == b"another\n"
+
+    def test_a_line_waits_for_a_reader_that_is_slow(self, pipe, monkeypatch):
+        reader, writer = pipe
+        monkeypatch.setattr(output, "PATIENCE", 60)
+        size = fill(writer)
+        writing = threading.Thread(target=write_line, args=(b"a line\n",))
+        writing.start()
+        wait_for(lambda: _sleeps_in_poll(writing), "the line to wait")
+        while size:
+            size -= len(os.read(reader, size))
+        writing.join(60)
+        assert os.read(reader, 1000) == b"a line\n"
+
+    def test_a_long_line_that_is_cut_is_ended_before_the_next(self, pipe, impatient):
+        reader, writer = pipe
+        size = fill(writer)
+        size -= len(os.read(reader, 4096))
+        write_line(b"y" * 5000, impatient)
+        assert impatient.dropped == 1
+        received = b""
+        while len(received) < size + 4096:
+            received += os.read(reader, 100_000)
+        assert received == b"x" * size + b"y" * 4096
+        write_line(b"a line\n", impatient)
+        assert os.read(reader, 1000) == b"\n1 dropped\na line\n"
+
+    def test_a_frozen_process_that_holds_the_lock_stops_nobody(self, pipe, impatient):
+        reader, writer = pipe
+        hold = f"{TAKE_LOCK}\nprint('taken', flush=True); sys.stdin.read()"
+        with subprocess.Popen(
+            [sys.executable, "-ISc", hold, str(writer)],
+            pass_fds=[writer],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        ) as holder:
+            assert holder.stdout
+            assert holder.stdout.readline() == b"taken\n"
+            write_line(b"a line\n", impatient)
+            assert os.read(reader, 1000) == b"a line\n"
+            holder.communicate()
+
+    def test_the_report_is_a_line_of_the_log(self, pipe, monkeypatch):
+        reader, writer = pipe
+        monkeypatch.setattr(output, "PATIENCE", 0.05)
+        monkeypatch.setattr(handlers, "_output", output.Output())
+        size = fill(writer)
+        StdoutHandler().handle(record())
+        while size:
+            size -= len(os.read(reader, size))
+        StdoutHandler().handle(record())
+        report, line = os.read(reader, 1000).splitlines()
+        assert b" warning " in report
+        assert b"prodserver: lines dropped from the log: 1, because " in report
+        assert line.endswith(b"shop: a line")
+
+
+def _sleeps_in_poll(thread: threading.Thread) -> bool:
+    status = Path(f"/proc/self/task/{thread.native_id}/stat").read_text()
+    return status.rpartition(")")[2].split()[0] == "S"
 
 
 class TestRecord:
@@ -126,7 +225,7 @@ class TestRecord:
     def test_broken_pipe_raises_nothing(self, monkeypatch):
         reader, writer = os.pipe()
         os.close(reader)
-        monkeypatch.setattr(handlers, "STDOUT", writer)
+        monkeypatch.setattr(output, "STDOUT", writer)
         StdoutHandler().handle(record())
         os.close(writer)
         StdoutHandler().handle(record())
