@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
 import socket
 import ssl
 import sys
+import time
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -96,6 +98,59 @@ class TestMaxRequests:
         # The old worker may take one that its poller has seen, like the native server.
         assert answers.count(str(old)) <= 1
         assert all(answer.isdecimal() for answer in answers), answers
+
+
+@pytest.mark.process
+def test_a_silent_client_does_not_hold_up_a_sync_worker(
+    start: Starter, port: int
+) -> None:
+    """It is closed, and those behind it are served, before the worker stops."""
+    args = {"worker-class": "sync"}
+    site = WebSite(start, port, GUNICORN, {"ARGS": args, "GRACEFUL_TIMEOUT": 30})
+    web = site.serve()
+    request = web.in_flight("/slow?s=2")
+    silent = socket.create_connection(("127.0.0.1", port), 60)
+    half = socket.create_connection(("127.0.0.1", port), 60)
+    half.sendall(b"GET /who?s=0 HTTP/1.0\r\nHo")
+    queued = [socket.create_connection(("127.0.0.1", port), 60) for _ in range(5)]
+    for client in queued:
+        client.sendall(b"GET /who?s=0 HTTP/1.0\r\nHost: localhost\r\n\r\n")
+    signalled = time.monotonic()
+    assert web.stop() == 0
+    assert time.monotonic() - signalled < 20
+    assert request.result() == "slow done"
+    answers = [body_of(client) for client in queued]
+    assert all(answer.isdecimal() for answer in answers), answers
+    for client in (silent, half):
+        with client, contextlib.suppress(ConnectionResetError):
+            assert b" 200 " not in client.recv(1000)
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("worker_class", ["gthread", "sync"])
+def test_a_stop_with_as_many_connections_as_files_are_allowed(
+    start: Starter, port: int, worker_class: str
+) -> None:
+    """Clients that queue cannot all be accepted; the request in flight is finished."""
+    args = {"worker-class": worker_class, "backlog": 500}
+    site = WebSite(start, port, GUNICORN, {"ARGS": args})
+    command = ["sh", "-c", 'ulimit -n 100; exec "$@"', "sh", *MODULE, "web"]
+    env = start.environment({"web": site.entry()})
+    web: Client = start.process(command, env, kind=Client)
+    web.port = port
+    web.wait_until_ready()
+    request = web.in_flight("/slow?s=2")
+    (worker,) = children(web.process.pid)
+    # They queue while the worker is stopped.
+    os.kill(worker, signal.SIGSTOP)
+    idle = [socket.create_connection(("127.0.0.1", port), 60) for _ in range(200)]
+    web.process.terminate()
+    os.kill(worker, signal.SIGCONT)
+    assert request.result() == "slow done"
+    assert web.exits() == 0
+    assert "Traceback" not in web.output
+    for client in idle:
+        client.close()
 
 
 def body_of(client: socket.socket) -> str:
