@@ -91,3 +91,21 @@ def test_custom_scheduler(start: Starter, broker: Broker) -> None:
 
     (start.data / "hang").touch()
     probed(hurry=True).wait_until_not_live("is not alive: its last heartbeat is")
+
+
+def test_redbeat_waits_as_a_standby(start: Starter, redis_url: str) -> None:
+    """It has a lock of its own; a rolling update must not wait for its end."""
+    settings = {
+        "CELERY_REDBEAT_REDIS_URL": redis_url,
+        "CELERY_BEAT_MAX_LOOP_INTERVAL": 1,  # it is asked for its lock as often
+    }
+    app = {"APP": "proj.celery.app", "ARGS": {"scheduler": "redbeat.RedBeatScheduler"}}
+    processes = {name: entry("celery.CeleryBeat", app) for name in ("old", "new")}
+    environment = start.environment(processes, settings, TEST_REDIS_URL=redis_url)
+    old = ProbedProcess(start, start.process([*SCRIPT, "old"], environment), "old")
+    old.wait_for_readiness(YES, "it is ready")
+    new = ProbedProcess(start, start.process([*SCRIPT, "new"], environment), "new")
+    new.wait_for_readiness(YES, "it is standby")
+    assert old.worker.stop() == 0
+    new.wait_for_readiness(YES, "it is ready")
+    assert new.worker.stop() == 0
