@@ -30,7 +30,7 @@ class DjangoProdserverConfig(AppConfig):
             bootstrap.prepare(context)
             # The launcher does the rest itself, if it runs the command in place.
             if _LAUNCHER not in sys.modules:
-                loader.install_in_own_process(context.process)
+                loader.install_in_own_process(context)
 
 
 def _register_checks() -> None:

@@ -173,6 +173,10 @@ class Backend(BaseServerBackend):
         """Return the path that the probe requests."""
         return "/"
 
+    def user(self, args: Sequence[str]) -> int | None:
+        """Return the ID of the user that the process changes to; None if it stays."""
+        return None
+
     def heartbeat_max_age(self, args: Sequence[str]) -> float:
         """
         Return the age in seconds at which a heartbeat no longer counts.
@@ -471,6 +475,14 @@ class CommandBackend(Backend):
             Why the native command must be started by exec after all; "" as a rule.
         """
         return ""
+
+    def prepare_after_exec(self, args: Sequence[str]) -> None:
+        """
+        Change the same in a worker's process that was started by exec.
+
+        Called once, before the worker starts and with Django set up; its application
+        may not be loaded yet.
+        """
 
     def windows_obstacle(self) -> str:
         """Return why the server does not run on Windows; "" if it does."""

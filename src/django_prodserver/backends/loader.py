@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import pkgutil
+import sys
 from collections.abc import Iterator
 from importlib import import_module
 
@@ -235,10 +236,10 @@ def _install_singleton(backend: Backend) -> None:
     backend.install_singleton(singleton.Singleton(name, alias))
 
 
-def install_in_own_process(name: str) -> None:
-    """Install the same in this process, for the backend of the process ``name``."""
+def install_in_own_process(context: Context) -> None:
+    """Install the same in this process, which was started by exec, and prepare it."""
     try:
-        process = processes.entry(name)
+        process = processes.entry(context.process)
         if getattr(load_class(process), "kind", "") == "web":
             return  # nothing of it is for a web server, and loading it takes time
         backend = load(process)
@@ -248,6 +249,8 @@ def install_in_own_process(name: str) -> None:
         heartbeat.beat("silent", f"its loop cannot be joined: {reason}")
         return
     install_in_worker(backend)
+    if isinstance(backend, CommandBackend):
+        backend.prepare_after_exec(context.options(sys.argv))
 
 
 def known_backends() -> list[str]:

@@ -109,6 +109,11 @@ class Context:
     def put_into_environment(self) -> None:
         os.environ[VARIABLE] = self.encode()
 
+    def options(self, argv: Sequence[str]) -> list[str]:
+        """Return the words of the process's own command line after its command."""
+        last = (self.command.split() or [""])[-1]
+        return list(argv[argv.index(last) + 1 :]) if last in argv else []
+
     @property
     def logs_natively(self) -> bool:
         """Whether logging is left to the server and the project."""

@@ -13,7 +13,7 @@ The format is lines of ``key=value``, and this module imports little more than o
 json alone takes half as long as a whole probe may.
 """
 
-# ruff: noqa: PTH102, PTH105, PTH108, PTH116, PTH123, PTH208, SIM105
+# ruff: noqa: PTH101, PTH102, PTH105, PTH108, PTH116, PTH123, PTH208, SIM105
 
 import errno
 import os
@@ -221,6 +221,19 @@ def take_over(file: str) -> str | None:
     state.pid = os.getpid()
     state.start = _status_and_start(state.pid)[1]
     return write(state)
+
+
+def hand_over(file: str, user: int) -> None:
+    """Let a process that changes its user read its state and write its heartbeat."""
+    directory, _, name = file.rpartition("/")
+    heartbeat = f"{directory}/{name.removesuffix('.state')}.heartbeat"
+    try:
+        if directory.endswith(f"/{_own_name()}"):
+            os.chmod(directory, 0o711)  # noqa: S103
+        for each in (file, heartbeat):
+            os.chown(each, user, -1)
+    except OSError:
+        pass  # it may not do that, nor change its user
 
 
 def read(file: str) -> State | None:

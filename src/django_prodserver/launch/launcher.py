@@ -113,6 +113,9 @@ def _write_state(plan: Plan) -> None:
     context = plan.context or Context(process=plan.process.name)
     dataclasses.replace(context, state_file=file).put_into_environment()
     heartbeat.beat("starting")
+    user = backend.user(plan.args)
+    if user is not None:
+        state.hand_over(file, user)
 
 
 def _run_start_server(plan: Plan) -> NoReturn:

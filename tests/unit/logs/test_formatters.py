@@ -200,6 +200,11 @@ class TestContext:
     def test_whose_it_is(self, command: str, argv: list[str], is_it: bool) -> None:
         assert Context(command=command).is_for(argv) is is_it
 
+    def test_options_follow_the_command(self) -> None:
+        argv = ["/x/celery", "-A", "p", "-q", "worker", "--uid=1"]
+        assert Context(command="celery worker").options(argv) == ["--uid=1"]
+        assert Context(command="celery beat").options(argv) == []
+
 
 def test_the_schema_is_one_that_the_tests_can_read() -> None:
     """And that refuses: a line without a level, with a wrong one, with more."""

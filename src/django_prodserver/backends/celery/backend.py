@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django_prodserver.backends import addresses, singleton
 from django_prodserver.backends.base import CommandBackend
@@ -113,6 +114,17 @@ class _CeleryBackend(CommandBackend):
     def has_broker(self) -> bool:
         return True
 
+    def user(self, args: Sequence[str]) -> int | None:
+        text = self.option("uid", args)
+        if not text or sys.platform == "win32":
+            return None
+        import pwd
+
+        try:
+            return int(text) if text.isdecimal() else pwd.getpwnam(text).pw_uid
+        except KeyError:  # Celery reports it
+            return None
+
     def install_task_log(self) -> None:
         from django_prodserver.backends.celery import task_log
 
@@ -203,6 +215,12 @@ class CeleryWorker(_CeleryBackend):
             conf.worker_concurrency = self.resolve("CONCURRENCY").value
         return ""
 
+    def prepare_after_exec(self, args: Sequence[str]) -> None:
+        from celery import signals
+
+        # Celery sends it when the app is loaded, and before it reads the concurrency.
+        signals.celeryd_init.connect(lambda **_: self.prepare(args), weak=False)
+
     def development_options(self) -> dict[str, object]:
         return {"concurrency": 1}
 
@@ -240,6 +258,13 @@ class CeleryBeat(_CeleryBackend):
         beat_heartbeat.install_heartbeat()
 
     def prepare(self, args: Sequence[str]) -> str:
+        if self.user(args) is None:
+            self._move_schedule(args)
+        else:
+            self.prepare_after_exec(args)  # as the other user, who may write elsewhere
+        return ""
+
+    def _move_schedule(self, args: Sequence[str]) -> None:
         """Move the schedule's file if its default directory is not writable."""
         conf = self.loaded_app().conf
         is_default = (
@@ -249,7 +274,25 @@ class CeleryBeat(_CeleryBackend):
         directory = state.runtime_directory()
         if is_default and directory and not os.access(Path.cwd(), os.W_OK):
             conf.beat_schedule_filename = str(Path(directory, SCHEDULE))
-        return ""
+
+    def prepare_after_exec(self, args: Sequence[str]) -> None:
+        from celery import beat
+
+        service_class: Any = beat.Service
+        native = service_class.get_scheduler
+
+        def prepare_and_get(service: Any, *more: Any, **options: Any) -> Any:
+            # The service has read the app's setting already.
+            self._move_schedule(args)
+            if service.schedule_filename == SCHEDULE:
+                service.schedule_filename = (
+                    self.loaded_app().conf.beat_schedule_filename
+                )
+            return native(service, *more, **options)
+
+        # Patches celery, checked with 5.7: it has read the setting before Django is
+        # set up.
+        service_class.get_scheduler = prepare_and_get
 
 
 class CeleryFlower(_CeleryBackend):

@@ -43,6 +43,7 @@ class GroupStop:
 
     def install(self) -> None:
         """Change how the pool signals its children, and how they handle signals."""
+        # Patches billiard, checked with 4.3: its children end at each signal.
         pool: Any = billiard.pool
         popen: Any = billiard.popen_fork
         pool.os = popen.os = _AnnouncingOs(self)

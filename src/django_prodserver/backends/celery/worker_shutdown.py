@@ -77,6 +77,7 @@ class _Shutdown:
             self._begin()
             terminate(*args, **kwargs)
 
+        # Patches celery, checked with 5.7: no signal of it is sent for each stop.
         worker.install_platform_tweaks = install_and_wrap
         worker.stop = begin_and_stop
         worker.terminate = begin_and_terminate
