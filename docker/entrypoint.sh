@@ -147,5 +147,11 @@ esac
 case ${DRAIN_DELAY:-0} in
     0) exec prodserver "$@" ;;
     *[!0-9.]* | *.*.* | .) fail 78 "DRAIN_DELAY is '$DRAIN_DELAY'; it is a number of seconds" ;;
-    *) supervise prodserver "$@" ;;
+    *)
+        whole=${DRAIN_DELAY%%.*}
+        # The probe waits for a day at most; and a number can be too long for the shell.
+        [ "${whole:-0}" -lt 86400 ] 2>/dev/null ||
+            fail 78 "DRAIN_DELAY is '$DRAIN_DELAY'; it is a number of seconds below 86400"
+        supervise prodserver "$@"
+        ;;
 esac

@@ -67,6 +67,10 @@ def application(environ, start_response):
         body = [str(len(environ["wsgi.input"].read())).encode()]
     elif path == "pid":
         body = [str(__import__("os").getpid()).encode()]
+    elif path == "file":
+        file = (here / "app.py").open("rb")
+        wrapper = environ.get("wsgi.file_wrapper", lambda file: [file.read()])
+        body = wrapper(file)
     start_response("200 OK", headers)
     return body
 
@@ -211,6 +215,21 @@ def test_a_request_in_flight_is_finished(serve, signum):
     whole = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     assert whole - start.user - start.system < 1
     assert f"{signal.Signals(signum).name}: finishing" in server.output
+
+
+@pytest.mark.parametrize("path", ["/", "/big", "/file", "/done"])
+def test_head_has_no_body(serve, path):
+    """Which a client that keeps the connection would take for the next response."""
+    server = serve()
+    server.open_the_gate()
+    client = server.connect()
+    client.sendall(f"HEAD {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+    client.sendall(b"GET /pid HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    received = read_all(client)
+    first, _, rest = received.partition(b"\r\n\r\n")
+    assert first.startswith(b"HTTP/1.1 200 OK")
+    assert rest.startswith(b"HTTP/1.1 200 OK"), rest[:200]
+    assert rest.endswith(str(server.process.pid).encode())
 
 
 def test_every_listener_refuses_at_once(serve):

@@ -381,6 +381,14 @@ def test_a_delay_that_is_no_number(entrypoint, delay):
     )
 
 
+@pytest.mark.parametrize("delay", ["86400", "9" * 30, "100000.5"])
+def test_a_delay_above_the_limit(entrypoint, delay):
+    done = entrypoint(DRAIN_DELAY=delay)
+    assert done.returncode == 78
+    assert done.stdout == ""
+    assert "it is a number of seconds below 86400\n" in done.stderr
+
+
 @pytest.mark.parametrize("delay", ["", "0"])
 def test_without_a_delay_there_is_no_other_process(entrypoint, delay):
     add(entrypoint.bin / "prodserver", "#!/bin/sh\necho $$\n")

@@ -378,6 +378,11 @@ class WebBackend(CommandBackend):
             message = f"PORT is {safe_repr(port)} in the environment, and no port."
             hint = "Set PORT to a number from 1 to 65535, or unset it."
             yield ConfigurationError(Fault.BAD_VARIABLE, message, hint)
+        host = os.environ.get("PRODSERVER_HOST", "")
+        if host and not bind.is_host(host):
+            message = f"PRODSERVER_HOST is {safe_repr(host)} in the environment."
+            hint = 'Set it to a host name or an address without a port: "0.0.0.0".'
+            yield ConfigurationError(Fault.BAD_VARIABLE, message, hint)
         try:
             self.application(self.args)
         except ConfigurationError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -10,6 +11,7 @@ from typing import NamedTuple
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = "8000"
 _TCP = re.compile(r"(?P<host>\[[0-9A-Fa-f:.%\w]+\]|[^\[\]:/\s]*):(?P<port>\d{1,5})")
+_HOST = re.compile(r"[\w.-]+")
 _UNIX = re.compile(r"unix:(?://)?(?P<path>/[^\0]+)")
 _FD = re.compile(r"fd://(?P<fd>\d+)")
 
@@ -55,6 +57,18 @@ def split_host_port(text: str, default_port: str = "") -> tuple[str, str]:
     if not colon or "]" in port:  # the colon is one of the IPv6 address
         host, port = text, ""
     return host.strip("[]"), port or default_port
+
+
+def is_host(text: str) -> bool:
+    """Return whether a text is the name or the address of a host, without a port."""
+    host = text.removeprefix("[").removesuffix("]")
+    if ":" not in host:
+        return bool(_HOST.fullmatch(text))
+    try:
+        ipaddress.IPv6Address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def is_port(text: str) -> bool:

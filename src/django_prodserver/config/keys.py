@@ -15,6 +15,8 @@ from django_prodserver.config.context import LOG_FORMATS, LOG_LEVELS
 from django_prodserver.config.trusted_proxies import are_valid
 
 AUTO = "auto"
+#: More processes of one web server are a mistake, which would stop the machine.
+MAX_WORKERS = 1000
 #: Where a value comes from that nobody has written.
 DEFAULT = "default"
 #: The variable behind ``LOG_FORMAT``.
@@ -77,6 +79,10 @@ def _is_count(value: object) -> bool:
     return value == AUTO or _is_number(value)
 
 
+def _is_worker_count(value: object) -> bool:
+    return value == AUTO or (_is_number(value) and value <= MAX_WORKERS)  # type: ignore[operator]
+
+
 def _is_bind(value: object) -> bool:
     addresses = list(bind.each(value))
     return bool(addresses) and None not in addresses
@@ -126,8 +132,8 @@ WEB: Mapping[str, Key] = {
     ),
     "WORKERS": Key(
         "Processes that answer requests; one where nothing says more.",
-        _COUNT,
-        _is_count,
+        f'a whole number from 1 to {MAX_WORKERS}, or "auto"',
+        _is_worker_count,
         variable="WEB_CONCURRENCY",
     ),
     "THREADS": Key(
@@ -232,7 +238,9 @@ KEYS: Mapping[str, Key] = {**WEB, **WORKER, **SHARED}
 
 def from_text(text: str) -> object:
     """Return a key's value from the text of an environment variable."""
-    return int(text) if text.isascii() and text.isdecimal() else text
+    # Python converts no number of thousands of digits.
+    is_number = text.isascii() and text.isdecimal() and len(text) < 20
+    return int(text) if is_number else text
 
 
 def resolve(key: str, config: Mapping[str, Any]) -> Resolved:

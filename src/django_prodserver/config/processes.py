@@ -35,6 +35,8 @@ KEYS = {
     "heartbeat no longer counts.",
     "WAIT_FOR": f"What must be there before it starts: {wait_for.FORM}.",
 }
+# Processes that an error lists.
+_MAX_LISTED = 20
 # A name is typed in shells, and names files.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -163,7 +165,9 @@ def process(name: str | None = None) -> Process:
     """
     names = [key for key in table() if isinstance(key, str)]
     listed = [key for key in names if _NAME.fullmatch(key)]
-    configured = f"Configured: {', '.join(listed)}." if listed else ""
+    more = f" and {len(listed) - _MAX_LISTED} more" if listed[_MAX_LISTED:] else ""
+    shown = ", ".join(listed[:_MAX_LISTED])
+    configured = f"Configured: {shown}{more}." if listed else ""
     chosen = name or os.environ.get("PROCESS_NAME")
     if not chosen and ("web" in names or len(names) == 1):
         chosen = "web" if "web" in names else names[0]

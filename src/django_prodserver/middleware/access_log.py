@@ -8,10 +8,12 @@ other, and Waitress has none.
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 from functools import partial
 from typing import Any
+from urllib.parse import quote
 
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
@@ -27,6 +29,7 @@ from django_prodserver.middleware.wrap import Handler, wrap_handlers
 logger = logging.getLogger("django_prodserver.access")
 HEADER = "X-Request-ID"
 _MAX_PATH = 1_024
+_SPACE = re.compile(r"\s")
 _MAX_METHOD = 32
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
@@ -70,8 +73,10 @@ def log_request(
         return
     path = shortened(path, _MAX_PATH)
     method = shortened(method, _MAX_METHOD)
+    # A space in a path would end it for whatever reads the line.
+    shown = _SPACE.sub(lambda space: quote(space[0]), path)
     # Not info(): it looks up the caller, which costs more than all the rest.
-    args = (method, path, status)
+    args = (method, shown, status)
     record = logging.LogRecord(logger.name, logging.INFO, "", 0, "%s %s %d", args, None)
     record.__dict__.update(
         method=method,

@@ -875,8 +875,21 @@ def test_an_error_inside_a_health_check_is_a_warning(
     assert 'shell -c "import shop_broken"' in said.hint
 
 
-def test_a_wrong_variable_of_this_machine_is_a_warning(configured, monkeypatch):
-    monkeypatch.setenv("PORT", "http")
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "http"),
+        ("PRODSERVER_HOST", "0.0.0.0:8000"),
+        ("PRODSERVER_HOST", "two words"),
+        ("PRODSERVER_HOST", "[::x]"),
+        ("WEB_CONCURRENCY", "1001"),
+        ("WEB_CONCURRENCY", "9" * 5000),
+    ],
+)
+def test_a_wrong_variable_of_this_machine_is_a_warning(
+    name, value, configured, monkeypatch
+):
+    monkeypatch.setenv(name, value)
     configured(web())
     [said] = found()
     assert said.id == F.BAD_VARIABLE

@@ -73,6 +73,14 @@ def test_an_unknown_name_is_answered_with_what_is_near(name, guess, settings):
     assert caught.value.hint == f"{guess}Configured: web, worker."
 
 
+def test_of_many_names_a_few_are_listed(settings):
+    settings.PRODUCTION_PROCESSES = {f"shop-{n:05}": WEB for n in range(100_000)}
+    with pytest.raises(UnknownProcess) as caught:
+        processes.process("blog")
+    assert "Configured: shop-00000, shop-00001, " in caught.value.hint
+    assert caught.value.hint.endswith("shop-00019 and 99980 more.")
+
+
 def test_where_no_name_is_right_none_is_listed(settings):
     settings.PRODUCTION_PROCESSES = {1: WEB}
     with pytest.raises(UnknownProcess) as caught:

@@ -187,6 +187,13 @@ def test_non_ascii_path_is_kept_and_long_path_is_cut(install, send_request, line
     assert lines()[1].path.startswith("/xxx")
 
 
+def test_path_cannot_forge_fields_of_the_line(install, send_request, lines):
+    install(True)
+    send_request("/a 200 client=6.6.6.6\tx\u2028y\u00a0z")
+    line = lines()[0].getMessage()
+    assert line == "GET /a%20200%20client=6.6.6.6%09x%E2%80%A8y%C2%A0z 404"
+
+
 def test_successful_health_requests_are_not_logged(
     install, send_request, lines, settings
 ):
