@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from functools import partial
 from itertools import permutations
@@ -9,7 +10,10 @@ from itertools import permutations
 import pytest
 from django_tasks_db.management.commands import db_worker
 
-from django_prodserver.backends.django_tasks import DjangoTasksWorker
+from django_prodserver.backends.django_tasks import (
+    DjangoTasksWorker,
+    other_workers,
+)
 from django_prodserver.backends.django_tasks.db_worker import worker as managed
 from django_prodserver.backends.django_tasks.db_worker.command import DatabaseWorker
 from django_prodserver.backends.django_tasks.rqworker import RQWorker
@@ -115,3 +119,48 @@ def test_heartbeat_and_deadline_in_any_order(parts, monkeypatch):
     assert (worker.deadline is not None) is ("deadline" in parts)
     if worker.deadline:
         assert worker.deadline.seconds == 5
+
+
+@pytest.mark.parametrize(
+    ("path", "keys", "words"),
+    [
+        (
+            "django_ox.backend.OxBackend",
+            {"CONCURRENCY": 3, "QUEUES": ["a", "b"], "MAX_TASKS": 9},
+            [
+                *("ox_worker", "--concurrency=3", "--queues=a,b", "--max-tasks=9"),
+                "--backend=other",
+            ],
+        ),
+        ("dj_queue.backend.DjQueueBackend", {}, ["dj_queue", "--backend=other"]),
+        ("steady_queue.backend.SteadyQueueBackend", {}, ["steady_queue"]),
+    ],
+)
+def test_command_of_another_package(path, keys, words, settings):
+    settings.TASKS = {**TASKS, "other": {"BACKEND": path}}
+    backend = DjangoTasksWorker(ARGS={"backend": "other"}, **keys)
+    assert backend.command(backend.args) == ["django-admin", *words]
+    fault, *_ = backend.check()
+    assert str(fault).startswith(f"{path.partition('.')[0]} is not installed.")
+
+
+class Loop:
+    """The worker of another package, whose loop calls turn()."""
+
+    turns = 0
+
+    def turn(self, by):
+        self.turns += by
+        return self.turns
+
+
+def test_loop_of_another_package_beats(monkeypatch):
+    beats: list[str] = []
+    monkeypatch.setattr(other_workers, "beat", beats.append)
+    monkeypatch.setattr(Loop, "turn", Loop.turn)  # restored after the test
+    monkeypatch.setattr(other_workers.OxWorker, "loop", f"{__name__}.Loop.turn")
+    monkeypatch.setitem(sys.modules, __name__, sys.modules[Loop.__module__])
+    other_workers.OxWorker({}).install_heartbeat()
+    loop = Loop()
+    assert (loop.turn(2), loop.turn(by=3)) == (2, 5)
+    assert beats == ["ready", "ready"]

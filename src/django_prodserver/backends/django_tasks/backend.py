@@ -9,19 +9,29 @@ from django.conf import settings
 
 from django_prodserver.backends.django_command import ManagementBackend
 from django_prodserver.backends.django_tasks.db_worker.command import DatabaseWorker
+from django_prodserver.backends.django_tasks.other_workers import (
+    DjQueueWorker,
+    OxWorker,
+    SteadyQueueWorker,
+)
 from django_prodserver.backends.django_tasks.rqworker import RQWorker
 from django_prodserver.backends.django_tasks.worker_command import WorkerCommand
 from django_prodserver.backends.introspection import OptionFile, option_table
 from django_prodserver.config.argv import render, value_of
 from django_prodserver.config.keys import Resolved, Translation, Unsupported
 
-# Of both workers, only db_worker has an option for the entry of TASKS.
+# db_worker's option for the entry of TASKS selects the worker, whichever it is.
 _OPTIONS = DatabaseWorker.option_file
+#: The worker for each package that BACKEND of TASKS can name; else it is db_worker.
+_WORKERS: Mapping[str, type[WorkerCommand]] = {
+    "django_tasks_rq": RQWorker,
+    **{each.package: each for each in (OxWorker, DjQueueWorker, SteadyQueueWorker)},
+}
 
 
 class DjangoTasksWorker(ManagementBackend):
     """
-    Run the worker of a backend in ``TASKS``: django-tasks-db's or -rq's.
+    Run the worker of a backend in ``TASKS``: django-tasks-db's, or another one.
 
     ``"ARGS": {"backend": "reports"}`` selects the entry of ``TASKS``, as with
     django-tasks-db's own command. Without it, the entry is ``default``.
@@ -29,7 +39,10 @@ class DjangoTasksWorker(ManagementBackend):
 
     title = "Django Tasks"
     extra = "django-tasks"
-    server_loggers = ("django_tasks_db", "django_tasks", "rq")
+    server_loggers = (
+        *("django_tasks_db", "django_tasks", "rq"),
+        *("django_ox", "dj_queue", "steady_queue"),
+    )
 
     def __init__(self, **config: Any) -> None:
         self.worker = _worker_command(
@@ -42,7 +55,7 @@ class DjangoTasksWorker(ManagementBackend):
         super().add_overrides(overrides)
 
     @property
-    def option_file(self) -> OptionFile:  # type: ignore[override]
+    def option_file(self) -> OptionFile | None:  # type: ignore[override]
         return self.worker.option_file
 
     @property
@@ -92,6 +105,7 @@ class DjangoTasksWorker(ManagementBackend):
         from django_prodserver.backends.django_tasks import task_log
 
         task_log.install()
+        self.worker.install_task_log()
 
     @property
     def has_broker(self) -> bool:
@@ -108,5 +122,5 @@ def _worker_command(words: Sequence[str]) -> WorkerCommand:
     """Return the worker command for the entry of ``TASKS`` that the options select."""
     alias = value_of("backend", words, option_table(_OPTIONS)) or "default"
     entry = getattr(settings, "TASKS", {}).get(alias, {})
-    is_rq = str(entry.get("BACKEND", "")).startswith("django_tasks_rq.")
-    return RQWorker(entry) if is_rq else DatabaseWorker(entry)
+    package = str(entry.get("BACKEND", "")).partition(".")[0]
+    return _WORKERS.get(package, DatabaseWorker)(entry)

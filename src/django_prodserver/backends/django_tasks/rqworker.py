@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from django.conf import settings
 
 from django_prodserver.backends.django_tasks.worker_command import WorkerCommand
 from django_prodserver.backends.rq import rqworker
-from django_prodserver.config.argv import Option, OptionTable, drop, render
-
-_TABLE = OptionTable([Option("backend", "value", "--backend")])
+from django_prodserver.config.argv import OptionTable
 
 
 class RQWorker(WorkerCommand):
@@ -20,23 +18,16 @@ class RQWorker(WorkerCommand):
     package = rqworker.PACKAGE
     requirement = "django-tasks-rq"
     option_file = rqworker.OPTIONS
+    has_backend_option = False
     # The queues are arguments of the command, not an option.
     keys = {"QUEUES": lambda backend, queues: {}, "MAX_TASKS": "max-jobs"}
     has_broker = True
     windows_obstacle = rqworker.WINDOWS_OBSTACLE
 
-    def native_args(self, args: object) -> object:
-        # "backend" names the entry of TASKS; rqworker has no such option.
-        if isinstance(args, Mapping):
-            names = {name: _TABLE.find(str(name))[0].name for name in args}
-            return {name: args[name] for name in args if names[name] != "backend"}
-        return drop(render(args, _TABLE), ["backend"], _TABLE)
-
     def words(self, args: Sequence[str], queues: Sequence[str]) -> list[str]:
         # Tasks are jobs of a special class, on the queues of the entry of TASKS.
         job = "--job-class=django_tasks_rq.backend.Job"
-        options = drop(args, ["backend"], _TABLE)
-        return [job, *options, *self._queues(queues)]
+        return [job, *super().words(args, queues), *self._queues(queues)]
 
     def heartbeat_max_age(self, args: Sequence[str], table: OptionTable) -> float:
         return rqworker.HEARTBEAT_MAX_AGE

@@ -1,4 +1,4 @@
-"""The interface that both workers of Django Tasks implement."""
+"""The interface that all workers of Django Tasks implement."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from django_prodserver.backends.introspection import OptionFile
-from django_prodserver.config.argv import OptionTable
+from django_prodserver.config.argv import Option, OptionTable, drop, render
 from django_prodserver.config.keys import Resolved, Translation
+
+_BACKEND = OptionTable([Option("backend", "value", "--backend")])
 
 
 class WorkerCommand(ABC):
@@ -16,18 +18,20 @@ class WorkerCommand(ABC):
     Describe a management command that runs Django's tasks.
 
     ``DjangoTasksWorker`` selects one by its entry of ``TASKS``, and takes everything
-    from it that differs between the two.
+    from it that differs between them.
     """
 
     #: The management command.
     name: ClassVar[str]
     #: The generated table of its options.
-    option_file: ClassVar[OptionFile]
+    option_file: ClassVar[OptionFile | None] = None
+    #: Whether the command has db_worker's option ``--backend``.
+    has_backend_option: ClassVar[bool] = True
     #: The module that is missing when the worker is not installed.
     package: ClassVar[str]
     #: The package that pip installs, if that is not our extra.
     requirement: ClassVar[str] = ""
-    #: The portable settings that differ between the two, and the options they become.
+    #: The portable settings that differ between them, and the options they become.
     keys: ClassVar[Mapping[str, Translation]]
     #: Options that apply where nothing else sets them.
     defaults: ClassVar[Mapping[str, Resolved]] = {}
@@ -41,7 +45,12 @@ class WorkerCommand(ABC):
 
     def native_args(self, args: object) -> object:
         """Return the part of ``ARGS`` that is meant for the command."""
-        return args
+        if self.has_backend_option:
+            return args
+        if isinstance(args, Mapping):
+            names = {name: _BACKEND.find(str(name))[0].name for name in args}
+            return {name: args[name] for name in args if names[name] != "backend"}
+        return self._without_backend(render(args, _BACKEND))
 
     def words(self, args: Sequence[str], queues: Sequence[str]) -> list[str]:
         """
@@ -51,7 +60,10 @@ class WorkerCommand(ABC):
             args: The options.
             queues: The value of ``QUEUES``.
         """
-        return list(args)
+        return list(args) if self.has_backend_option else self._without_backend(args)
+
+    def _without_backend(self, args: Sequence[str]) -> list[str]:
+        return drop(args, ["backend"], _BACKEND)
 
     @abstractmethod
     def heartbeat_max_age(self, args: Sequence[str], table: OptionTable) -> float:
@@ -64,6 +76,9 @@ class WorkerCommand(ABC):
     @abstractmethod
     def install_shutdown_deadline(self, seconds: float) -> None:
         """Make the worker exit within ``seconds`` of a stop."""
+
+    def install_task_log(self) -> None:  # noqa: B027  # most have no log to prepare
+        """Prepare the package's own log, beside that of Django's signals."""
 
     def broker(self, queues: Sequence[str]) -> Callable[[], object]:
         """Return a function that raises if the broker does not answer."""
