@@ -5,6 +5,8 @@ from __future__ import annotations
 import enum
 from typing import Self
 
+from django_prodserver.text import redact
+
 
 class ExitCode(enum.IntEnum):
     """The exit codes of ``prodserver`` itself, as opposed to the server's."""
@@ -141,13 +143,15 @@ class ProdserverError(Exception):
     The base of all errors that the user can fix.
 
     Args:
-        message: What is wrong, with the value; one line.
+        message: What is wrong, with the value; one line. Secrets in it are masked.
         hint: What to do about it; one line, ready to paste.
     """
 
     returncode = ExitCode.CONFIGURATION
 
     def __init__(self, message: str, hint: str = "") -> None:
+        # It may quote a value, or what another exception says.
+        message = redact(message)
         super().__init__(message)
         self.message = message
         self.hint = hint
@@ -178,7 +182,7 @@ class ConfigurationError(ProdserverError):
     ) -> None:
         super().__init__(f"{where}{problem}", hint)
         self.fault = fault
-        self.problem = problem
+        self.problem = redact(problem)
         self.where = where
 
 

@@ -26,6 +26,7 @@ from django_prodserver.text import (
     did_you_mean,
     is_dotted_path,
     is_missing,
+    redact,
     safe_repr,
 )
 
@@ -224,7 +225,7 @@ def install_in_worker(backend: Backend) -> None:
         backend.install_heartbeat()
     except Exception as error:
         # The worker runs without a heartbeat.
-        reason = f"{type(error).__name__}: {error}"
+        reason = redact(f"{type(error).__name__}: {error}")
         writer.beat("silent", f"its loop cannot be joined: {reason}")
 
 
@@ -245,7 +246,7 @@ def install_in_own_process(context: Context) -> None:
         backend = load(process)
     except Exception as error:
         # The worker runs without a heartbeat.
-        reason = f"{type(error).__name__}: {error}"
+        reason = redact(f"{type(error).__name__}: {error}")
         heartbeat.beat("silent", f"its loop cannot be joined: {reason}")
         return
     install_in_worker(backend)

@@ -26,7 +26,7 @@ from django.db import connections
 
 from django_prodserver.config.wait_for import split_alias
 from django_prodserver.health import conf
-from django_prodserver.text import is_missing
+from django_prodserver.text import is_missing, redact
 
 logger = logging.getLogger("django_prodserver.health")
 # Seconds after which a run that hangs is given up for a new one.
@@ -145,10 +145,11 @@ class Check:
             if self._function() is False:
                 problem = "it returned False"
         except NotReady as error:
-            problem = str(error)
+            problem = redact(str(error))
         # SystemExit too: a run that never finishes would block the check for good.
         except BaseException as error:
-            problem = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            text = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            problem = redact(text)
         took = time.monotonic() - run.started
         if not problem and took > self._timeout:
             problem = f"no answer within {self._timeout:g} s"

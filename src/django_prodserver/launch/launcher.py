@@ -33,6 +33,7 @@ from django_prodserver.process import (
 from django_prodserver.process.executable import Program
 from django_prodserver.process.fork_safety import Snapshot
 from django_prodserver.process.logging_state import LoggingState
+from django_prodserver.text import redact
 
 
 def start(
@@ -261,7 +262,8 @@ def _load(plan: Plan, backend: CommandBackend) -> str:
         raise
     except Exception as error:
         # Let the server report it in its own way, and exit with its own code.
-        return f"the application fails: {type(error).__name__}: {error}"
+        # It is logged, remembered and shown by --explain.
+        return redact(f"the application fails: {type(error).__name__}: {error}")
     fork_repair.close_database_connections()
     return ""
 

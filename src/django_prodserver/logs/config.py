@@ -20,6 +20,7 @@ from django_prodserver.logs.handlers import (
     take_over_console_handlers,
     writes_to_console,
 )
+from django_prodserver.text import redact
 
 #: The launcher's own logger.
 LAUNCHER = "prodserver"
@@ -48,7 +49,8 @@ def configure_launcher() -> None:
 
 
 def log(message: str, level: int = logging.INFO) -> None:
-    """Log a line of the launcher's."""
+    """Log a line of the launcher's, with its secrets masked."""
+    message = redact(message)
     context = Context.from_environment()
     logger = logging.getLogger(LAUNCHER)
     if context is None or context.logs_natively:
