@@ -8,7 +8,7 @@ TABLES = {
         "huey.contrib.djhuey",
         "run_huey",
         settings={"HUEY": {"huey_class": "huey.MemoryHuey", "immediate": False}},
-        defaults={"workers": "1", "worker-type": "thread"},
+        defaults={"graceful-signal": "INT", "workers": "1", "worker-type": "thread"},
         help={"logfile": "a file for the log"},
     ),
 }
