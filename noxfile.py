@@ -70,6 +70,9 @@ CANARIES = [
         "django-q2",
         "django-rq",
         "rq",
+        "dramatiq",
+        "django-dramatiq",
+        "procrastinate",
     ),
 ]
 

@@ -11,6 +11,7 @@ from django.conf import settings
 
 from django_prodserver.backends import loader
 from django_prodserver.backends.base import CommandBackend
+from django_prodserver.backends.django_command import ManagementBackend
 from django_prodserver.config.processes import Process
 
 
@@ -36,7 +37,7 @@ def missing(path: str) -> list[str]:
 
 def missing_apps(made: CommandBackend) -> list[str]:
     """Return the app that a backend needs, if the project under test is without it."""
-    app = getattr(made, "app", "")
+    app = made.app if isinstance(made, ManagementBackend) else ""
     return [app] if app and app not in settings.INSTALLED_APPS else []
 
 

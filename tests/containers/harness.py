@@ -67,7 +67,13 @@ WEB = (
     "granian-wsgi",
     "waitress",
 )
-WORKERS = {"worker": "celery", "db_worker": "tasks", "qcluster": "q2"}
+WORKERS = {
+    "worker": "celery",
+    "db_worker": "tasks",
+    "qcluster": "q2",
+    "dramatiq": "dramatiq",
+    "procrastinate": "procrastinate",
+}
 
 T = TypeVar("T")
 

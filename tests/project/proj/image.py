@@ -28,6 +28,10 @@ PRODUCTION_PROCESSES = {
     },
     "db_worker": {"BACKEND": f"{_BACKENDS}.django_tasks.DjangoTasksWorker"},
     "dramatiq": {"BACKEND": f"{_BACKENDS}.dramatiq.DramatiqWorker"},
+    "procrastinate": {
+        "BACKEND": f"{_BACKENDS}.procrastinate.ProcrastinateWorker",
+        "CONCURRENCY": 2,
+    },
     "rqworker": {"BACKEND": f"{_BACKENDS}.rq.RQWorker"},
     "huey": {"BACKEND": f"{_BACKENDS}.huey.HueyConsumer"},
     "qcluster": {"BACKEND": f"{_BACKENDS}.django_q2.DjangoQ2Worker"},
@@ -47,6 +51,9 @@ if database := os.environ.get("TEST_DATABASE"):
             "PASSWORD": "postgres",
         }
     }
+    # Its migrations are for PostgreSQL alone.
+    INSTALLED_APPS += ["procrastinate.contrib.django"]  # noqa: F405
+    PROCRASTINATE_AUTODISCOVER_MODULE_NAME = "procrastinate_tasks"
 
 # Again, for what a test wants to be different of these.
 globals().update(json.loads(os.environ.get("TEST_SETTINGS", "{}")))
