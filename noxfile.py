@@ -70,6 +70,7 @@ CANARIES = [
         "django-q2",
         "django-rq",
         "rq",
+        "huey",
         "dramatiq",
         "django-dramatiq",
         "procrastinate",
