@@ -10,12 +10,12 @@ variable "REVISION" { default = "" }
 variable "SOURCE" { default = "" }
 // With a slash at its end.
 variable "REGISTRY" { default = "" }
-variable "PYTHON" { default = "3.13" }
+variable "PYTHON" { default = "3.14" }
 // By a digest, or a mirror's: it wins over PYTHON.
 variable "PYTHON_IMAGE" { default = "" }
 
 // The Python of the tags that name none.
-variable "DEFAULT_PYTHON" { default = "3.13" }
+variable "DEFAULT_PYTHON" { default = "3.14" }
 // "4" of 4.0.0. A pre-release, such as 4.1.0rc1, moves no tag but its own.
 variable "SERIES" {
   default = length(regexall("^[0-9]+[.][0-9]+[.][0-9]+$", VERSION)) == 1 ? split(".", VERSION)[0] : ""

@@ -12,8 +12,8 @@ EXTRAS = (
     ".[gunicorn,uvicorn,granian,waitress,hypercorn,celery,flower,django-tasks,"
     "rq,huey,django-q2,dramatiq,procrastinate,honcho]"
 )
-# Django 6 needs Python 3.12. Before Django 6 its tasks are a backport, which
-# django-tasks-db brings as "compat".
+# Django 6 needs Python 3.12, and Python 3.15 needs Django 6.1. Before Django 6 its
+# tasks are a backport, which django-tasks-db brings as "compat".
 VERSIONS = [
     ("3.11", "5.2"),
     ("3.12", "5.2"),
@@ -21,17 +21,17 @@ VERSIONS = [
     ("3.13", "5.2"),
     ("3.13", "6.0"),
     ("3.13", "6.1"),
+    ("3.14", "5.2"),
+    ("3.14", "6.0"),
+    ("3.14", "6.1"),
+    ("3.15", "6.1"),
 ]
 # "make test" sets it to the versions of .venv, where it runs all the tests anyway.
 SKIP = os.environ.get("SKIP_VERSIONS", "")
-# These depend neither on Python nor on Django: "make test" runs them once. So it does
-# the tests of the documentation, which is built with the newest of everything.
-WITHOUT = [
-    "tests/containers",
-    "tests/docs",
-    "tests/unit/test_entrypoint.py",
-    "tests/unit/test_workflows.py",
-]
+# All but those that depend neither on Python nor on Django, which "make test" runs
+# once. So it does the tests of the documentation, which is built with the newest of
+# everything.
+QUICK_TESTS = "tests/on-each-python"
 
 
 @nox.session
@@ -51,9 +51,8 @@ def tests(session: nox.Session, django: str) -> None:
         *("--constraint", str(constraints)),
     )
     session.run(
-        *("pytest", "tests", "-m", "not process and not container"),
+        *("pytest", f"@{QUICK_TESTS}", "-m", "not process and not container"),
         *("--numprocesses", "auto", "--maxprocesses", "4"),
-        *(f"--ignore={path}" for path in WITHOUT),
         *session.posargs,
     )
 

@@ -170,9 +170,7 @@ class Web(Running):
     port: int
 
     def get(self, path: str, timeout: float = 10) -> str:
-        url = f"http://127.0.0.1:{self.port}{path}"
-        with urllib.request.urlopen(url, timeout=timeout) as response:
-            return str(response.read().decode())
+        return fetch(f"http://127.0.0.1:{self.port}{path}", timeout)
 
     def about(self) -> dict[str, Any]:
         return dict(json.loads(self.get("/about")))
@@ -198,6 +196,16 @@ class Web(Running):
         except OSError:
             return False
         return True
+
+
+def fetch(url: str, timeout: float) -> str:
+    """Return what is at a URL; its connection is closed, whatever the status."""
+    try:
+        with urllib.request.urlopen(url, timeout=timeout) as response:
+            return str(response.read().decode())
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise
 
 
 def memory(pid: int) -> float:

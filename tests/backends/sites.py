@@ -100,7 +100,8 @@ class Client(Web):
                 body = answer.read().decode()
                 return Response(answer.status, answer.headers["X-Request-ID"], body)
         except urllib.error.HTTPError as error:
-            body = error.read().decode()
+            with error:
+                body = error.read().decode()
             return Response(error.code, error.headers["X-Request-ID"], body)
 
     def health(self, path: str, method: str = "GET") -> tuple[int, str]:

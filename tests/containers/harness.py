@@ -30,7 +30,6 @@ from __future__ import annotations
 import json
 import time
 import urllib.error
-import urllib.request
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -241,8 +240,7 @@ class Container:
         return f"http://localhost:{self.testcontainer.get_exposed_port(port)}{path}"
 
     def get(self, path: str, timeout: float = PATIENCE) -> str:
-        with urllib.request.urlopen(self.url(path), timeout=timeout) as response:
-            return str(response.read().decode())
+        return harness.fetch(self.url(path), timeout)
 
     def answers(self, path: str = "/about") -> bool:
         """Whether it answers at all."""

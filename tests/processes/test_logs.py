@@ -38,6 +38,7 @@ def ask(web: Web, path: str, **headers: str) -> tuple[int, str | None]:
             answer.read()
             return answer.status, answer.headers["X-Request-ID"]
     except urllib.error.HTTPError as error:
+        error.close()
         return error.code, error.headers["X-Request-ID"]
 
 

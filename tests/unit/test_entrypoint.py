@@ -492,6 +492,8 @@ def test_its_exit_status_is_the_server_s(entrypoint):
         "scripts/find-python",
         "scripts/need",
         "scripts/test",
+        "scripts/test-python",
+        "tests/in-container",
     ],
 )
 def test_shellcheck_has_nothing_to_say(script):

@@ -285,5 +285,7 @@ def _replace_process(
         # Nothing of ours runs in the process that this one becomes.
         hint = 'add "django_prodserver" to INSTALLED_APPS'
         heartbeat.beat("silent", f"what is not preloaded is joined by its app: {hint}")
+    # It would end with this program, as a zombie of the next one.
+    fork_safety.stop_idle_resource_tracker(before.children)
     descriptors.close_on_exec(before.descriptors)
     executable.replace_process([*plan.prefix, *program.command, *plan.options])

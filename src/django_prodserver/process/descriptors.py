@@ -77,12 +77,18 @@ def describe_unsafe(descriptor: Descriptor) -> str:
         mode = os.fstat(number).st_mode
         # A file that is opened for appending is a log. After one worker has rotated
         # it, the others write to the old file, with the native command as well.
-        is_log = fcntl.fcntl(number, fcntl.F_GETFL) & os.O_APPEND
+        flags = fcntl.fcntl(number, fcntl.F_GETFL)
         if stat.S_ISSOCK(mode):
             return _describe_socket(number)
-        if stat.S_ISREG(mode) and not is_log:
-            target = os.readlink(f"{_OWN}/{number}")  # noqa: PTH115
-            return "" if target.startswith(_IN_MEMORY) else f"the file {target}"
+        if not stat.S_ISREG(mode) or flags & os.O_APPEND:
+            return ""
+        target = os.readlink(f"{_OWN}/{number}")  # noqa: PTH115
+        # A library may open itself, to map more of its code: libffi 3.5 (Debian 14)
+        # does for ctypes.
+        is_read_only = flags & os.O_ACCMODE == os.O_RDONLY
+        if is_read_only and _is_mapped_as_code(target):
+            return ""
+        return "" if target.startswith(_IN_MEMORY) else f"the file {target}"
     except OSError:
         pass  # closed by now
     return ""
@@ -123,6 +129,16 @@ def _is_listening(number: int) -> bool:
             return bool(copy.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
     except OSError:
         return False  # not a socket
+
+
+def _is_mapped_as_code(file: str) -> bool:
+    """Tell whether this process runs code of the file: a program, or a library."""
+    with open("/proc/self/maps", errors="replace") as maps:  # noqa: PTH123
+        for line in maps:
+            _, mode, _, _, _, *mapped = line.rstrip("\n").split(maxsplit=5)
+            if "x" in mode and mapped == [file]:
+                return True
+    return False
 
 
 def _describe_socket(number: int) -> str:

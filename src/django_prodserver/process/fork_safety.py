@@ -133,6 +133,7 @@ def find_obstacle(before: Snapshot) -> str:
     if _obstacle(before):
         # It may be garbage that the paused collector has not closed.
         gc.collect()
+        stop_idle_resource_tracker(before.children)
         if _unknown_threads(before.threads):
             _end_threads_that_expect_forks()
     return _obstacle(before)
@@ -147,6 +148,9 @@ def _obstacle(before: Snapshot) -> str:
         threads = "a thread" if len(names) == 1 else "threads"
         shown = ", ".join(map(repr, names))
         return f"the application has started {threads} outside Python ({shown})"
+    # Before processes: since Python 3.14, a lock starts one, the resource tracker.
+    if _has_semaphore():
+        return "the application has made a multiprocessing lock, queue or pool"
     if child := _child_process(before.children):
         return f"the application has started a process ({child})"
     for name in _handled_signals():
@@ -154,8 +158,6 @@ def _obstacle(before: Snapshot) -> str:
             return f"the application handles the signal {name}"
     if _has_timer():
         return "the application has set an interval timer"
-    if _has_semaphore():
-        return "the application has made a multiprocessing lock, queue or pool"
     if removed := removals.removed_by_finalizers():
         return f"the application removes {removed} as it exits"
     for descriptor in descriptors.opened():
@@ -186,6 +188,36 @@ def _started_by_python() -> set[int | None]:
         everything = gc.get_objects()
         found.update(each.pid for each in everything if type(each) is module.Popen)
     return found
+
+
+def stop_idle_resource_tracker(inherited: Collection[int]) -> None:
+    """
+    Stop the process that multiprocessing keeps after its locks are gone.
+
+    It removes what a killed process leaves. Since Python 3.14, the first lock starts
+    it, and importing Django-Q2 makes one for a moment. A worker that needs such a
+    process starts its own, as with the native command.
+    """
+    tracker = sys.modules.get("multiprocessing.resource_tracker")
+    # Stopped, it would remove what it still keeps for the application.
+    if (
+        not tracker
+        or _has_semaphore()
+        or "multiprocessing.shared_memory" in sys.modules
+    ):
+        return
+    # Other children may keep it from ending.
+    if children().difference(inherited) == {tracker._resource_tracker._pid}:
+        tracker._resource_tracker._stop()
+
+
+def _release_resource_tracker() -> None:
+    """Let that process remove what it keeps, and end; it ignores SIGTERM."""
+    if module := sys.modules.get("multiprocessing.resource_tracker"):
+        tracker = module._resource_tracker
+        if tracker._fd is not None:
+            os.close(tracker._fd)
+            tracker._fd = None
 
 
 def _threads() -> set[int]:
@@ -274,6 +306,7 @@ def end_children(inherited: Collection[int] = (), seconds: float = 1.0) -> None:
         inherited: Children that are not the application's, and are left alone.
         seconds: After this time the others are killed.
     """
+    _release_resource_tracker()
     _send(signal.SIGTERM, _running(inherited))
     deadline = time.monotonic() + seconds
     while _running(inherited) and time.monotonic() < deadline:

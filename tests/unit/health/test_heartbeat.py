@@ -86,6 +86,11 @@ def test_nothing_counts_after_draining(started):
     assert seen(worker) == ("draining", "")
 
 
+# pytest-xdist has a thread, which Python 3.15 sees; the child uses nothing of it.
+forks = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+
+
+@forks
 def test_only_the_process_that_was_started_has_one(started, monkeypatch):
     """Not its child, and not a process that our launcher did not start."""
     worker = started()
@@ -104,6 +109,7 @@ def test_only_the_process_that_was_started_has_one(started, monkeypatch):
     assert seen(worker) is None
 
 
+@forks
 def test_a_child_can_be_handed_its_parents(started):
     """Where the work is done in a child; it is believed as long as both run."""
     worker = started()

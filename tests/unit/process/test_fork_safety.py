@@ -192,19 +192,32 @@ def test_open_file(mode, tmp_path):
         "f = os.open(os.path.dirname(PATH), os.O_RDONLY)",
         "f = os.pipe()",
         "f = open('/dev/null')",
+        "f = open(os.path.realpath(sys.executable))",
         "open(PATH).close()",
         "import logging.handlers as h; f = h.RotatingFileHandler(PATH, maxBytes=9)",
         "tempfile.TemporaryDirectory().cleanup()",
         "class A: pass\na = A(); __import__('weakref').finalize(a, int)",
     ],
     ids=[
-        *("log", "memfd", "memory", "folder", "pipe", "device", "closed"),
+        *("log", "memfd", "memory", "folder", "pipe", "device", "code", "closed"),
         *("rotating log", "removed", "finalizer"),
     ],
 )
 def test_shareable_files_are_safe(code, tmp_path):
     (tmp_path / "data").touch()
     assert obstacle(code.replace("PATH", repr(str(tmp_path / "data")))) == ""
+
+
+def test_code_that_could_be_changed_is_not_safe(tmp_path):
+    """Such as that of callbacks, which a worker would make for all of them."""
+    path = tmp_path / "data"
+    path.write_bytes(bytes(4096))
+    code = f"""
+        import mmap
+        file = open({str(path)!r}, "r+b")
+        code = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ | mmap.PROT_EXEC)
+    """
+    assert obstacle(code) == f"the application has left open the file {path}"
 
 
 @both
@@ -389,6 +402,43 @@ def test_state_of_the_kernel_that_workers_would_not_have_or_would_share(code, fo
 )
 def test_state_that_does_not_matter(code):
     assert obstacle(code) == ""
+
+
+SPAWN = "import multiprocessing; context = multiprocessing.get_context('spawn')\n"
+
+
+@both
+@pytest.mark.parametrize("code", ["context.Lock()", "context.Queue().qsize()"])
+def test_the_tracker_of_a_lock_that_is_gone_is_stopped(look, code):
+    """Importing Django-Q2 makes one; since Python 3.14 it has a tracker."""
+    assert look(SPAWN + code) == ""
+
+
+def test_a_lock_after_the_tracker_was_stopped_has_a_new_one():
+    tracker = "multiprocessing.resource_tracker._resource_tracker"
+    code = f"""
+        before = fork_safety.snapshot()
+        import multiprocessing.resource_tracker
+        context = multiprocessing.get_context("spawn")
+        context.Lock()
+        first = {tracker}._pid
+        print(fork_safety.find_obstacle(before))
+        lock = context.Lock()
+        print({tracker}._pid not in (first, None))
+        print(fork_safety.find_obstacle(before))
+        fork_safety.end_children(before.children)
+        print(os.path.exists("/dev/shm" + lock._semlock.name.replace("/", "/sem.")))
+    """
+    found = "the application has made a multiprocessing lock, queue or pool"
+    assert run(code) == ["", "True", found, "False"]
+
+
+def test_a_tracker_that_would_remove_what_the_application_keeps_is_left():
+    code = """
+        from multiprocessing.shared_memory import SharedMemory
+        memory = SharedMemory(create=True, size=1)
+    """
+    assert "has started a process" in obstacle(code)
 
 
 def test_a_child_process_is_named():
