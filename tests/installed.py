@@ -14,6 +14,9 @@ from django_prodserver.backends.base import CommandBackend
 from django_prodserver.backends.django_command import ManagementBackend
 from django_prodserver.config.processes import Process
 
+# Of the project under test; a test may change the setting.
+_APPS = tuple(settings.INSTALLED_APPS)
+
 
 def entry(path: str) -> dict[str, str]:
     """Return a process with one of our own backends, and the keys that it needs."""
@@ -38,7 +41,7 @@ def missing(path: str) -> list[str]:
 def missing_apps(made: CommandBackend) -> list[str]:
     """Return the app that a backend needs, if the project under test is without it."""
     app = made.app if isinstance(made, ManagementBackend) else ""
-    return [app] if app and app not in settings.INSTALLED_APPS else []
+    return [app] if app and app not in _APPS else []
 
 
 def installed() -> list[str]:
