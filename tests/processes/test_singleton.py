@@ -62,12 +62,17 @@ class Replicas:
         assert (code, line.partition(",")[0]) == (YES, f"beat {STANDBY}")
         return started
 
-    def senders(self) -> list[int]:
-        """Return the process IDs of those who sent tasks, in the order of sending."""
+    def senders(self, last: int = 0) -> list[int]:
+        """
+        Return the process IDs of those who sent tasks, in the order of sending.
+
+        Args:
+            last: Of how many tasks, the last ones; 0 for all.
+        """
         from redis import Redis
 
         with Redis.from_url(self.redis_url) as client:
-            tasks = reversed(client.lrange("celery", 0, -1))
+            tasks = reversed(client.lrange("celery", 0, last - 1))
         origins = [json.loads(task)["headers"]["origin"] for task in tasks]
         pids = [int(o.partition("@")[0].removeprefix("gen")) for o in origins]
         return [pid for pid, _ in groupby(pids)]
@@ -75,7 +80,7 @@ class Replicas:
     def sends(self, replica: Running) -> None:
         """Wait until this replica has sent a task, and was the last who did."""
         replica.until(
-            lambda: self.senders()[-1:] == [replica.process.pid], "a task sent"
+            lambda: self.senders(last=1) == [replica.process.pid], "a task sent"
         )
 
 

@@ -31,6 +31,7 @@ class RQWorker(ManagementBackend):
     keys: ClassVar[Mapping[str, Translation]] = {
         **ManagementBackend.keys,
         "CONCURRENCY": Unsupported("one job at a time; start more of it"),
+        "SINGLETON": Unsupported("workers share their queues; start one of it"),
         # The queues are arguments of the command, not an option.
         "QUEUES": lambda backend, queues: {},
         "MAX_TASKS": "max-jobs",
