@@ -99,8 +99,12 @@ def test_each_backend_has_a_title_and_a_column_for_its_keys():
         if not isinstance(backend, CommandBackend):
             continue
         assert backend.title, path
-        for kind, key in (("web", "WORKERS"), ("worker", "CONCURRENCY")):
-            assert (backend.title in columns[kind]) is (key in backend.keys), path
+        for kind, keys in (
+            ("web", {"WORKERS"}),
+            ("worker", {"CONCURRENCY", "SINGLETON"}),
+        ):
+            has_key = not keys.isdisjoint(backend.keys)
+            assert (backend.title in columns[kind]) is has_key, path
     for kind in ("web", "worker"):
         extras = [backends[0].extra for backends in columns[kind].values()]
         assert extras == sorted(extras, key=order.index)

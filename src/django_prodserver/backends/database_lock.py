@@ -9,7 +9,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 if sys.platform == "win32":
@@ -18,12 +18,13 @@ else:
     import fcntl
 
 from django.conf import settings
-from django.db import Error
-from django.db.backends.base.base import BaseDatabaseWrapper
 
 from django_prodserver.exceptions import ConfigurationError, Fault
 from django_prodserver.process.retry import describe_error
 from django_prodserver.text import did_you_mean, safe_repr
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
 
 #: Seconds between two confirmations of a lock that is held. Whatever ends connections
 #: that are idle (the database, a pooler, a proxy) does not see this one idle.
@@ -170,6 +171,8 @@ class _ConnectionLock(Lock):
                 options.setdefault(option, value)
 
     def confirm(self) -> str:
+        from django.db import Error
+
         try:
             return "" if self._ask(*self.still) else "another connection holds it"
         except Error as error:
