@@ -130,5 +130,7 @@ def test_one_that_is_frozen_is_replaced_and_stays_silent(replicas: Replicas) -> 
     again = replicas.standby()
     assert other.stop() == 0
     replicas.sends(again)
-    pids = [each.process.pid for each in (frozen, other, again)]
-    assert replicas.senders() == pids
+    # The signal may have come in the middle of sending a task: that one is sent late.
+    one, two, three = (each.process.pid for each in (frozen, other, again))
+    order = replicas.senders()
+    assert order in ([one, two, three], [one, two, one, two, three])
