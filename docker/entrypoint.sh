@@ -117,6 +117,9 @@ supervise() {
     done
 }
 
+# A user without an entry in /etc/passwd, as OpenShift chooses one, gets "/".
+[ -w "${HOME:-/}" ] || export HOME=/tmp
+
 if starts_process "$@"; then reject_old_launcher; fi
 
 for hook in /docker-entrypoint.d/*; do

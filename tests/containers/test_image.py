@@ -101,14 +101,29 @@ print(django_prodserver.__file__)
     assert file.startswith(where)
 
 
-def test_no_more_is_setuid_than_in_its_base(
-    images: Images, containers: Containers
-) -> None:
+def test_no_program_gains_rights(images: Images, containers: Containers) -> None:
     find = ("find", "/", "-xdev", "-perm", "/6000", "-type", "f")
     ours = containers.run("--", *find, image=images.base, user="0")
     base = containers.run(*find, image=images.python, user="0")
-    assert ours.code == base.code == 0
-    assert sorted(ours.output.splitlines()) == sorted(base.output.splitlines())
+    assert ours == (0, "")
+    assert base.code == 0
+    assert "/su" in base.output, "the base has some to take the right from"
+
+
+def test_root_runs_nothing_of_the_application(
+    images: Images, containers: Containers
+) -> None:
+    """What the application leaves in its home must not run as root."""
+    container = containers.idle(image=images.base)
+    home = container.exec("sh", "-c", "echo echo taken >/tmp/.bashrc; echo $HOME")
+    assert home == (0, "/tmp")
+    # In a container of its own each has a home that it can write to.
+    show = ("sh", "-c", "touch $HOME/file && echo $HOME")
+    for user in ("10001:0", "123456:0"):
+        assert containers.run(*show, image=images.base, user=user) == (0, "/tmp")
+    assert container.exec("sh", "-c", "echo $HOME", user="0") == (0, "/root")
+    done = container.exec("bash", "-ic", "true", user="0")
+    assert "taken" not in done.output
 
 
 def test_nothing_of_it_can_be_written(images: Images, containers: Containers) -> None:
