@@ -11,6 +11,11 @@ from hashlib import sha256
 from pathlib import Path
 
 from django_prodserver.config.context import Context
+from django_prodserver.health.state import State
+
+_PREFIX = ".tasks-"
+# In the directory: the process that has created it.
+_OWNER = "owner"
 
 
 class UnfinishedTasks:
@@ -27,7 +32,10 @@ class UnfinishedTasks:
         parent = None
         if context and context.state_file:
             parent = Path(context.state_file).parent
-        self._directory = Path(tempfile.mkdtemp(prefix=".tasks-", dir=parent))
+        self._directory = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+        with contextlib.suppress(OSError):
+            (self._directory / _OWNER).write_text(State("tasks", "worker").identity())
+        _remove_those_of_killed_workers(self._directory.parent)
 
     def add(self, id: str, task: bytes) -> None:
         """Add a task that has been taken from the broker."""
@@ -55,6 +63,8 @@ class UnfinishedTasks:
         """
         for file in sorted(self._directory.iterdir()):
             worker = file.suffix.removeprefix(".")
+            if file.name == _OWNER:
+                continue
             if not worker or int(worker) in workers:
                 yield file.read_bytes()
                 file.unlink()
@@ -66,3 +76,16 @@ class UnfinishedTasks:
     def _file(self, id: str) -> Path:
         # An ID may be any text.
         return self._directory / sha256(id.encode()).hexdigest()
+
+
+def _remove_those_of_killed_workers(parent: Path) -> None:
+    """Remove the directories of workers that have ended and could not do it."""
+    for directory in parent.glob(f"{_PREFIX}*"):
+        # Another user's, or one that is just being created, is left alone.
+        with contextlib.suppress(OSError, ValueError):
+            pid, start, namespace = (directory / _OWNER).read_text().split("/", 2)
+            owner = State(
+                "tasks", "worker", pid=int(pid), start=start, namespace=namespace
+            )
+            if owner.condition() == "gone":
+                shutil.rmtree(directory, ignore_errors=True)
