@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import socket
@@ -586,3 +587,30 @@ class TestLoopbackAddressInAContainer:
         web = start.web(entry, port=port, settings=self.WARNS, container="podman")
         assert "can reach" not in web.output
         web.stop()
+
+
+class TestStartTimeout:
+    @pytest.mark.parametrize("server", ["gunicorn-2", "waitress"])
+    def test_an_application_that_hangs_ends_the_start(
+        self, start: Starter, port: int, server: str
+    ) -> None:
+        entry = config(server, port, START_TIMEOUT=5, LOG_FORMAT="json")
+        settings = {"WSGI_APPLICATION": "proj.hanging.application"}
+        web = start.process(
+            [*MODULE, "web"], start.environment({"web": entry}, settings)
+        )
+        assert web.exits() == 69
+        lines = [json.loads(line)["message"] for line in web.output.splitlines()]
+        message = "The application has not been loaded within 5 s (START_TIMEOUT)."
+        assert any(message in line for line in lines), lines
+        where = [line for line in lines if "proj/hanging.py" in line]
+        assert "in connect" in where[-1]
+
+    def test_it_does_not_change_a_start_in_time(
+        self, start: Starter, port: int
+    ) -> None:
+        entry = config("gunicorn-2", port, START_TIMEOUT=60)
+        web = start.web(entry, port=port)
+        assert "not preloading" not in web.output
+        assert "START_TIMEOUT" not in web.about()["threads"]
+        assert web.stop() == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -33,6 +34,7 @@ KEYS = {
     "even then, False never.",
     "HEALTH": "The probe's: {\"MAX_AGE\": seconds} is the age at which a worker's "
     "heartbeat no longer counts.",
+    "START_TIMEOUT": "Seconds that loading the application may take.",
     "WAIT_FOR": f"What must be there before it starts: {wait_for.FORM}.",
 }
 # Processes that an error lists.
@@ -85,6 +87,11 @@ class Process:
         return value
 
     @property
+    def start_timeout(self) -> float | None:
+        """``START_TIMEOUT``: seconds, or None for no limit."""
+        return self.config.get("START_TIMEOUT")
+
+    @property
     def waits(self) -> list[str]:
         """``WAIT_FOR``, as a list."""
         return wait_for.listed(self.config.get("WAIT_FOR", ()))
@@ -101,6 +108,7 @@ class Process:
             "PREFIX": ('["command", "argument"]', _is_words),
             "PRELOAD": ('"auto", True or False', _is_preload),
             "HEALTH": ('{"MAX_AGE": seconds}', _is_health),
+            "START_TIMEOUT": ("a number of seconds, such as 60", _is_seconds),
             "WAIT_FOR": (wait_for.FORM, wait_for.is_valid),
         }
         for key, (form, is_right) in wanted.items():
@@ -188,6 +196,11 @@ def _what(value: object) -> str:
     # Not what it holds, which may be an ENV with secrets.
     holds = isinstance(value, list | tuple | set) and value
     return f"a {type(value).__name__}" if holds else safe_repr(value)
+
+
+def _is_seconds(value: object) -> bool:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and 0 < value < math.inf  # type: ignore[operator]
 
 
 def _is_environment(value: object) -> bool:

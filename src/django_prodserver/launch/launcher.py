@@ -29,6 +29,7 @@ from django_prodserver.process import (
     preload_memory,
     project,
     random_state,
+    start_timeout,
 )
 from django_prodserver.process.executable import Program
 from django_prodserver.process.fork_safety import Snapshot
@@ -256,7 +257,10 @@ def _preload(
 
 def _load(plan: Plan, backend: CommandBackend) -> str:
     try:
-        with plan.process.named_faults():
+        with (
+            plan.process.named_faults(),
+            start_timeout.limit(plan.process.start_timeout),
+        ):
             backend.load(plan.args)
     except ConfigurationError:
         raise

@@ -81,6 +81,13 @@ def test_of_many_names_a_few_are_listed(settings):
     assert caught.value.hint.endswith("shop-00019 and 99980 more.")
 
 
+@pytest.mark.parametrize("value", [0, -1, "60", True, float("inf"), None])
+def test_a_wrong_start_timeout_is_a_fault(value):
+    [(key, fault)] = Process("web", {"START_TIMEOUT": value}).faults()
+    assert key == "START_TIMEOUT"
+    assert fault.hint == "Write START_TIMEOUT as a number of seconds, such as 60."
+
+
 def test_where_no_name_is_right_none_is_listed(settings):
     settings.PRODUCTION_PROCESSES = {1: WEB}
     with pytest.raises(UnknownProcess) as caught:

@@ -85,7 +85,7 @@ class ManagementCommands(Backend):
         return [[project.admin_script(), *words] for words in self.commands()]
 
     def check(self) -> Iterator[ConfigurationError]:
-        for key in {"ARGS", "PREFIX", "PRELOAD"} & set(self.config):
+        for key in {"ARGS", "PREFIX", "PRELOAD", "START_TIMEOUT"} & set(self.config):
             message = f"{type(self).__name__} makes nothing of {key}."
             hint = "Write options in COMMANDS, each with its command."
             yield ConfigurationError(Fault.BAD_VALUE, message, hint)
