@@ -234,3 +234,13 @@ def test_read_the_docs_installs_what_exists():
     )
     assert (ROOT / config["sphinx"]["configuration"]).exists()
     assert config["sphinx"]["fail_on_warning"] is True
+
+
+def test_each_promise_of_the_security_page_names_its_test():
+    security = (ROOT / "SECURITY.md").read_text()
+    rows = re.findall(r"^\| (?!Promise|---)(.*) \|$", security, re.M)
+    assert len(rows) >= 7
+    for row in rows:
+        named = re.findall(r"`(tests/[\w/]+\.py)`", row)
+        assert named, row
+        assert all((ROOT / path).is_file() for path in named), row
