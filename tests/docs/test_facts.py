@@ -58,7 +58,15 @@ SKIPPED: dict[str, int] = {
 #: What others' programs read.
 _THEIRS = {
     *("FORWARDED_ALLOW_IPS", "GUNICORN_CMD_ARGS", "KUBERNETES_SERVICE_HOST"),
-    *("GUNICORN_PID", "LISTEN_FDS", "LISTEN_PID", "PYTHONPATH", "TEMP", "TMPDIR"),
+    *(
+        "GUNICORN_PID",
+        "HOME",
+        "LISTEN_FDS",
+        "LISTEN_PID",
+        "PYTHONPATH",
+        "TEMP",
+        "TMPDIR",
+    ),
     *("UVICORN_WORKERS", "VIRTUAL_ENV"),
 }
 
