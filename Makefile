@@ -71,7 +71,7 @@ image: ## Build the images prodserver-base and prodserver-base:builder.
 			--target $$target --tag $$tag .; \
 	done
 
-SUBJECTS := starts growth throughput load stops signals containers probe applications failover
+SUBJECTS := starts growth throughput load stops signals celery_stops containers probe applications failover
 
 bench: venv ## Measure everything against what one has without; bench-starts one subject.
 	@# One after the other, whatever -j says: side by side they would measure each other.
@@ -83,7 +83,7 @@ bench-%: venv
 	@case $* in \
 		probe|containers) scripts/engine ;; \
 		load) scripts/need wrk wrk ;; \
-		signals) scripts/need redis-server redis-server ;; \
+		signals|celery_stops) scripts/need redis-server redis-server ;; \
 		applications|failover) scripts/need redis-server redis-server; \
 			command -v initdb >/dev/null || scripts/need pg_ctlcluster postgresql ;; \
 	esac

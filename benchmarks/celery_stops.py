@@ -39,9 +39,10 @@ from tests import harness
 from tests.conftest import Starter
 from tests.harness import MODULE, Running
 
-WORK = 6  # seconds of the task that runs
+#: Seconds between the signal and the end of the task that runs: the probe is asked.
+WORK = 2
 #: Seconds after the work is over in which what is to end has ended.
-PATIENCE = 20
+PATIENCE = 12
 TASKS = {"R": "running", "P": "prefetched", "E": "eta"}
 POOLS = ("prefork", "prefork, all its processes", "threads", "gevent", "solo")
 STOPS = ("TERM", "TERM twice", "INT", "QUIT", "HUP", "USR1", "control shutdown")
@@ -59,7 +60,7 @@ django.setup()
 import proj.celery
 from proj.jobs import celery_tasks
 task = celery_tasks.mark_late if sys.argv[1] == "late" else celery_tasks.mark
-task.apply_async(("running", float(sys.argv[2])))
+task.apply_async(("running", -1.0))  # until the file "go" is there
 task.apply_async(("prefetched",))
 task.apply_async(("eta",), countdown=3600)
 """
@@ -136,20 +137,23 @@ class Run:
         config = {**WORKER, "ARGS": args}
         worker = start.worker(config, via=MODULE, settings=settings)
         worker.says(" ready.")
-        words = [sys.executable, "-c", ENQUEUE, self._acks, str(WORK)]
+        words = [sys.executable, "-c", ENQUEUE, self._acks]
         harness.running(words, env=start.environment(settings=settings), check=True)
         worker.until(lambda: start.marks("running")[0], "the task begun")
         if self._pool != "solo":  # which receives nothing while it works
             worker.until(lambda: worker.output.count(" received") >= 3, "prefetched")
-        signalled = time.monotonic()
         self._send(worker)
-        time.sleep(WORK / 2)
+        time.sleep(WORK)
         probe = self._ask(start)
+        (start.data / "go").touch()
+        finished_at = time.monotonic()
         code = None
-        while time.monotonic() < signalled + WORK + PATIENCE and code is None:
+        while time.monotonic() < finished_at + PATIENCE and code is None:
             code = worker.process.poll()
             time.sleep(0.1)
-            if self._goes_on(start, worker, signalled):
+            # It runs on: it has begun another task long ago.
+            is_next_done = start.marks("prefetched")[1] > 0
+            if is_next_done and time.monotonic() > finished_at + PATIENCE / 2:
                 break
         kept = self._unacknowledged() if code is None else set()
         worker.kill()
@@ -164,11 +168,6 @@ class Run:
             for name, tasks in found.items()
         }
         return {**letters, "code": code, "probe": probe}
-
-    def _goes_on(self, start: Starter, worker: Running, signalled: float) -> bool:
-        """Tell whether it is clear that the worker does not end."""
-        is_done = start.marks("prefetched")[1]
-        return bool(is_done) and time.monotonic() > signalled + WORK + PATIENCE / 2
 
     def _send(self, worker: Running) -> None:
         if self._stop == "control shutdown":

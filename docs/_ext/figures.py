@@ -54,6 +54,7 @@ PLOTS: Mapping[str, Callable[..., str]] = {
 }
 TABLES = {
     "applications": measured.applications,
+    "celery-stops": measured.celery_stops,
     "containers": measured.containers,
     "growth": measured.growth,
     "image-sizes": measured.image_sizes,

@@ -304,6 +304,45 @@ def _does(name: str, word: str, seen: Mapping[str, Any]) -> str:
     return f"{what}, {shown}"
 
 
+def celery_stops() -> Table:
+    """Return what Celery's worker does with its tasks on each signal, in each pool."""
+    runs = _results("celery_stops")["runs"]
+    kinds = ("finished", "returned", "lost")
+    head = ["signal", "pool", *kinds, *(f"{kind}, late" for kind in kinds)]
+    rows = []
+    for name in runs:
+        broker, pool, stop, acks = name.split("/")
+        if broker != "redis" or acks != "early":
+            continue
+        both = [runs[f"redis/{pool}/{stop}/{each}"] for each in ("early", "late")]
+        tasks = [_tasks(run, kind) for run in both for kind in kinds]
+        ends = [_both([run[what] for run in both]) for what in ("code", "probe")]
+        shown = stop if stop[0].islower() else f"SIG{stop}"
+        rows.append((shown, pool, *tasks, *ends))
+    rows.sort(key=lambda row: (_STOPS.index(row[0]), _POOLS.index(row[1])))
+    return Table((*head, "exit", "probe"), rows)
+
+
+_STOPS = (
+    *("SIGTERM", "SIGTERM twice", "SIGINT", "SIGQUIT", "control shutdown"),
+    *("SIGHUP", "SIGUSR1"),
+)
+_POOLS = ("prefork", "prefork, all its processes", "threads", "gevent", "solo")
+
+
+def _tasks(run: Mapping[str, Any], kind: str) -> str:
+    """Return the letters of the tasks that this became of, spaced."""
+    # On Redis, what an ended worker has neither finished nor returned comes back.
+    letters = run[kind] + (run["stuck"].lower() if kind == "returned" else "")
+    return " ".join(letters) or "\u2013"
+
+
+def _both(values: Sequence[Any]) -> str:
+    """Return what was seen with early and with late acknowledgement."""
+    shown = ["runs on" if value is None else str(value) for value in values]
+    return " / ".join(dict.fromkeys(shown))
+
+
 def _times(ratio: float) -> str:
     return f"\u00d7\u00a0{ratio:.2f}"
 
