@@ -180,16 +180,29 @@ class TestColdStop:
     ) -> None:
         """Check that the worker drains, exits, and has returned its task."""
         site.env["settings"] = self.settings
-        # Long enough to see that it is draining.
-        worker = site.start_worker(GRACEFUL_TIMEOUT=8, **keys)
+        # Long enough to see that it is draining, on a busy machine too.
+        worker = site.start_worker(GRACEFUL_TIMEOUT=12, **keys)
         site.start_held_tasks(worker, "long")
         probed = ProbedProcess(site.start, worker)
         stop(worker)
         probed.wait_for_readiness(NO, "is draining")
-        assert worker.exits(40) == 1
+        assert worker.exits() == 1
         assert "not finished " in worker.output
         assert site.marks("long") == [(1, 0)]
         assert in_queue(site) == ["long"]
+
+    @pytest.mark.parametrize("pool", POOLS)
+    def test_backlog_returns_with_the_task(self, site: WorkerSite, pool: str) -> None:
+        """A full pool of gevent blocks what hands the next task over."""
+        worker = site.start_worker(GRACEFUL_TIMEOUT=LONG, **POOLS[pool])
+        site.start_held_tasks(worker, "long")
+        site.enqueue("next", "last")
+        if pool != "solo":  # which receives nothing while it works
+            worker.until(lambda: worker.output.count(" received") >= 2, "the next one")
+        worker.process.send_signal(signal.SIGQUIT)
+        assert worker.exits() == 1
+        assert site.marks("long", "next", "last") == [(1, 0), (0, 0), (0, 0)]
+        assert sorted(in_queue(site)) == ["last", "long", "next"]
 
     @pytest.mark.parametrize("pool", POOLS)
     def test_soft_timeout(self, site: WorkerSite, pool: str) -> None:

@@ -35,6 +35,9 @@ _SIGNALS = STOP_SIGNALS + tuple(
     getattr(signal, name) for name in ("SIGQUIT", "SIGHUP") if hasattr(signal, name)
 )
 _TICK = 0.1
+# More than the second for which kombu asks Redis for a task, and less than the
+# deadline leaves for this.
+_CLOSE_TIMEOUT = 2
 
 
 def install_shutdown_deadline(seconds: float) -> None:
@@ -189,10 +192,20 @@ def _requeue_unacknowledged(worker: Any) -> None:
     channel = worker.consumer.task_consumer and worker.consumer.task_consumer.channel
     if not channel:
         return
-    if isinstance(worker.pool, Solo) and getattr(channel, "do_restore", False):
+    is_restored = getattr(channel, "do_restore", False)
+    if is_restored and isinstance(worker.pool, Solo):
         # This thread is still reading the message whose task it runs, so the channel
         # must stay open.
         channel.qos.restore_unacked_once()
+    elif is_restored and worker.pool.is_green:
+        # A full pool blocks the greenlet that has read a message for it. Closing then
+        # waits for that for ever, and no request is pending.
+        _thread.start_new_thread(channel.close, ())
+        give_up_at = time.monotonic() + _CLOSE_TIMEOUT
+        while channel.connection and time.monotonic() < give_up_at:
+            time.sleep(_TICK)
+        if channel.connection:
+            channel.qos.restore_unacked_once()
     else:
         # Close the channel: otherwise Redis would answer a pending request for tasks
         # with the tasks that are put back.
