@@ -81,7 +81,8 @@ def columns(kind: str) -> dict[str, list[CommandBackend]]:
     if kind == "shared":
         return {**columns("web"), **columns("worker")}
     own = KEYS[kind]
-    extras = list(_project()["optional-dependencies"])
+    # Last those that need no package.
+    extras = [*_project()["optional-dependencies"], ""]
     chosen = [
         found
         for found in known().values()

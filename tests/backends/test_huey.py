@@ -149,3 +149,29 @@ class TestHueyOnly:
         again = site.start_worker()
         site.wait_until_done(again, "long")
         assert site.marks("long", "deadly") == [(2, 1), (1, 0)]
+
+
+@pytest.mark.parametrize("preload", ["auto", False])
+@pytest.mark.parametrize(
+    ("huey", "debug", "why"),
+    [
+        ({"immediate": True}, False, ""),
+        ({}, True, ": DEBUG is on, and HUEY has no immediate"),
+    ],
+    ids=["immediate", "debug"],
+)
+def test_without_a_consumer(
+    start: Starter, huey: dict[str, bool], debug: bool, why: str, preload: object
+) -> None:
+    done = start.command(
+        "worker",
+        via=SCRIPT,
+        processes={"worker": entry(WORKER, {"PRELOAD": preload})},
+        settings={"HUEY": huey, "DEBUG": debug},
+    )
+    assert done.returncode == 78
+    assert (
+        "PRODUCTION_PROCESSES['worker']: HUEY runs tasks immediately, without a "
+        f"consumer{why}.\nWrite \"immediate\": False in HUEY.\n" in done.stderr
+    )
+    assert "Traceback" not in done.stderr

@@ -130,9 +130,10 @@ def test_exec_of_the_dry_run_command(start: Starter) -> None:
     assert done.stdout.strip().endswith("manage.py run_bot early")
 
 
-@pytest.mark.parametrize("via", [MANAGE, MODULE], ids=["manage.py", "-m"])
-def test_unknown_command(start: Starter, via: Any) -> None:
-    backend = entry("loop")
+@pytest.mark.parametrize("preload", ["auto", False])
+@pytest.mark.parametrize("via", [MANAGE, SCRIPT], ids=["manage.py", "script"])
+def test_unknown_command(start: Starter, via: Any, preload: Any) -> None:
+    backend = entry("loop", PRELOAD=preload)
     done = start.command(
         "worker", via=via, processes={"worker": {**backend, "COMMAND": "run_bto loop"}}
     )

@@ -1,4 +1,4 @@
-"""Replicas of a scheduler, of which one is active at a time."""
+"""Replicas of a scheduler, or of a command, of which one is active at a time."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import signal
 from collections.abc import Iterator
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,36 +32,44 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
 class Replicas:
     """Replicas of one beat, each with a directory of its own, as in containers."""
 
+    name = "beat"
+
     def __init__(self, start: Starter, redis_url: str, settings: Any) -> None:
         self.start = start
         self.redis_url = redis_url
         self.settings = settings
         self._number = 0
 
+    def entry(self, folder: Path, **keys: Any) -> dict[str, Any]:
+        schedule = {"ARGS": {"schedule": str(folder / "schedule")}}
+        app = {"APP": "proj.celery.app", "SINGLETON": True}
+        return entry("celery.CeleryBeat", app, schedule, keys)
+
     def begin(self, via: Any = MODULE, **keys: Any) -> Running:
         self._number += 1
         folder = self.start.data / str(self._number)
         folder.mkdir()
-        schedule = {"ARGS": {"schedule": str(folder / "schedule")}}
-        app = {"APP": "proj.celery.app", "SINGLETON": True}
         environment = self.start.environment(
-            {"beat": entry("celery.CeleryBeat", app, schedule, keys)},
+            {self.name: self.entry(folder, **keys)},
             self.settings,
             TEST_REDIS_URL=self.redis_url,
             PRODSERVER_RUNTIME_DIR=str(folder),
         )
-        started: Running = self.start.process([*via, "beat"], environment)
+        started: Running = self.start.process([*via, self.name], environment)
         return started
 
     def standby(self, **keys: Any) -> Running:
         """Start a replica, and wait until it is a standby that counts as ready."""
         started = self.begin(**keys)
         started.says("standby: another replica is active")
-        folder = self.start.data / str(self._number)
-        probe = self.start.environment(PRODSERVER_RUNTIME_DIR=str(folder))
-        code, line = _probe(probe)
-        assert (code, line.partition(",")[0]) == (YES, f"beat {STANDBY}")
+        code, line = self.probe()
+        assert (code, line.partition(",")[0]) == (YES, f"{self.name} {STANDBY}")
         return started
+
+    def probe(self) -> tuple[int, str]:
+        """Ask how the last replica is."""
+        folder = self.start.data / str(self._number)
+        return _probe(self.start.environment(PRODSERVER_RUNTIME_DIR=str(folder)))
 
     def senders(self, last: int = 0) -> list[int]:
         """
@@ -82,6 +91,16 @@ class Replicas:
         replica.until(
             lambda: self.senders(last=1) == [replica.process.pid], "a task sent"
         )
+
+
+class Commands(Replicas):
+    """Replicas of a command that runs until it is stopped."""
+
+    name = "bot"
+
+    def entry(self, folder: Path, way: str = "loop", **keys: Any) -> dict[str, Any]:
+        command = {"COMMAND": ["run_bot", way], "SINGLETON": True}
+        return entry("management.LongRunningCommand", command, keys)
 
 
 def _probe(env: dict[str, str]) -> tuple[int, str]:
@@ -134,3 +153,37 @@ def test_one_that_is_frozen_is_replaced_and_stays_silent(replicas: Replicas) -> 
     one, two, three = (each.process.pid for each in (frozen, other, again))
     order = replicas.senders()
     assert order in ([one, two, three], [one, two, one, two, three])
+
+
+def test_one_command_runs_whatever_ends_the_other(start: Starter) -> None:
+    (start.data / "go").touch()
+    commands = Commands(start, "", {})
+    first = commands.begin()
+    first.says("running")
+    second = commands.standby(PRELOAD=False)
+    assert "running" not in second.output
+    first.process.kill()
+    second.says("running")
+    code, line = commands.probe()
+    assert (code, "its command writes no heartbeat" in line) == (YES, True)
+    third = commands.standby(via=SCRIPT)
+    assert third.stop() == 0
+    assert "running" not in third.output
+    assert second.stop() == 0
+    assert "cleaned up" in second.output
+
+
+def test_a_command_that_was_frozen_ends_with_its_children(
+    start: Starter, server: Postgres
+) -> None:
+    database = server.database(f"singleton-{start.data.parent.name}")
+    commands = Commands(start, "", {"DATABASES": {"default": database}})
+    frozen = commands.begin(way="stubborn")
+    frozen.says("running")
+    other = commands.standby()
+    frozen.process.send_signal(signal.SIGSTOP)
+    other.says("running")
+    frozen.process.send_signal(signal.SIGCONT)
+    assert frozen.exits() == 69
+    assert LOST in frozen.output
+    frozen.until(lambda: not frozen.left(), "the end of its children")

@@ -17,11 +17,11 @@ from django_prodserver.config import processes, wait_for
 from django_prodserver.config.context import Context
 from django_prodserver.config.keys import KEYS
 from django_prodserver.config.processes import Process
-from django_prodserver.exceptions import ConfigurationError, Fault
+from django_prodserver.exceptions import ConfigurationError, Fault, ProdserverError
 from django_prodserver.health import conf as health
 from django_prodserver.health import heartbeat
 from django_prodserver.logs.config import log
-from django_prodserver.process import retry
+from django_prodserver.process import retry, termination_log
 from django_prodserver.text import (
     did_you_mean,
     is_dotted_path,
@@ -249,9 +249,13 @@ def install_in_own_process(context: Context) -> None:
         reason = redact(f"{type(error).__name__}: {error}")
         heartbeat.beat("silent", f"its loop cannot be joined: {reason}")
         return
-    install_in_worker(backend)
-    if isinstance(backend, CommandBackend):
-        backend.prepare_after_exec(context.options(sys.argv))
+    try:
+        with process.named_faults():
+            install_in_worker(backend)
+            if isinstance(backend, CommandBackend):
+                backend.prepare_after_exec(context.options(sys.argv))
+    except ProdserverError as error:
+        termination_log.exit_with(error)
 
 
 def known_backends() -> list[str]:

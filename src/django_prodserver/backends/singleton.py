@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
@@ -18,7 +17,7 @@ from django_prodserver.exceptions import (
 from django_prodserver.health import heartbeat
 from django_prodserver.logs.config import log
 from django_prodserver.process import project
-from django_prodserver.process.deadline import write_line
+from django_prodserver.process.deadline import kill_all, real, write_line
 from django_prodserver.process.retry import describe_error
 
 KEY = "SINGLETON"
@@ -30,6 +29,8 @@ _LEASE = 10
 _LIMIT = 8.0
 # Seconds between two attempts to take the lock, and to reach the database.
 _RETRY = 1.0
+# Seconds between two looks at whether the lock still counts.
+_WATCH = 0.5
 
 
 def faults(config: Mapping[str, Any]) -> Iterator[ConfigurationError]:
@@ -137,8 +138,18 @@ class Singleton:
         if age > _LIMIT:
             _end(f"not confirmed for {age:.0f} s")
 
+    def watch(self) -> None:
+        """Check from now on, from a thread that nothing in the process can block."""
+        real("start_new_thread")(self._watch, ())
+
+    def _watch(self) -> None:
+        sleep = real("sleep")
+        while True:
+            self.check()
+            sleep(_WATCH)
+
 
 def _end(reason: str) -> NoReturn:
-    """End the process at once: whatever it is about to send, another replica sends."""
+    """End the process and its children at once: another replica does their work."""
     write_line(f"The lock of {KEY} was lost, another replica may be active: {reason}")
-    os._exit(ExitCode.UNAVAILABLE)
+    kill_all(ExitCode.UNAVAILABLE)

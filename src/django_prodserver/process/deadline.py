@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from django_prodserver.health.state import stat_fields
 
@@ -72,12 +72,12 @@ class Deadline:
         kill_all()
 
 
-def kill_all() -> None:
+def kill_all(code: int = UNFINISHED) -> NoReturn:
     """Kill the descendants of this process, and exit at once."""
     for pid in descendants(os.getpid()):
         with contextlib.suppress(OSError):
             os.kill(pid, signal.SIGKILL)  # never on Windows, where none is found
-    os._exit(UNFINISHED)
+    os._exit(code)
 
 
 def descendants(pid: int) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.conf import settings
 
@@ -11,6 +11,7 @@ from django_prodserver.backends.django_command import ManagementBackend
 from django_prodserver.backends.elsewhere import Elsewhere, patches_first
 from django_prodserver.backends.introspection import OptionFile
 from django_prodserver.config.keys import Resolved, Translation, Unsupported
+from django_prodserver.exceptions import ConfigurationError, Fault
 
 
 class HueyConsumer(ManagementBackend):
@@ -60,6 +61,13 @@ class HueyConsumer(ManagementBackend):
         is_patched = worker_type in ("greenlet", "gevent")
         return patches_first("gevent") if is_patched else ""
 
+    def load(self, args: Sequence[str]) -> None:
+        _check_immediate()
+        super().load(args)
+
+    def prepare_after_exec(self, args: Sequence[str]) -> None:
+        _check_immediate()
+
     def heartbeat_max_age(self, args: Sequence[str]) -> float:
         # The loop runs ten times a second; the check of the storage may delay it.
         return 30
@@ -84,6 +92,33 @@ class HueyConsumer(ManagementBackend):
 
         check: Callable[[], object] = HUEY.storage.queue_size
         return check
+
+
+def _check_immediate() -> None:
+    """
+    Check that tasks are for a consumer; with DEBUG, by default, none is.
+
+    Only at a start: a project that is developed without a consumer is right.
+
+    Raises:
+        ConfigurationError: They run where they are called.
+    """
+    # As huey.contrib.djhuey reads it, which has no place for the check.
+    huey: Any = getattr(settings, "HUEY", None)
+    if isinstance(huey, dict):
+        written = {**huey, **(huey.get("connection") or {})}
+        is_default = "immediate" not in written
+        is_immediate = written.get("immediate", settings.DEBUG)
+    else:  # an object that the settings create, or nothing
+        is_default, is_immediate = False, getattr(huey, "immediate", False)
+    if not is_immediate:
+        return
+    why = ": DEBUG is on, and HUEY has no immediate" if is_default else ""
+    raise ConfigurationError(
+        Fault.BAD_VALUE,
+        f"HUEY runs tasks immediately, without a consumer{why}.",
+        'Write "immediate": False in HUEY.',
+    )
 
 
 def _option_names(consumer: Mapping[str, object]) -> dict[str, object]:

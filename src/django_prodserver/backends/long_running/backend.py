@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
 
+from django_prodserver.backends import singleton
 from django_prodserver.backends.django_command import ManagementBackend, command_words
 from django_prodserver.exceptions import ConfigurationError, Fault
 from django_prodserver.health import heartbeat
 from django_prodserver.text import did_you_mean, safe_repr
+
+if TYPE_CHECKING:
+    from django_prodserver.backends.singleton import Singleton
 
 _FORM = 'Write COMMAND as "run_bot --verbosity 2", or as a list of words.'
 # How people begin a command line in a shell.
@@ -27,7 +31,7 @@ class LongRunningCommand(ManagementBackend):
     title = "Management command"
     package = ""
     extra = ""
-    keys = {**ManagementBackend.keys, "GRACEFUL_TIMEOUT": ""}
+    keys = {**ManagementBackend.keys, "GRACEFUL_TIMEOUT": "", "SINGLETON": ""}
     own_keys = {
         "COMMAND": "A management command that runs until it is stopped: a text, or a "
         "list of words.",
@@ -81,6 +85,19 @@ class LongRunningCommand(ManagementBackend):
         super().load(args)
         for fault in self._missing_command():
             raise fault
+
+    def check_loaded(self) -> None:
+        super().check_loaded()
+        singleton.check_database(self.config)
+
+    def prepare_after_exec(self, args: Sequence[str]) -> None:
+        for fault in self._missing_command():
+            raise fault
+
+    def install_singleton(self, singleton: Singleton) -> None:
+        from django_prodserver.backends.long_running import one_active
+
+        one_active.install(singleton, self.install_heartbeat)
 
     def heartbeat_max_age(self, args: Sequence[str]) -> float:
         return 30  # of a command that calls beat(); see install_heartbeat()
