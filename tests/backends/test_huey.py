@@ -172,6 +172,6 @@ def test_without_a_consumer(
     assert done.returncode == 78
     assert (
         "PRODUCTION_PROCESSES['worker']: HUEY runs tasks immediately, without a "
-        f"consumer{why}.\nWrite \"immediate\": False in HUEY.\n" in done.stderr
+        f'consumer{why}.\nWrite "immediate": False in HUEY.\n' in done.stderr
     )
     assert "Traceback" not in done.stderr
