@@ -46,6 +46,24 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
+def children(pid: int, *, recursive: bool = False) -> list[psutil.Process]:
+    """
+    Return the child processes of a process, without multiprocessing's own.
+
+    Since Python 3.14, whatever loads Django-Q2, as the test project does, starts the
+    resource tracker: a native server as well.
+    """
+    everything = psutil.Process(pid).children(recursive=recursive)
+    return [child for child in everything if not _is_resource_tracker(child)]
+
+
+def _is_resource_tracker(process: psutil.Process) -> bool:
+    try:
+        return "multiprocessing.resource_tracker" in " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return False
+
+
 T = TypeVar("T")
 
 

@@ -19,14 +19,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import psutil
-
 from django_prodserver.backends import loader
 from django_prodserver.backends.base import CommandBackend
 from django_prodserver.backends.web import WebBackend
 from django_prodserver.config.keys import Unsupported
 from django_prodserver.config.processes import Process
-from tests import schema
+from tests import harness, schema
 from tests.conftest import Starter
 from tests.harness import MANAGE, Running, Web, free_port, wait_for
 from tests.servers import BACKENDS
@@ -370,7 +368,7 @@ def _request_about(client: http.client.HTTPConnection) -> str:
 
 
 def children(pid: int) -> set[int]:
-    return {child.pid for child in psutil.Process(pid).children()}
+    return {child.pid for child in harness.children(pid)}
 
 
 class Broker:
