@@ -41,7 +41,7 @@ check: lint ## Check style and types, and run the quick tests: two minutes, no D
 	$(BIN)/pytest --quiet --numprocesses auto --maxprocesses 4 \
 		-m "not process and not container"
 
-test: ## Run all the tests, as CI does: half an hour, and it installs what it needs.
+test: ## Run all the tests, as CI does: forty minutes, and it installs what it needs.
 	JOBS=$(JOBS) scripts/test
 
 lint: venv ## Check style, types and the direction of imports.
@@ -71,7 +71,7 @@ image: ## Build the images prodserver-base and prodserver-base:builder.
 			--target $$target --tag $$tag .; \
 	done
 
-SUBJECTS := starts growth throughput load stops signals celery_stops containers probe applications failover
+SUBJECTS := starts growth throughput load stops signals celery_stops containers probe applications failover lazy_imports
 
 bench: venv ## Measure everything against what one has without; bench-starts one subject.
 	@# One after the other, whatever -j says: side by side they would measure each other.
@@ -81,7 +81,7 @@ bench: venv ## Measure everything against what one has without; bench-starts one
 # BENCH=quick: a short run, which shows that it works.
 bench-%: venv
 	@case $* in \
-		probe|containers) scripts/engine ;; \
+		probe|containers|lazy_imports) scripts/engine ;; \
 		load) scripts/need wrk wrk ;; \
 		signals|celery_stops) scripts/need redis-server redis-server ;; \
 		applications|failover) scripts/need redis-server redis-server; \
