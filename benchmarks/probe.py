@@ -32,7 +32,7 @@ os.environ["TESTCONTAINERS_RYUK_DISABLED"] = "true"
 from testcontainers.core.network import Network
 
 from benchmarks import subject
-from benchmarks.machine import machine
+from benchmarks.machine import MEASURE, machine
 from tests.containers.harness import Container, Containers, Databases, Site
 from tests.containers.images import LABEL, PREFIX, Images, build, make
 
@@ -98,18 +98,6 @@ urlpatterns = [
         name="health_check-celery",
     ),
 ]
-"""
-# In a process as small as can be: what it is made of counts in its child's memory.
-_MEASURE = """
-import os, sys, time
-began = time.monotonic()
-if not (child := os.fork()):
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    os.execvp(sys.argv[1], sys.argv[1:])
-_, status, used = os.wait4(child, 0)
-wall = time.monotonic() - began
-cpu = used.ru_utime + used.ru_stime
-print(os.waitstatus_to_exitcode(status), cpu, wall, used.ru_maxrss)
 """
 
 
@@ -196,7 +184,7 @@ def measure(container: Container, argv: Sequence[str]) -> Cost:
     # django-health-check is no part of what the others load.
     settings = "proj.health" if "health_check" in argv else "proj.image"
     done = container.exec(
-        *("python", "-IS", "-c", _MEASURE, *argv), DJANGO_SETTINGS_MODULE=settings
+        *("python", "-IS", "-c", MEASURE, *argv), DJANGO_SETTINGS_MODULE=settings
     )
     code, cpu, wall, kibibytes = map(float, done.output.split())
     if code:

@@ -58,6 +58,7 @@ TABLES = {
     "containers": measured.containers,
     "growth": measured.growth,
     "image-sizes": measured.image_sizes,
+    "lazy-imports": measured.lazy_imports,
     "load": measured.load,
     "measured-with": measured.measured_with,
     "published-starts": measured.published_starts,

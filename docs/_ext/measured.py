@@ -48,6 +48,23 @@ def probe_costs() -> Table:
     return Table(("Process", "Asked by", "CPU time", "Peak memory"), rows)
 
 
+def lazy_imports() -> Table:
+    """Return what each command takes, and what it takes with lazy imports."""
+    rows = []
+    for name, ways in _results("lazy_imports")["commands"].items():
+        cpu, _, memory = ways["normal"]["median"]
+        lazy_cpu, _, lazy_memory = ways["lazy"]["median"]
+        rows.append(
+            (
+                tables.code(name),
+                *(f"{cpu:.0f} ms", f"{lazy_cpu:.0f} ms"),
+                *(f"{memory:.0f} MB", f"{lazy_memory:.0f} MB"),
+            )
+        )
+    head = ("CPU time", "with lazy imports", "Peak memory", "with lazy imports")
+    return Table(("", *head), rows)
+
+
 def warm_start() -> Table:
     """Return what a warm start saves against the native command."""
     of_each = ("`--preload`", "Ours", "")
