@@ -162,8 +162,9 @@ class TestTheUsersLogging:
         ("django_q2.DjangoQ2Worker", "running."),
         ("rq.RQWorker", "Listening on"),
         ("huey.HueyConsumer", "consumer started"),
+        ("dramatiq.DramatiqWorker", "is ready for action"),
     ],
-    ids=["db_worker", "qcluster", "rqworker", "huey"],
+    ids=["db_worker", "qcluster", "rqworker", "huey", "dramatiq"],
 )
 def test_a_worker_whose_command_applies_logging_again(
     start: Starter, redis_url: str, backend: str, ready: str
@@ -187,6 +188,9 @@ def test_a_worker_whose_command_applies_logging_again(
     if backend == "huey.HueyConsumer":
         # One of its messages is a list of tasks, a line for each.
         lines = [line for line in lines if not line.startswith("+ ")]
+    if backend == "dramatiq.DramatiqWorker":
+        # Its command prints the modules with tasks, and what it runs.
+        lines = [line for line in lines if line and not line.startswith(" * ")]
     assert not [line for line in lines if not line.startswith("OWN ")], worker.output
 
 

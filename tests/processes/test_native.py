@@ -34,7 +34,7 @@ SECRET_KEY = "x" * 50
 ALLOWED_HOSTS = ["*"]
 INSTALLED_APPS = [
     "django.contrib.contenttypes", "django_tasks_db", "django_q", "django_rq",
-    "huey.contrib.djhuey",
+    "huey.contrib.djhuey", "django_dramatiq",
 ]
 ROOT_URLCONF = "urls"
 WSGI_APPLICATION = "wsgi.application"
@@ -46,6 +46,11 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
 Q_CLUSTER = {"orm": "default", "workers": 1}
 HUEY = {"immediate": False, "connection": {"url": os.environ.get("TEST_REDIS_URL")}}
+DRAMATIQ_BROKER = {
+    "BROKER": "dramatiq.brokers.redis.RedisBroker",
+    "OPTIONS": {"url": os.environ.get("TEST_REDIS_URL", "redis://")},
+    "MIDDLEWARE": [],
+}
 RQ_QUEUES = {"default": {"URL": os.environ.get("TEST_REDIS_URL", "redis://")}}
 PRODUCTION_PROCESSES = json.loads(os.environ.get("TEST_SETTINGS", "{}")).get(
     "PRODUCTION_PROCESSES", {}
@@ -122,6 +127,23 @@ WORKERS: dict[str, tuple[dict[str, Any], str]] = {
             "ARGS": {"worker-type": "process"},
         },
         "consumer started",
+    ),
+    "dramatiq": (
+        {
+            "BACKEND": f"{BACKENDS}.dramatiq.DramatiqWorker",
+            "CONCURRENCY": 1,
+            "GRACEFUL_TIMEOUT": 5,
+            "QUEUES": ["default"],
+        },
+        "is ready for action",
+    ),
+    "long-running": (
+        {
+            "BACKEND": f"{BACKENDS}.management.LongRunningCommand",
+            "COMMAND": "rqworker default",
+            "GRACEFUL_TIMEOUT": 5,
+        },
+        "Listening on",
     ),
     "celery": (
         {

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
+import threading
 from collections.abc import Collection, Iterable
+from typing import Any
 
 from django_prodserver.process import random_state
 from django_prodserver.process.random_state import SeedRecord
@@ -28,6 +31,21 @@ def repair(seeds: SeedRecord) -> None:
     for pool in found[: len(_POOLS)]:
         _disconnect(pool)
     random_state.reseed_in_children(found[len(_POOLS) :], seeds)
+    os.register_at_fork(after_in_child=_let_threads_start)
+
+
+def _let_threads_start() -> None:
+    """
+    Let a fork start the threads that its parent has created and not started.
+
+    Python 3.13.0 takes them for ended; Dramatiq's time limits have such a thread.
+    """
+    if sys.version_info[:3] != (3, 13, 0):
+        return
+    module: Any = threading
+    for thread in list(module._dangling):
+        if thread.ident is None:
+            thread._handle = type(thread._handle)()
 
 
 def close_database_connections() -> None:
