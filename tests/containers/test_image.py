@@ -115,13 +115,13 @@ def test_root_runs_nothing_of_the_application(
 ) -> None:
     """What the application leaves in its home must not run as root."""
     container = containers.idle(image=images.base)
-    home = container.exec("sh", "-c", "echo echo taken >/tmp/.bashrc; echo $HOME")
-    assert home == (0, "/tmp")
+    container.exec("sh", "-c", "echo echo taken >/tmp/.bashrc")
+    assert container.exec("sh", "-c", "echo $HOME").output == "/tmp\n"
     # In a container of its own each has a home that it can write to.
     show = ("sh", "-c", "touch $HOME/file && echo $HOME")
     for user in ("10001:0", "123456:0"):
         assert containers.run(*show, image=images.base, user=user) == (0, "/tmp")
-    assert container.exec("sh", "-c", "echo $HOME", user="0") == (0, "/root")
+    assert container.exec("sh", "-c", "echo $HOME", user="0").output == "/root\n"
     done = container.exec("bash", "-ic", "true", user="0")
     assert "taken" not in done.output
 
@@ -183,15 +183,17 @@ def test_sizes(images: Images, row: Row) -> None:
 #: a part of its command; one that is not here may hold next to nothing.
 _BUDGETS = {
     "base": {
-        "libpq5 tini": 4.5,
+        # 0.8 MB of it are programs that are no longer setuid.
+        "libpq5 tini": 5.2,
         # 11.4 MB of Python 3.13's, 12.4 of 3.14's.
         "compileall": 13.5,
-        "/opt/prodserver": 2.3,
+        # 2.3 MB of Python 3.13's byte code, 2.6 of 3.14's.
+        "/opt/prodserver": 2.9,
     },
     "builder": {
-        "libpq5 tini": 4.5,
+        "libpq5 tini": 5.2,
         "compileall": 13.5,
-        "/opt/prodserver": 2.3,
+        "/opt/prodserver": 2.9,
         # gcc, headers and uv; less with the official image, which has Python's.
         "gcc libc6-dev": 325,
     },
