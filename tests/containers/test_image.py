@@ -120,7 +120,8 @@ def test_root_runs_nothing_of_the_application(
     # In a container of its own each has a home that it can write to.
     show = ("sh", "-c", "touch $HOME/file && echo $HOME")
     for user in ("10001:0", "123456:0"):
-        assert containers.run(*show, image=images.base, user=user) == (0, "/tmp")
+        done = containers.run(*show, image=images.base, user=user)
+        assert (done.code, done.output.strip()) == (0, "/tmp"), user
     assert container.exec("sh", "-c", "echo $HOME", user="0").output == "/root\n"
     done = container.exec("bash", "-ic", "true", user="0")
     assert "taken" not in done.output
