@@ -446,8 +446,10 @@ def test_draining_is_alive(folder, serve, runs):
 
 
 def test_another_run_of_the_process_does_not_drain(serve, runs):
-    runs(serve(OK))
+    first = serve(OK)
+    runs(first)
     assert probe("--drain=0", "web")[0] == 0
+    first.end()
     runs(serve(OK))
     assert probe()[0] == 0
 

@@ -153,7 +153,7 @@ class GranianWSGIServer(_GranianServer):
         if self.is_behind_proxies:
             why = "WSGI cannot tell X-Forwarded-For and X_Forwarded_For apart"
             interface = Resolved("asginl", f"TRUSTED_PROXIES: {why}")
-        return {**super().default_options(), "interface": interface}
+        return {"interface": interface, **super().default_options()}
 
     @property
     def is_behind_proxies(self) -> bool:
