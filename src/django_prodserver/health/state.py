@@ -304,7 +304,8 @@ def _rank(state: State) -> tuple[bool, bool, int, int]:
     start = int(state.start) if state.start.isdecimal() else 0
     condition = state.condition()
     is_later = state.stem != state.name
-    return not state.exists(), is_later, start, _CONDITIONS.index(condition)
+    has_ended = condition in ("gone", "elsewhere")
+    return has_ended, is_later, start, _CONDITIONS.index(condition)
 
 
 def _of_name(name: str, directory: str) -> list[State]:
