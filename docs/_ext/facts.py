@@ -154,8 +154,8 @@ def environment() -> Table:
 def exit_codes() -> Table:
     own = [(str(int(found)), found.meaning) for found in ExitCode]
     rows = [
-        ("the server's own", "It was started."),
-        ("0", "A release, or what only prints, has done it."),
+        ("the server's own", "The server was started."),
+        ("0", "A release or a command that only prints has succeeded."),
         *own,
     ]
     return Table(("Code", "When"), [(_maybe_code(c), text) for c, text in rows])
@@ -201,8 +201,9 @@ def extras() -> Table:
 def comparison() -> Table:
     """Return what each backend is, side by side."""
     head = (
-        *("`django_prodserver.backends.`", "Runs", "Processes"),
-        *("In each, at a time", "TLS", "Replaces one that hangs"),
+        *("`django_prodserver.backends.`", "What it does", "`async` views"),
+        *("Processes", "Requests or tasks per process", "TLS"),
+        *("Replaces hung workers", "Platforms"),
     )
     order = [*filter(_is_web, known().items()), *filterfalse(_is_web, known().items())]
     return Table(head, [_compared(path, found) for path, found in order])
@@ -238,7 +239,7 @@ def fork_flavours() -> Table:
     for what, reason in FLAVOURS.values():
         said = code(f"… {reason.strip(', (')} …") if reason else ""
         rows.append((what[0].upper() + what[1:], "no" if reason else "yes", said))
-    return Table(("The application makes", "Preloaded", "The log says"), rows)
+    return Table(("The application makes", "Preloaded", "Message in the log"), rows)
 
 
 def tested_with() -> Table:
@@ -287,10 +288,11 @@ def _is_web(named: tuple[str, Backend]) -> bool:
 
 
 def _compared(path: str, found: Backend) -> Sequence[str]:
+    everywhere = "Linux, macOS, Windows"
     if not isinstance(found, CommandBackend):
-        return (code(path), _kind(found), "one", "one command", "", "")
+        return (code(path), _kind(found), "", "1", "1 command", "", "", everywhere)
     threads = found.request_concurrency(found.args)
-    at_a_time = "as many as come" if threads is None else str(threads)
+    at_a_time = "unlimited" if threads is None else str(threads)
     many = "THREADS" in found.keys and not isinstance(
         found.keys["THREADS"], Unsupported
     )
@@ -298,18 +300,32 @@ def _compared(path: str, found: Backend) -> Sequence[str]:
     return (
         code(path),
         _kind(found),
-        codes(several) or "one",
+        _async_views(found),
+        codes(several) or "1",
         code("THREADS") if many else at_a_time,
         "yes" if _takes(found, "CERTFILE") else "",
         "yes" if _takes(found, "TIMEOUT") else "",
+        "Linux, macOS" if found.windows_obstacle() else everywhere,
     )
+
+
+def _async_views(found: CommandBackend) -> str:
+    """Return whether ``async`` views run in an event loop, or each in a thread."""
+    kinds = _interfaces(found) if isinstance(found, WebBackend) else []
+    if "WSGI" not in kinds:
+        return "yes" if kinds else ""
+    return "with ASGI" if "ASGI" in kinds else "in threads"
+
+
+def _interfaces(found: WebBackend) -> list[str]:
+    """Return the interfaces that a server has, its default first."""
+    kinds = [found.interface_for(a) for a in ([], ["--worker-class=asgi"])]
+    return [kind.upper() for kind in dict.fromkeys(kinds)]
 
 
 def _kind(found: Backend) -> str:
     if isinstance(found, WebBackend):
-        kinds = [found.interface_for(a) for a in ([], ["--worker-class=asgi"])]
-        names = [kind.upper() for kind in dict.fromkeys(kinds)]
-        return f"The site, {' or '.join(names)}"
+        return f"Serve the site ({' or '.join(_interfaces(found))})"
     first = (found.__doc__ or "").strip().partition(".\n")[0].partition("\n")[0]
     return first.rstrip(".").replace("``", "`")
 

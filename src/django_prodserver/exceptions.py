@@ -25,11 +25,11 @@ class ExitCode(enum.IntEnum):
     USAGE = 2, "The command line is wrong."
     UNAVAILABLE = (
         69,
-        "What it waits for has not come, or a lock of the database was lost.",
+        "A dependency was not ready in time, or a database lock was lost.",
     )
-    CONFIGURATION = 78, "The settings cannot be started."
-    INTERRUPTED = 130, "SIGINT came while it waited."
-    TERMINATED = 143, "SIGTERM came while it waited."
+    CONFIGURATION = 78, "The settings are invalid."
+    INTERRUPTED = 130, "SIGINT arrived while it was waiting."
+    TERMINATED = 143, "SIGTERM arrived while it was waiting."
 
 
 class CheckId(enum.StrEnum):
@@ -68,43 +68,46 @@ class Fault(CheckId):
         self.depends_on_environment = depends_on_environment
         return self
 
-    NOT_A_DICT = "prodserver.E001", "PRODUCTION_PROCESSES is no dictionary."
-    EMPTY = "prodserver.E002", "PRODUCTION_PROCESSES names no processes.", True
-    BAD_NAME = "prodserver.E003", "The name of a process is of the wrong form."
-    SPEC_NOT_A_DICT = "prodserver.E004", "A process is no dictionary."
+    NOT_A_DICT = "prodserver.E001", "PRODUCTION_PROCESSES is not a dictionary."
+    EMPTY = "prodserver.E002", "PRODUCTION_PROCESSES is empty or not set.", True
+    BAD_NAME = "prodserver.E003", "The name of a process is invalid."
+    SPEC_NOT_A_DICT = "prodserver.E004", "A process is not a dictionary."
     NO_BACKEND = "prodserver.E005", "A process has no BACKEND."
     BACKEND_NOT_IMPORTABLE = "prodserver.E006", "BACKEND cannot be imported."
-    NOT_A_BACKEND = "prodserver.E007", "BACKEND is no backend."
+    NOT_A_BACKEND = "prodserver.E007", "BACKEND is not a backend class."
     NOT_INSTALLED = "prodserver.E008", "The server is not installed.", True
-    UNKNOWN_KEY = "prodserver.E009", "A process has a key that nothing reads."
-    BAD_ARGS = "prodserver.E010", "ARGS holds what no command line can say."
-    BAD_VALUE = "prodserver.E011", "A key has a value of the wrong form."
+    UNKNOWN_KEY = "prodserver.E009", "A process has an unknown key."
+    BAD_ARGS = (
+        "prodserver.E010",
+        "ARGS has a value that cannot be put on a command line.",
+    )
+    BAD_VALUE = "prodserver.E011", "A key has an invalid value."
     BAD_APP = "prodserver.E012", "APP is missing, or is not a dotted path."
     NO_APPLICATION = (
         "prodserver.E013",
-        "WSGI_APPLICATION or ASGI_APPLICATION, which is to be served, is not set.",
+        "The server needs WSGI_APPLICATION or ASGI_APPLICATION, which is not set.",
         True,
     )
     APP_NOT_INSTALLED = (
         "prodserver.E014",
-        "The app that brings the worker's command is not in INSTALLED_APPS.",
+        "The app that provides the worker's command is not in INSTALLED_APPS.",
         True,
     )
     #: Reported only by a start: without settings no check can run.
     NO_SETTINGS = (
         "prodserver.E015",
-        "There are no settings, or they cannot be used; only a start can say it.",
+        "The settings are missing or cannot be loaded. Only a start reports this.",
     )
-    BAD_HEALTH = "prodserver.E016", "PRODSERVER_HEALTH is wrong."
+    BAD_HEALTH = "prodserver.E016", "PRODSERVER_HEALTH is invalid."
     BACKEND_NOT_FOUND = (
         "prodserver.E017",
-        "The module of BACKEND, which is not one of ours, does not exist here.",
+        "BACKEND names a third-party module that does not exist here.",
         True,
     )
     APP_NOT_FOUND = "prodserver.E018", "There is no Celery app at APP.", True
     BAD_VARIABLE = (
         "prodserver.E019",
-        "An environment variable has a value of the wrong form.",
+        "An environment variable has an invalid value.",
         True,
     )
     RELEASE_UNSUPPORTED = (
@@ -115,8 +118,7 @@ class Fault(CheckId):
     #: Reported only by a check: a start shows the traceback.
     LOADING_FAILS = (
         "prodserver.E021",
-        "The module of BACKEND, APP or a health check raises an error when it is "
-        "imported.",
+        "Importing the module of BACKEND, APP or a health check raises an error.",
         True,
     )
     NOTHING_TO_WAIT_FOR = (

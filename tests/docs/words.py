@@ -43,7 +43,7 @@ SIGNS = {
     "in flight": (r"\bin flight\b", "in progress"),
     "in vain": (r"\bin vain\b", "for nothing; twice"),
     "is another": (r"\b(is|are) another\b( one)?(?! \w)", "is different"),
-    "is no": (r"(?<!there )\b(is|are) no (?!longer\b|more\b)", "is not a"),
+    "is no": (r"(?<![Tt]here )\b(is|are) no (?!longer\b|more\b)", "is not a"),
     "is told": (r"\b(is|are|was|were|be|been) told\b", "receives; is reported"),
     "is to be": (r"\b(is|are|was|were) to be\b", "must be; will be"),
     "it is there": (

@@ -102,9 +102,9 @@ _BEFORE_THE_SERVER = (
 DIFFERENCES: tuple[Difference, ...] = (
     Difference(
         what="The variable `_PRODSERVER_CONTEXT`",
-        native="what `--dry-run` prints",
+        native="the value that `--dry-run` prints",
         ours="the same, with the path of the probe's file",
-        why="It is private: it tells our logging, probe and middleware how the "
+        why="It is private: our logging, probe and middleware read from it how the "
         "process was started.",
         moments=_ALL,
         facts=("environment._PRODSERVER_CONTEXT",),
@@ -124,7 +124,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         what="`gc.get_freeze_count()`",
         native="0",
         ours="the number of objects that were loaded",
-        why="The garbage collector would write to the memory that the workers share.",
+        why="Otherwise the garbage collector would write to shared memory.",
         moments=("request",),
         facts=("garbage.frozen",),
         applies=lambda start: start.is_preloaded,
@@ -133,7 +133,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         what="The garbage collector while the application is imported",
         native="on",
         ours="paused",
-        why="It would examine the same lasting objects again and again.",
+        why="It would scan the same long-lived objects again and again.",
         moments=("apps", "application", "urls"),
         facts=("garbage.thresholds",),
         applies=lambda start: start.is_watched,
@@ -141,7 +141,7 @@ DIFFERENCES: tuple[Difference, ...] = (
     Difference(
         what="`os.getpid` and `random.Random.seed` while the application is imported",
         native="Python's own",
-        ours="functions that call them, and note who does",
+        ours="wrappers that record who calls them",
         why="A fork would hand the same ID or random numbers to each worker. Python's "
         "own are back before the server forks.",
         moments=("apps", "application", "urls"),
@@ -149,7 +149,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         applies=lambda start: start.is_watched,
     ),
     Difference(
-        what="What the settings see of the process while they are imported",
+        what="The process, as the settings see it while they are imported",
         native="the server: its `sys.argv`, signal handlers, log and open files",
         ours="the launcher",
         why="The settings name the process, so they are imported before the server "
@@ -159,8 +159,8 @@ DIFFERENCES: tuple[Difference, ...] = (
         applies=lambda start: start.is_preloaded,
     ),
     Difference(
-        what="What `AppConfig.ready()` and your models see while they are imported, "
-        "if `manage.py` starts the process",
+        what="The process, as `AppConfig.ready()` and your models see it, if "
+        "`manage.py` starts it",
         native="the server",
         ours="`manage.py`",
         why="`manage.py` sets up Django before it runs any command. The command "
@@ -174,7 +174,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         "process",
         native="not set up: the application itself calls `django.setup()`",
         ours="set up",
-        why="As above: `manage.py` has called it.",
+        why="`manage.py` has already called it.",
         moments=("application",),
         facts=("logging.*", "multiprocessing", "streams.*", "hooks.*"),
         applies=lambda start: (
@@ -185,8 +185,8 @@ DIFFERENCES: tuple[Difference, ...] = (
         what="Standard output and error, and the hooks for uncaught exceptions, while "
         "the application is imported, if `LOG_FORMAT` is written",
         native="Python's own, until the apps are set up",
-        ours="each line is a record of the log",
-        why="Every line has the format that you have chosen.",
+        ours="each line is a log record",
+        why="So every line has the format that you chose.",
         moments=("apps", "application"),
         facts=("streams.*", "hooks.*"),
         applies=lambda start: (
@@ -197,8 +197,8 @@ DIFFERENCES: tuple[Difference, ...] = (
         what="The process that imports the application",
         native="each worker: with its pid, signal handlers, threads and open sockets",
         ours="their parent, before it listens",
-        why="The workers share what is loaded before they are forked. Where a fork "
-        "would break something, the native command loads the application.",
+        why="The workers share everything that is loaded before the fork. If a fork "
+        "would break something, the native command loads the application instead.",
         moments=("apps", "application", "urls"),
         facts=(
             *("signals.*", "descriptors.*", "threads.*", "process.leads *"),
@@ -209,10 +209,10 @@ DIFFERENCES: tuple[Difference, ...] = (
     Difference(
         what="The first entries of `sys.path` while the application is imported, "
         "with Granian and Hypercorn",
-        native="the working directory, before all others",
-        ours="the script's directory",
-        why="The worker adds the working directory as it looks up the application; "
-        "it is on the path already.",
+        native="the working directory first",
+        ours="the script's directory first",
+        why="The worker adds the working directory when it looks up the application; "
+        "it is already on the path.",
         moments=("apps", "application", "urls"),
         facts=("path",),
         applies=lambda start: (
@@ -222,9 +222,9 @@ DIFFERENCES: tuple[Difference, ...] = (
     ),
     Difference(
         what="When the URLconf is imported",
-        native="in the first request, in the thread that answers it",
+        native="in the first request, in the thread that handles it",
         ours="with the application",
-        why="Otherwise each worker would import it, and the views, for itself.",
+        why="Otherwise each worker would import it and the views separately.",
         moments=("urls",),
         facts=(
             *("thread", "threads.*", "descriptors.*", "signals.*", "streams.stdin"),
@@ -259,17 +259,17 @@ DIFFERENCES: tuple[Difference, ...] = (
         what="`__main__`, the path and logging while a worker's apps are imported",
         native="those of its command, `celery` or `django-admin`",
         ours="the launcher's",
-        why="They are imported before the command runs, which forks at its own time.",
+        why="The apps are imported before the command runs, because it forks later.",
         moments=("apps", "application"),
         facts=("main", "path", "logging.*", "descriptors.*"),
         applies=lambda start: start.is_preloaded and not start.case.is_web,
     ),
     Difference(
-        what="The directory in which the settings are imported, with Gunicorn's "
+        what="The working directory while the settings are imported, with Gunicorn's "
         "`chdir`",
-        native="the one that the option names",
-        ours="the one in which you start",
-        why="The settings name the option. Build paths in them from `BASE_DIR`.",
+        native="the directory in the option",
+        ours="the directory that you start in",
+        why="The option is in the settings. Build paths there from `BASE_DIR`.",
         moments=("settings",),
         facts=("directory",),
         applies=lambda start: start.is_preloaded and start.case.name == "chdir",
@@ -277,7 +277,7 @@ DIFFERENCES: tuple[Difference, ...] = (
     Difference(
         what="The open files of Uvicorn's workers",
         native="those of a new interpreter",
-        ours="those of a fork: also the pipes to other workers",
+        ours="those of a fork, including the pipes to other workers",
         why="A fork shares memory; a new interpreter imports everything again.",
         moments=("request",),
         facts=("descriptors.*",),
@@ -291,7 +291,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         what="`sys.path` of a management command that `manage.py` starts",
         native="the project's directory twice, with `PYTHONPATH` as `--dry-run` prints",
         ours="once",
-        why="The process is the one in which `manage.py` runs already.",
+        why="The command runs in the process in which `manage.py` already runs.",
         moments=("request",),
         facts=("path",),
         applies=lambda start: (

@@ -20,64 +20,64 @@ class WarningId(CheckId):
         first, last = map(members.index, (WarningId.ADDRESS, WarningId.SQLITE))
         return first <= members.index(self) <= last
 
-    USELESS_KEY = "prodserver.W001", "A key that the server cannot honour."
+    USELESS_KEY = "prodserver.W001", "A key that the server does not support."
     UNKNOWN_OPTION = (
         "prodserver.W002",
-        "An option in ARGS that the installed server does not know.",
+        "An option in ARGS that the installed server does not have.",
     )
     WRONG_VALUE = (
         "prodserver.W003",
-        "A value in ARGS that the installed server does not take.",
+        "A value in ARGS that the installed server rejects.",
     )
-    ADDRESS = "prodserver.W004", "A loopback address, in a container."
+    ADDRESS = "prodserver.W004", "A container listens on a loopback address."
     DEBUG = "prodserver.W005", "DEBUG is on."
     ALLOWED_HOSTS = "prodserver.W006", "ALLOWED_HOSTS is empty."
-    DEVELOPMENT_OPTION = "prodserver.W007", "An option for development, or a debugger."
+    DEVELOPMENT_OPTION = "prodserver.W007", "A development option or a debugger is on."
     ONE_AT_A_TIME = (
         "prodserver.W008",
-        "One request at a time, and one that may take long.",
+        "The server handles one request at a time, and allows long ones.",
     )
     POOL_TOO_SMALL = (
         "prodserver.W009",
-        "More threads than the database's pool has connections.",
+        "A process has more threads than the database's pool has connections.",
     )
-    TRUSTS_ANYONE = "prodserver.W010", "Proxy headers believed of anyone."
+    TRUSTS_ANYONE = "prodserver.W010", "Proxy headers are trusted from any client."
     HEADER_DELETED = (
         "prodserver.W011",
-        "SECURE_PROXY_SSL_HEADER behind Waitress, which deletes the header.",
+        "Waitress removes the header that SECURE_PROXY_SSL_HEADER needs.",
     )
     LOGGERS_DISABLED = (
         "prodserver.W012",
-        "LOGGING that disables the loggers of Django, or of a server.",
+        "LOGGING disables the loggers of Django or of a server.",
     )
     Q2_RETRY = (
         "prodserver.W013",
-        "Django-Q2's timeout is not below its retry, so that tasks run twice.",
+        "Django-Q2's timeout is not below its retry, so tasks can run twice.",
     )
     Q2_QUEUE_LIMIT = (
         "prodserver.W014",
-        "Django-Q2's queue_limit is above its workers: a stop does all that is queued.",
+        "Django-Q2's queue_limit is above its workers, so stopping takes longer.",
     )
     NOT_PRELOADED = (
         "prodserver.W015",
-        "The last start has given up the preload, so workers share nothing.",
+        "The last start could not preload the application.",
     )
     CONNECTIONS = (
         "prodserver.W016",
-        "Threads that nobody has asked for, each of which keeps a database connection.",
+        "Each thread keeps a database connection, and THREADS is only a default.",
     )
     #: Info: either may be meant.
     LOG_FORMAT = (
         "prodserver.I002",
-        "Whose format the log has, where LOGGING has a console handler.",
+        "LOGGING has a console handler: which log format applies, and why.",
     )
     #: Info instead of a warning: the settings do not show whether there are replicas.
-    SQLITE = "prodserver.I001", "SQLite, which replicas cannot share."
+    SQLITE = "prodserver.I001", "Replicas cannot share an SQLite database."
     NO_MIDDLEWARE = (
         "prodserver.W020",
-        "PRODSERVER_HEALTH without the middleware that answers.",
+        "PRODSERVER_HEALTH is set, but HealthMiddleware is missing.",
     )
     MIDDLEWARE_NOT_FIRST = (
         "prodserver.W021",
-        "The health middleware is not the first of MIDDLEWARE.",
+        "HealthMiddleware is not first in MIDDLEWARE.",
     )

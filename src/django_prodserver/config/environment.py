@@ -28,49 +28,47 @@ PROBE_PORT = "PRODSERVER_PROBE_PORT"
 #: Without those that the launcher sets for its process, which start with "_".
 VARIABLES = {
     "PROCESS_NAME": Variable(
-        "The process, where the command line names none.",
+        "The process to start if the command line names none.",
         '"web", or the only one',
     ),
     "PORT": Variable(
-        "The port of a default address. Where it is set, the host is 0.0.0.0.",
+        "The port if BIND is not set. Setting it also changes the host to 0.0.0.0.",
         DEFAULT_PORT,
     ),
     "PRODSERVER_HOST": Variable(
-        "The host of a default address.", f"{DEFAULT_HOST}; 0.0.0.0 in the image"
+        "The host if BIND is not set.", f"{DEFAULT_HOST}; 0.0.0.0 in the image"
     ),
-    "WEB_CONCURRENCY": Variable(
-        'WORKERS, where the key is not written: a number, or "auto".', "1"
-    ),
+    "WEB_CONCURRENCY": Variable('The default of WORKERS: a number, or "auto".', "1"),
     "DRAIN_DELAY": Variable(
-        "Seconds that the image's entrypoint serves on after SIGTERM, not ready.", "0"
+        "Seconds that the image keeps serving after SIGTERM, while not ready.", "0"
     ),
     "PRODSERVER_LOG_FORMAT": Variable(
-        "LOG_FORMAT, where the key is not written; also of the image's entrypoint.",
+        "The default of LOG_FORMAT; also the format of the image's entrypoint.",
         str(KEYS["LOG_FORMAT"].default),
     ),
     "PRODSERVER_WAIT_TIMEOUT": Variable(
-        "Seconds that WAIT_FOR, and a release for its lock, may wait. 0 looks once.",
+        "Seconds to wait for WAIT_FOR and for a release's lock. 0 tries once.",
         f"{DEFAULT_TIMEOUT:g}",
     ),
     "PRODSERVER_RUNTIME_DIR": Variable(
-        "The folder of the files that the probe reads.",
-        "/run/prodserver, else a folder of the user in /dev/shm, TMPDIR or /tmp; on "
+        "The directory of the files that the probe reads.",
+        "/run/prodserver, or a directory of the user in /dev/shm, TMPDIR or /tmp; on "
         "Windows in TEMP",
     ),
     PROBE_PORT: Variable(
-        "A port where /live and /ready answer for the process, as the probe does.",
-        "none: nothing listens",
+        "A port that serves the probe over HTTP, as /live and /ready.",
+        "none",
     ),
     "PRODSERVER_MANAGE": Variable(
-        "What prodserver runs instead of itself: the project's manage.py, or another "
-        "command that runs Django's.",
+        "The command that prodserver runs instead of itself: the project's manage.py, "
+        "or its replacement.",
         "manage in [tool.prodserver] of pyproject.toml",
     ),
     "DJANGO_SETTINGS_MODULE": Variable(
-        "The settings, for commands that are not manage.py.", "none"
+        "The settings module, for commands other than manage.py.", "none"
     ),
     "DJANGO_CONFIGURATION": Variable(
-        "The class of the settings, in a project that uses django-configurations.",
+        "The settings class, in a project that uses django-configurations.",
         "none",
     ),
 }

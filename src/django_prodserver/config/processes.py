@@ -25,17 +25,17 @@ EXAMPLE = (
 #: The keys of every process, and what each is. APP does nothing but for Celery's.
 KEYS = {
     "BACKEND": "The dotted path of the backend.",
-    "ARGS": "The server's own options, by the names the server has for them.",
+    "ARGS": "The server's own options, under the server's own names.",
     "APP": "The path of the Celery app, such as shop.celery.app.",
-    "ENV": "Variables for the process, set before it starts.",
-    "PREFIX": "A wrapper around the native command, as a list of words.",
-    "PRELOAD": "Whether the application is loaded before the workers are forked: "
-    '"auto" (the default) unless something in it would not survive the fork, True '
-    "even then, False never.",
-    "HEALTH": "The probe's: {\"MAX_AGE\": seconds} is the age at which a worker's "
-    "heartbeat no longer counts.",
+    "ENV": "Environment variables to set before the process starts.",
+    "PREFIX": "A wrapper around the native command, as a list of strings.",
+    "PRELOAD": "Whether to load the application before forking the workers: "
+    '"auto" (the default) does unless something in it would not survive the fork, '
+    "True always does, False never does.",
+    "HEALTH": 'Settings of the probe: {"MAX_AGE": seconds} is the age at which a '
+    "worker's heartbeat counts as too old.",
     "START_TIMEOUT": "Seconds that loading the application may take.",
-    "WAIT_FOR": f"What must be there before it starts: {wait_for.FORM}.",
+    "WAIT_FOR": f"What must be ready before the process starts: {wait_for.FORM}.",
 }
 # Processes that an error lists.
 _MAX_LISTED = 20

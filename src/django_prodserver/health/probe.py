@@ -45,9 +45,9 @@ else:  # run as a file, by a Python that may not have the package
 YES, NO, UNKNOWN = range(3)
 #: The exit codes, with their meanings.
 EXIT_CODES = {
-    YES: "It is ready; with --live, alive.",
+    YES: "The process is ready (with --live: live).",
     NO: "It is not.",
-    UNKNOWN: "It cannot be told, for the reason that is printed.",
+    UNKNOWN: "Unknown; the reason is printed.",
 }
 USAGE = (
     "usage: prodserver-probe [--live|--ready|--drain SECONDS]"

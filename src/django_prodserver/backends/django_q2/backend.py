@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 class DjangoQ2Worker(ManagementBackend):
     """
-    Run a Django-Q2 cluster, as the setting ``Q_CLUSTER`` configures it.
+    Run the Django-Q2 cluster that the setting ``Q_CLUSTER`` configures.
 
     ``CONCURRENCY`` and ``MAX_TASKS`` override its "workers" and "recycle".
     """

@@ -31,7 +31,7 @@ _WORKERS: Mapping[str, type[WorkerCommand]] = {
 
 class DjangoTasksWorker(ManagementBackend):
     """
-    Run the worker of a backend in ``TASKS``: django-tasks-db's, or another one.
+    Run the worker of the task backend in ``TASKS``, such as django-tasks-db's.
 
     ``"ARGS": {"backend": "reports"}`` selects the entry of ``TASKS``, as with
     django-tasks-db's own command. Without it, the entry is ``default``.

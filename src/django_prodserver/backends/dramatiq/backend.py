@@ -17,7 +17,7 @@ from django_prodserver.config.keys import Translation, Unsupported
 
 class DramatiqWorker(ManagementBackend):
     """
-    Run Dramatiq's workers, with the broker of ``DRAMATIQ_BROKER``.
+    Run Dramatiq's workers with the broker in ``DRAMATIQ_BROKER``.
 
     ``rundramatiq`` finds the modules with tasks, and then becomes Dramatiq's own
     command. Here, that runs in the same process.

@@ -16,7 +16,7 @@ from django_prodserver.exceptions import ConfigurationError, Fault
 
 class HueyConsumer(ManagementBackend):
     """
-    Run the consumer of the setting ``HUEY``: its workers, and its scheduler.
+    Run the Huey consumer that the setting ``HUEY`` configures.
 
     What ``HUEY["consumer"]`` sets is stronger than our defaults.
     """

@@ -23,7 +23,7 @@ _PROGRAMS = ("python", "python3", "manage.py", "./manage.py", "django-admin")
 
 class LongRunningCommand(ManagementBackend):
     """
-    Run the management command of ``COMMAND``, which goes on until it is stopped.
+    Run the management command in ``COMMAND`` until it is stopped.
 
     A stop reaches the command as Ctrl-C does, unless it handles SIGTERM itself.
     """

@@ -13,7 +13,7 @@ from django_prodserver.config.keys import Resolved, Translation, Unsupported
 
 
 class ProcrastinateWorker(ManagementBackend):
-    """Run Procrastinate's worker, whose jobs are rows in PostgreSQL."""
+    """Run Procrastinate's worker, which keeps jobs in PostgreSQL."""
 
     title = "Procrastinate"
     package = "procrastinate"

@@ -39,7 +39,7 @@ _FORM = 'Write COMMANDS as ["migrate --noinput", ["command", "argument"]].'
 
 class ManagementCommands(Backend):
     """
-    Run the management commands of ``COMMANDS``, one after the other.
+    Run the management commands in ``COMMANDS``, one after the other.
 
     A command that fails ends the process, with that command's exit code. The process
     holds a lock in the database (unless ``"LOCK": False``), so that of several

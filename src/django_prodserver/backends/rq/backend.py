@@ -17,7 +17,7 @@ from django_prodserver.text import did_you_mean, safe_repr
 
 class RQWorker(ManagementBackend):
     """
-    Run jobs of the queues in the setting ``RQ_QUEUES``.
+    Run jobs from the queues in the setting ``RQ_QUEUES``.
 
     ``"ARGS": {"with-scheduler": True}`` also moves scheduled jobs to their queues.
     """
