@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from socket import socket
 
 from uvicorn import Server
 from uvicorn.supervisors import Multiprocess
 
-# Seconds in which a client that has just connected may send its request's first
-# bytes, when the stop begins.
-_FIRST_BYTES = 0.1
+# Seconds to wait, when the stop begins, until the loop knows the connections that were
+# just accepted, and at most until each of them has sent its first request. It is time
+# enough for the other workers to close their listeners, too: a client that sees a new
+# connection refused may still use the one it has.
+_ACCEPTED = 0.1
+_FIRST_REQUEST = 1
 
 
 def close_listeners_on_stop() -> None:
@@ -37,10 +41,22 @@ def close_listeners_on_stop() -> None:
             server.close()
         for listener in sockets or ():
             listener.close()
-        await asyncio.sleep(_FIRST_BYTES)
+        await _first_requests(self)
         await shutdown(self, sockets)
 
     # Patches uvicorn, checked with 0.54: https://github.com/Kludex/uvicorn/issues/2757
     # (proposed, and closed: https://github.com/Kludex/uvicorn/pull/2010 and 3124)
     Multiprocess.terminate_all = close_and_terminate_all  # type: ignore[method-assign]
     Server.shutdown = close_and_shut_down  # type: ignore[method-assign]
+
+
+async def _first_requests(server: Server) -> None:
+    """Wait for the first request of each connection, for at most a second."""
+    deadline = time.monotonic() + _FIRST_REQUEST
+    await asyncio.sleep(_ACCEPTED)
+    while time.monotonic() < deadline and any(
+        # A websocket's protocol has no cycle: it takes over after the first request.
+        getattr(connection, "cycle", "websocket") is None
+        for connection in server.server_state.connections
+    ):
+        await asyncio.sleep(0.02)
