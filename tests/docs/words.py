@@ -61,7 +61,7 @@ SIGNS = {
     "somebody": (r"\bsomebody\b", "someone; name who"),
     "speaks for": (r"\bspeaks? for\b", "unless you have a reason to"),
     "take it where": (r"\b[Tt]ake (it|\w+|\w+ or \w+) where\b", "use X when"),
-    "the ones": (r"\bthe ones? (that|which|of)\b", "name the thing"),
+    "the ones": (r"\bthe (ones (that|which)|ones? of)\b", "name the thing"),
     "what becomes": (
         r"\bwhat [^.,;:]{1,60}? becomes?\b",
         "how X becomes Y",
