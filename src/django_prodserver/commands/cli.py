@@ -13,6 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from django_prodserver.commands import explain as explain_command
 from django_prodserver.commands import misspelled, settings_error
+from django_prodserver.commands.compare import options as compare_options
 from django_prodserver.config import processes
 from django_prodserver.exceptions import (
     ConfigurationError,
@@ -61,6 +62,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="With --dry-run: a command that works without django-prodserver.",
     )
     mode.add_argument(
+        "--compare",
+        nargs="*",
+        metavar="PATH",
+        help="Measure the process on each installed server, with requests for these "
+        "paths (default: /), and exit.",
+    )
+    mode.add_argument(
         "--all",
         action="store_true",
         help="Run the processes named, or all of them, in this terminal. The first "
@@ -83,7 +91,7 @@ def add_printing(parser: argparse.ArgumentParser) -> None:
         "--format",
         choices=("text", "json"),
         default="text",
-        help="How --list and --explain print (default: text).",
+        help="How --list, --explain and --compare print (default: text).",
     )
     parser.add_argument(
         "--show-secrets",
@@ -107,6 +115,9 @@ def split(args: Sequence[str], parser: argparse.ArgumentParser) -> argparse.Name
     """
     args = list(args)
     end = args.index("--") if "--" in args else len(args)
+    if {"-h", "--help", "--compare"}.intersection(args[:end]):
+        # Only here: servers have options of the same names.
+        compare_options.add_arguments(parser)
     namespace, words = parser.parse_known_args(args[:end])
     native = args[end + 1 :]
     names = list(itertools.takewhile(lambda word: not word.startswith("-"), words))
@@ -172,6 +183,11 @@ def run(
     except UnknownProcess:
         misspelled.reject(typed, ours)
         raise
+    if options.get("compare") is not None:
+        from django_prodserver.commands.compare import command
+
+        misspelled.reject(typed, ours)
+        return command.run(process, native, write, entry, **options)
     if not (options.get("explain") or options.get("dry_run")):
         config.set_format(process.name, process.config.get("LOG_FORMAT"))
     plan = make_plan(process, native, native=standalone)
@@ -249,7 +265,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
             sys.path.insert(0, folder)
     try:
         before = fork_safety.snapshot()
-        if not any(options[name] for name in ("list", "all", "explain", "dry_run")):
+        ends = any(options[name] for name in ("list", "all", "explain", "dry_run"))
+        if not ends and options["compare"] is None:
             config.configure_before_settings(_named(options["names"]))
         _load_settings()
         sys.exit(run(write=print, before=before, **options))

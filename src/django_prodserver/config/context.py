@@ -52,6 +52,8 @@ class Context:
         environment_set_by: The process ID whose ``ENV`` is set already.
         entry: What has named the project's entry: a variable, or a file.
         entry_pid: The process ID that was started through that.
+        changes: What ``--compare`` changes in the process's settings, as JSON: see
+            ``processes.Changes``.
     """
 
     process: str = ""
@@ -71,6 +73,7 @@ class Context:
     environment_set_by: int = 0
     entry: str = ""
     entry_pid: int = 0
+    changes: str = ""
 
     @classmethod
     def decode(cls, text: str) -> Context | None:

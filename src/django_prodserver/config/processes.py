@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import json
 import math
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +16,7 @@ from django.conf import settings
 
 from django_prodserver.config import wait_for
 from django_prodserver.config.argv import ArgumentError, fits
+from django_prodserver.config.context import Context
 from django_prodserver.config.keys import AUTO
 from django_prodserver.exceptions import ConfigurationError, Fault, UnknownProcess
 from django_prodserver.text import did_you_mean, safe_repr
@@ -41,6 +44,29 @@ KEYS = {
 _MAX_LISTED = 20
 # A name is typed in shells, and names files.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+@dataclass(frozen=True)
+class Changes:
+    """
+    What ``--compare`` changes in the settings of a process that it starts.
+
+    Attributes:
+        set: The keys that have another value.
+        without: The keys that are left out.
+    """
+
+    set: Mapping[str, Any]
+    without: Sequence[str] = ()
+
+    def apply(self, process: Process) -> Process:
+        """Return the process with these changes."""
+        kept = process.without(self.without).config
+        return Process(process.name, {**kept, **self.set})
+
+    def encode(self) -> str:
+        """Return them as ``Context.changes``."""
+        return json.dumps(dataclasses.asdict(self))
 
 
 @dataclass(frozen=True)
@@ -158,6 +184,9 @@ def entry(name: object) -> Process:
         hint = 'Write {"BACKEND": "dotted.path", ...}.'
         message = f" is {_what(config)}, not a dictionary."
         raise process.fault(Fault.SPEC_NOT_A_DICT, message, hint)
+    context = Context.from_environment()
+    if context and context.changes and context.process == name:
+        return Changes(**json.loads(context.changes)).apply(process)
     return process
 
 

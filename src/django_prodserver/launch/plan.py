@@ -150,6 +150,9 @@ def make_plan(
         base_command = [str(process.config["BACKEND"])]
 
     context = None if native else backend.context(args, process.name)
+    before = Context.from_environment()
+    if context and before and before.process == process.name:
+        context = dataclasses.replace(context, changes=before.changes)
     variables = backend.environment() | environment.of_command(process)
     rows = origins.find_rows(base_command, args, layers, backend)
     rows += origins.variable_rows(variables, process.environment)

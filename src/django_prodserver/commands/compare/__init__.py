@@ -1,0 +1,1 @@
+"""``--compare``: measure a process on each installed backend, side by side."""

@@ -1,0 +1,100 @@
+"""Run ``--compare``, and print what it has measured."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from types import FrameType
+from typing import Any
+
+from django_prodserver.backends import loader
+from django_prodserver.backends.web import WebBackend
+from django_prodserver.commands.compare import options as compare_options
+from django_prodserver.commands.compare import plot, report, web
+from django_prodserver.config.processes import Process
+from django_prodserver.exceptions import ExitCode, UsageError
+from django_prodserver.process.executable import Program
+
+
+def run(
+    process: Process,
+    native: Sequence[str],
+    write: Callable[[str], Any],
+    entry: Program | None = None,
+    **options: Any,
+) -> int:
+    """
+    Compare the backends that can run a process.
+
+    Args:
+        process: The process.
+        native: Options that are not ours: there may be none.
+        write: What prints the result.
+        entry: The project's entry, if that has started this process.
+        options: The options of the command line.
+
+    Returns:
+        The exit code: 0, or that of an interruption.
+
+    Raises:
+        ProdserverError: Nothing can be compared.
+    """
+    # call_command may give only some of them.
+    options = {**compare_options.DEFAULTS, **options}
+    if native:
+        message = f"--compare does not take {native[0]}."
+        hint = "Write the server's options in ARGS. Paths come right after --compare."
+        raise UsageError(message, hint)
+    if sys.platform == "win32":
+        raise UsageError("--compare does not run on Windows.", "Run it in WSL.")
+    file = options["plot"]
+    if file and file.suffix != ".svg":
+        raise UsageError(f"--plot writes SVG, not {file.name}.", "--plot compare.svg")
+    if file and not file.absolute().parent.is_dir():
+        message = f"--plot {file}: there is no directory {file.parent}."
+        raise UsageError(message, f"Create it: mkdir -p {file.parent}")
+    backend = loader.load(process)
+    if not isinstance(backend, WebBackend) or not backend.as_command():
+        message = f"--compare measures web servers, and {process.name!r} is not one."
+        raise UsageError(message, "See what there is: prodserver --list")
+    paths = compare_options.check_paths(options["compare"])
+    comparison = web.Comparison(process, paths, options, entry, _say)
+    with _signals_interrupt() as received:
+        comparison.run()
+    result = comparison.result
+    as_json = options.get("format") == "json"
+    write(report.as_json(result) if as_json else report.as_text(result))
+    if file and result.measured():
+        file.write_text(plot.as_svg(result))
+        _say(f"wrote {file}")
+    if signal.SIGTERM in received:
+        return ExitCode.TERMINATED
+    return ExitCode.INTERRUPTED if received else 0
+
+
+def _say(line: str) -> None:
+    print(f"prodserver: {line}", file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def _signals_interrupt() -> Iterator[list[int]]:
+    """Make the first SIGINT or SIGTERM an interruption; later ones do nothing."""
+    received: list[int] = []
+
+    def handle(signum: int, frame: FrameType | None) -> None:
+        # A second one must not interrupt the end of what was started.
+        received.append(signum)
+        if len(received) == 1:
+            raise KeyboardInterrupt
+
+    before = {
+        signum: signal.signal(signum, handle)
+        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
+    try:
+        yield received
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)

@@ -1,0 +1,107 @@
+"""``prodserver --compare``: real servers, and a real load generator."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import signal
+from typing import Any
+
+import psutil
+import pytest
+
+from django_prodserver.commands.compare.load_tools import TOOLS
+from tests import harness
+from tests.conftest import Starter
+from tests.harness import MANAGE, MODULE, Running
+from tests.servers import BACKENDS, config
+
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.skipif(
+        not any(shutil.which(tool.name) for tool in TOOLS),
+        reason="no load generator; make test installs wrk",
+    ),
+]
+SHORT = ("--rounds=1", "--seconds=1", "--connections=2")
+
+
+def left(data: str) -> list[psutil.Process]:
+    """Return what is left of a comparison: each server has its own session."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            ours = process.environ().get("TEST_DATA") == data
+            if ours and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
+
+
+def compare(start: Starter, *words: str, via: Any = MANAGE, **keys: Any) -> Any:
+    # Another process has the configured address, the probe's port and PORT.
+    backend = f"{BACKENDS}.gunicorn.GunicornServer"
+    processes = {"web": {"BACKEND": backend, "BIND": "127.0.0.1:1", **keys}}
+    environment = start.environment(processes, PRODSERVER_PROBE_PORT="1", PORT="1")
+    return harness.running([*via, "web", "--compare", *words], env=environment)
+
+
+def test_two_servers(start: Starter, tmp_path) -> None:
+    svg = tmp_path / "compare.svg"
+    words = ["/first", "--servers=gunicorn,waitress", *SHORT]
+    done = compare(start, *words, "--format=json", f"--plot={svg}")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    names = [server["name"] for server in found["servers"]]
+    assert names == ["GunicornServer (now)", "WaitressServer"]
+    for server in found["servers"]:
+        assert server["pages"]["/first"]["requests_per_second"]["median"] > 0
+        assert server["pages"]["/first"]["errors"] == 0
+        assert server["memory_mib"]["median"] > 5
+        assert server["first_answer_seconds"]["median"] > 0
+    assert found["advice"]
+    assert "round 1/1: WaitressServer" in done.stderr
+    assert svg.read_text().startswith("<svg")
+    assert left(str(start.data)) == []
+    # The probe's file of a process that runs here is not touched.
+    assert not list(start.data.glob("**/web*"))
+
+
+@pytest.mark.parametrize(
+    ("via", "path", "message"),
+    [
+        (MANAGE, "/none", "/none answers 404, on GunicornServer (now)."),
+        (MODULE, "/failing", "/failing answers 500, on GunicornServer (now)."),
+    ],
+    ids=["manage", "module"],
+)
+def test_a_page_that_fails_is_told_before_anything_is_measured(
+    start: Starter, via, path, message
+) -> None:
+    done = compare(start, path, "--servers=gunicorn", *SHORT, via=via)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert left(str(start.data)) == []
+
+
+def test_a_server_that_does_not_start(start: Starter) -> None:
+    done = compare(start, "--servers=gunicorn", *SHORT, ENV={"TEST_SETTINGS": "{"})
+    assert done.returncode == 69
+    assert "No server could be measured. it exited with code" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+)
+def test_an_interruption_ends_everything(start: Starter, signum, code) -> None:
+    environment = start.environment({"web": config("gunicorn-2", 1)})
+    words = [*MANAGE, "web", "--compare", "/about", "--rounds=50", "--seconds=50"]
+    running: Running = start.process(words, environment)
+    running.says("round 1/50")
+    data = str(start.data)
+    # The server's parent with its workers, and the load generator beside it.
+    running.until(lambda: len(left(data)) > 3, "a server at work")
+    assert running.stop(signum) == code
+    harness.wait_for(lambda: left(data) == [], "nothing left", 30)
+    assert "interrupted" in running.output
+    assert "Nothing was measured" in running.output
