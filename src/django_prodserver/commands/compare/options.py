@@ -63,8 +63,10 @@ def check_paths(paths: Sequence[str]) -> list[str]:
     """
     for path in paths:
         if "://" in path or path.startswith("//"):
-            message = f"{safe_repr(path)} is a URL. --compare only measures servers "
-            message += "that it starts itself, on this machine."
+            message = (
+                f"{safe_repr(path)} is a URL. --compare only measures servers that it "
+                "starts itself, on this machine."
+            )
             raise UsageError(message, 'Give only the path, such as "/about/".')
         is_plain = path.isascii() and path.isprintable() and " " not in path
         if not path.startswith("/") or not is_plain:
