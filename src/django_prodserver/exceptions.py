@@ -25,11 +25,12 @@ class ExitCode(enum.IntEnum):
     USAGE = 2, "The command line is wrong."
     UNAVAILABLE = (
         69,
-        "A dependency was not ready in time, or a database lock was lost.",
+        "A dependency was not ready in time, a database lock was lost, or --compare "
+        "could not measure anything.",
     )
     CONFIGURATION = 78, "The settings are invalid."
-    INTERRUPTED = 130, "SIGINT arrived while it was waiting."
-    TERMINATED = 143, "SIGTERM arrived while it was waiting."
+    INTERRUPTED = 130, "SIGINT arrived while it was waiting or comparing."
+    TERMINATED = 143, "SIGTERM arrived while it was waiting or comparing."
 
 
 class CheckId(enum.StrEnum):
