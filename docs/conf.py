@@ -26,6 +26,7 @@ author = "The django-prodserver founders"
 release = version = version_of("django-prodserver")
 
 extensions = [
+    "docs._ext.answers",
     "docs._ext.directives",
     "docs._ext.figures",
     "myst_parser",
@@ -40,8 +41,20 @@ myst_heading_anchors = 3
 html_theme = "furo"
 html_title = f"{project} {release}"
 html_static_path = ["_static"]
-html_css_files = ["tables.css"]
+html_css_files = ["site.css"]
+html_logo = html_favicon = "_static/logo.svg"
+html_theme_options = {
+    "light_css_variables": {
+        "color-brand-primary": "#0c6b58",
+        "color-brand-content": "#0c6b58",
+    },
+    "dark_css_variables": {
+        "color-brand-primary": "#5fd0a8",
+        "color-brand-content": "#5fd0a8",
+    },
+}
 html_copy_source = False
+html_show_copyright = False
 html_show_sourcelink = False
 
 # A prompt is not copied, and neither is what a command says.

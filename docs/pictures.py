@@ -52,9 +52,8 @@ PRODUCTION_PROCESSES = {
 }
 """
 LIST = ("prodserver", "--list")
-EXPLAIN = ("prodserver", "web", "--explain", "--", "--backlog=99")
 ALL = ("prodserver", "--all", "web", "worker")
-COMMANDS = {"list": LIST, "explain": EXPLAIN, "all": ALL}
+COMMANDS = {"list": LIST, "all": ALL}
 # Of the platform and of whoever runs this: not what the pictures are of.
 _LEFT_OUT = re.compile(r"PORT|WEB_CONCURRENCY|PROCESS_NAME|FORWARDED_ALLOW_IPS")
 _PREFIXES = re.compile(r"PRODSERVER_|_PRODSERVER_|GUNICORN_|DJANGO_|PYTEST_")
@@ -92,7 +91,7 @@ def _kind(argv: Sequence[str]) -> Callable[[str], str]:
     def of(line: str) -> str:
         first, *others = line.split() or [""]
         if argv is not ALL:
-            return "head" if first in ("NAME", "OPTION") else "plain"
+            return "head" if first == "NAME" else "plain"
         return others[0] if others[:1] in (["web"], ["worker"]) else "head"
 
     return of

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from docs._ext.measured import warm_start
+from docs._ext.measured import lost_requests, savings, warm_start
 from docs._ext.tables import markdown
 
 README = Path(__file__).parent.parent / "README.md"
@@ -16,8 +16,19 @@ BEGIN, END = "<!-- figures: python -m tests.readme -->\n", "<!-- /figures -->\n"
 
 
 def table() -> str:
-    """Return the table, as it is in the README."""
-    return "\n".join([*markdown(warm_start()), ""])
+    """Return the figures, as they are in the README."""
+    lines = [
+        savings(),
+        "One worker has nothing to share, and takes a few MiB more.",
+        "",
+        *markdown(warm_start()),
+        "",
+        "Requests lost while one server was restarted again and again under load:",
+        "",
+        *markdown(lost_requests()),
+        "",
+    ]
+    return "\n".join(lines)
 
 
 def written() -> str:

@@ -67,25 +67,60 @@ def lazy_imports() -> Table:
 
 def warm_start() -> Table:
     """Return what a warm start saves against the native command."""
-    of_each = ("`--preload`", "Ours", "")
-    head = ("", "First 200, native", *of_each, "Memory, native", *of_each)
+    quantities = ("First answer", "Memory")
+    ways = ("native", "`--preload`", "prodserver")
+    columns = (f"{quantity}, {way}" for quantity in quantities for way in ways)
+    head = ("Server and project", "Workers", *columns)
     rows = []
     for project, servers in _results("starts")["starts"].items():
         for server, counts in servers.items():
-            workers = max(counts, key=int)
-            if workers == "1":
-                continue  # one process shares nothing
-            row = counts[workers]
-            cells = [f"{server}, {workers} workers: {_project(project)}"]
-            for column, form in ((0, "{:.2f} s"), (2, "{:.0f} MiB")):
-                # Of all servers, only Gunicorn has such an option.
-                ways = [row[NATIVE], row.get(PRELOADED), row[CONSOLE]]
-                for way in ways:
-                    number = form.format(way["median"][column]) if way else "\u2013"
-                    cells.append(number)
-                cells.append(_ratio(row[CONSOLE], column))
-            rows.append(tuple(cells))
+            shown = {max(counts, key=int)} - {"1"}
+            if server == "gunicorn":
+                # For comparison: one worker shares nothing.
+                shown |= counts.keys() & {"1"}
+            for workers in sorted(shown, key=int, reverse=True):
+                row = counts[workers]
+                cells = [f"{server}, {_project(project)}", workers]
+                for column, form in ((0, "{:.2f}\u00a0s"), (2, "{:.0f}\u00a0MiB")):
+                    # Of all servers, only Gunicorn has such an option.
+                    for way in (row[NATIVE], row.get(PRELOADED)):
+                        number = form.format(way["median"][column]) if way else "\u2013"
+                        cells.append(number)
+                    ours = form.format(row[CONSOLE]["median"][column])
+                    cells.append(f"{ours} ({_ratio(row[CONSOLE], column)})")
+                rows.append(tuple(cells))
     return Table(head, rows)
+
+
+def savings() -> str:
+    """Return in one sentence what several workers save."""
+    rows = [
+        counts[max(counts, key=int)][CONSOLE]["ratio"]
+        for servers in _results("starts")["starts"].values()
+        for counts in servers.values()
+        if max(counts, key=int) != "1"
+    ]
+    first, memory = (sorted(row[column] for row in rows) for column in (0, 2))
+    return (
+        f"With four workers, `prodserver` needs {memory[0]:.0%} to {memory[-1]:.0%} of "
+        "the native command's memory, and "
+        f"{first[0]:.0%} to {first[-1]:.0%} of its time to the first answer."
+    )
+
+
+def lost_requests() -> Table:
+    """Return the requests that restarts lose, native and ours."""
+    rows = [
+        (
+            server,
+            *(
+                f"{ways[way]['lost']} of {ways[way]['requests']:,}"
+                for way in (NATIVE, CONSOLE)
+            ),
+        )
+        for server, ways in _results("stops")["servers"].items()
+    ]
+    return Table(("Server", "Lost, native command", "Lost, prodserver"), rows)
 
 
 def _project(name: str) -> str:

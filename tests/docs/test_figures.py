@@ -31,6 +31,32 @@ def test_the_readme_has_the_figures_of_the_results() -> None:
     assert readme.written() == readme.table(), "run python -m tests.readme"
 
 
+def test_the_front_page_has_the_figures_of_the_results() -> None:
+    gunicorn = subject.read("starts")["starts"]["small"]["gunicorn"]
+    memory = {
+        workers: [rows[way]["median"][2] for way in ("native", "prodserver")]
+        for workers, rows in gunicorn.items()
+    }
+    lost = subject.read("stops")["servers"]["gunicorn"]
+    probe = subject.read("probe")["processes"]["worker"]
+    runs = subject.read("applications")["applications"]
+    published = [row for name, row in runs.items() if name != "big"]
+    works = ("ok", "not preloaded")
+    front = (ROOT / "docs" / "index.md").read_text()
+    for said in (
+        f"{memory['4'][0]:.0f} → {memory['4'][1]:.0f} MiB",
+        f"takes {memory['1'][1] - memory['1'][0]:.0f} MiB more",
+        f"{lost['native']['lost']} → {lost['prodserver']['lost']} lost requests",
+        f"{probe['celery inspect ping']['median'][1]:.0f} → "
+        f"{probe['--ready']['median'][1]:.0f} ms",
+        f"{len(published)} of {len(published)} applications",
+    ):
+        assert said in front, said
+    for row in published:
+        for server in ("gunicorn", "uvicorn", "granian", "waitress"):
+            assert row[server].startswith(works), row
+
+
 def test_every_subject_is_measured_by_make_and_is_on_the_page() -> None:
     [made] = re.findall("^SUBJECTS := (.*)", (ROOT / "Makefile").read_text(), re.M)
     assert sorted(made.split()) == SUBJECTS

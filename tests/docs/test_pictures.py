@@ -12,7 +12,7 @@ pytestmark = pytest.mark.process
 AGAIN = "run python -m docs.pictures"
 
 
-@pytest.mark.parametrize("name", ["list", "explain"])
+@pytest.mark.parametrize("name", ["list"])
 def test_a_picture_of_what_is_printed(name: str) -> None:
     lines = pictures.printed(pictures.COMMANDS[name])
     picture = shown(pictures.path(name).read_text())
