@@ -39,6 +39,6 @@ def test_a_request_that_is_cut_ends_a_server_as_its_backend_says() -> None:
 
 
 def test_a_task_that_is_cut_ends_every_worker_with_one_code() -> None:
-    found = rows("| Worker | A task that is not finished | Exit code |")
+    found = rows("| Worker | Unfinished tasks | Exit code |")
     assert len(found) == 9
     assert {code for _, _, code in found} == {str(UNFINISHED)}
