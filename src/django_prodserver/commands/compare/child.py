@@ -13,6 +13,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from django_prodserver.commands.compare import memory
+from django_prodserver.commands.compare.interruption import Interruption
 from django_prodserver.text import redact
 
 #: Seconds that a process may take until its first answer.
@@ -96,14 +97,21 @@ class Child:
 
 @contextlib.contextmanager
 def started(
-    command: Sequence[str], env: Mapping[str, str], log: Path
+    command: Sequence[str],
+    env: Mapping[str, str],
+    log: Path,
+    interruption: Interruption,
 ) -> Iterator[Child]:
     """Start a process, and end it and all that it has started in any case."""
-    child = Child(command, env, log)
+    child = None
     try:
+        # In the middle of it, nobody would know of the process yet.
+        with interruption.deferred():
+            child = Child(command, env, log)
         yield child
     finally:
-        child.end()
+        if child is not None:
+            child.end()
 
 
 class Client:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from types import FrameType
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from django_prodserver.backends import loader
 from django_prodserver.backends.web import WebBackend
 from django_prodserver.commands.compare import options as compare_options
 from django_prodserver.commands.compare import plot, report, web
+from django_prodserver.commands.compare.interruption import Interruption
 from django_prodserver.config.processes import Process
-from django_prodserver.exceptions import ExitCode, UsageError
+from django_prodserver.exceptions import UsageError
 from django_prodserver.process.executable import Program
 
 
@@ -60,8 +58,9 @@ def run(
         message = f"--compare measures web servers, and {process.name!r} is not one."
         raise UsageError(message, "See what there is: prodserver --list")
     paths = compare_options.check_paths(options["compare"])
-    comparison = web.Comparison(process, paths, options, entry, _say)
-    with _signals_interrupt() as received:
+    interruption = Interruption()
+    comparison = web.Comparison(process, paths, options, entry, _say, interruption)
+    with interruption.listening():
         comparison.run()
     result = comparison.result
     as_json = options.get("format") == "json"
@@ -69,32 +68,8 @@ def run(
     if file and result.measured():
         file.write_text(plot.as_svg(result))
         _say(f"wrote {file}")
-    if signal.SIGTERM in received:
-        return ExitCode.TERMINATED
-    return ExitCode.INTERRUPTED if received else 0
+    return interruption.exit_code
 
 
 def _say(line: str) -> None:
     print(f"prodserver: {line}", file=sys.stderr, flush=True)
-
-
-@contextlib.contextmanager
-def _signals_interrupt() -> Iterator[list[int]]:
-    """Make the first SIGINT or SIGTERM an interruption; later ones do nothing."""
-    received: list[int] = []
-
-    def handle(signum: int, frame: FrameType | None) -> None:
-        # A second one must not interrupt the end of what was started.
-        received.append(signum)
-        if len(received) == 1:
-            raise KeyboardInterrupt
-
-    before = {
-        signum: signal.signal(signum, handle)
-        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    }
-    try:
-        yield received
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)

@@ -24,6 +24,7 @@ from django_prodserver.commands.compare.child import (
     StopLoad,
     started,
 )
+from django_prodserver.commands.compare.interruption import Interruption
 from django_prodserver.commands.compare.load_tools import LoadTool
 from django_prodserver.commands.compare.results import Result, Row
 from django_prodserver.config import environment
@@ -57,6 +58,7 @@ class Comparison:
         options: The options of the command line.
         entry: The project's entry, if that has started this process.
         say: What prints a line of progress.
+        interruption: What a signal is noted in.
     """
 
     def __init__(
@@ -66,10 +68,12 @@ class Comparison:
         options: Mapping[str, Any],
         entry: Program | None,
         say: Say,
+        interruption: Interruption,
     ) -> None:
         self.process = process
         self.entry = entry
         self.say = say
+        self.interruption = interruption
         self.tool: LoadTool = load_tools.find()
         names = [name for name in (options.get("servers") or "").split(",") if name]
         found, left_out = candidates.find(process, names)
@@ -140,6 +144,7 @@ class Comparison:
             self._command(row.candidate, port),
             self._environment(row.candidate, directory),
             directory / "log",
+            self.interruption,
         ) as child:
             first_answer = child.wait_until(
                 lambda: client.answers(pages[0]), "the first answer"
