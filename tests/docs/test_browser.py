@@ -180,3 +180,21 @@ def test_a_copied_command_has_no_prompt_and_no_output(visit: Visit) -> None:
     commands = [line[2:] for line in shown.splitlines() if line.startswith("$ ")]
     assert copied.splitlines()[0] == commands[0]
     assert not any(line.startswith("$") for line in copied.splitlines())
+
+
+@pytest.mark.parametrize("visit", ["phone"], indirect=True)
+def test_the_page_of_explain_fits_a_phone(visit: Visit) -> None:
+    """It is no page of the documentation, but one of our own as well."""
+    shop = ROOT / "docs" / "shop"
+    command = [sys.executable, "-m", "django_prodserver"]
+    page = subprocess.check_output(
+        [*command, "--settings=shop.settings", "--explain", "--format=html"],
+        cwd=shop,
+        text=True,
+    )
+    visit.page.goto("about:blank")
+    visit.page.set_content(page)
+    assert visit.page.locator("section").count() > 1
+    width = "document.documentElement.scrollWidth"
+    assert visit.page.evaluate(width) == VIEWS["phone"][0]
+    assert visit.errors == []

@@ -7,7 +7,8 @@ import itertools
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -30,6 +31,9 @@ from django_prodserver.process import fork_safety, project, termination_log
 from django_prodserver.process.executable import Program
 from django_prodserver.process.fork_safety import Snapshot
 from django_prodserver.text import is_missing
+
+if TYPE_CHECKING:
+    from django_prodserver.commands.runbook import Explained
 
 USAGE = "%(prog)s [options] [NAME] [the server's own options] [-- more of them]"
 EPILOG = (
@@ -89,9 +93,10 @@ def add_printing(parser: argparse.ArgumentParser) -> None:
     """Add the options for how it prints."""
     parser.add_argument(
         "--format",
-        choices=("text", "json"),
+        choices=("text", "json", "html"),
         default="text",
-        help="How --list, --explain and --compare print (default: text).",
+        help="How --list, --explain and --compare print (default: text); html is a "
+        "page for --explain, of all processes unless some are named.",
     )
     parser.add_argument(
         "--show-secrets",
@@ -115,9 +120,17 @@ def split(args: Sequence[str], parser: argparse.ArgumentParser) -> argparse.Name
     """
     args = list(args)
     end = args.index("--") if "--" in args else len(args)
+    # Only then: servers have options of the same names.
     if {"-h", "--help", "--compare"}.intersection(args[:end]):
-        # Only here: servers have options of the same names.
         compare_options.add_arguments(parser)
+    if {"-h", "--help", "--explain"}.intersection(args[:end]):
+        parser.add_argument(
+            "-o",
+            "--output",
+            type=Path,
+            metavar="FILE",
+            help="With --explain: write to a file.",
+        )
     namespace, words = parser.parse_known_args(args[:end])
     native = args[end + 1 :]
     names = list(itertools.takewhile(lambda word: not word.startswith("-"), words))
@@ -161,6 +174,9 @@ def run(
     if standalone and not options.get("dry_run"):
         hint = "To start a process without preloading, write PRELOAD: False for it."
         raise UsageError("--native only goes with --dry-run.", hint)
+    as_page = options.get("format") == "html"
+    if as_page and not options.get("explain"):
+        raise UsageError("--format html only goes with --explain.")
     if options.get("list"):
         if names or native:
             raise UsageError("--list takes no names: it lists all processes.")
@@ -178,6 +194,14 @@ def run(
 
         return run_all.run(names, entry)
     typed, ours = options.get("typed", ()), options.get("ours", ())
+    if as_page and len(names) != 1:
+        from django_prodserver.commands import runbook
+
+        if native:
+            hint = "Name one process for options of the command line."
+            raise UsageError(f"Which process is {native[0]} for?", hint)
+        _write_page(runbook.plans(names), write, entry, **options)
+        return 0
     try:
         process = processes.process(only(names))
     except UnknownProcess:
@@ -211,9 +235,42 @@ def explain(
     plan: Plan, write: Write, entry: Program | None = None, **options: Any
 ) -> None:
     """Print where each option of a command came from."""
+    if options.get("format") == "html":
+        from django_prodserver.commands import runbook
+
+        _write_page([runbook.of_plan(plan)], write, entry, **options)
+        return
     as_json = options.get("format") == "json"
     how = explain_command.as_json if as_json else explain_command.as_text
-    write(how(plan, bool(options.get("show_secrets")), entry))
+    _output(how(plan, bool(options.get("show_secrets")), entry), write, **options)
+
+
+def _write_page(
+    explained: Sequence[Explained], write: Write, entry: Program | None, **options: Any
+) -> None:
+    from django_prodserver.commands import runbook
+
+    page = runbook.as_html(explained, bool(options.get("show_secrets")), entry)
+    _output(page, write, **options)
+
+
+def _output(
+    text: str, write: Write, output: Path | None = None, **options: Any
+) -> None:
+    """
+    Print a text, or write it to the file that ``--output`` names.
+
+    Raises:
+        UsageError: The file cannot be written.
+    """
+    if output is None:
+        write(text)
+        return
+    try:
+        output.write_text(f"{text.rstrip()}\n")
+    except OSError as error:
+        message = f"--output {output} cannot be written: {error.strerror}."
+        raise UsageError(message, "Name a file in a directory that exists.") from None
 
 
 def only(names: Sequence[str]) -> str | None:

@@ -19,7 +19,7 @@ def as_text(
     plan: Plan, show_secrets: bool = False, entry: Program | None = None
 ) -> str:
     """Return the rows of a plan as a table."""
-    table = [("OPTION", "VALUE", "FROM", "WHY"), *_shown(plan, show_secrets, entry)]
+    table = [("OPTION", "VALUE", "FROM", "WHY"), *rows(plan, show_secrets, entry)]
     widths = [max(len(row[column]) for row in table) for column in range(3)]
     lines = []
     for row in table:
@@ -38,18 +38,19 @@ def as_json(
     the value of a flag, and a reason that nobody gave, are "".
     """
     names = ("option", "value", "from", "why")
-    shown = _shown(plan, show_secrets, entry)
+    shown = rows(plan, show_secrets, entry)
     return json.dumps([dict(zip(names, row, strict=True)) for row in shown], indent=2)
 
 
-def _shown(plan: Plan, show_secrets: bool, entry: Program | None) -> Iterator[Row]:
-    rows = (
+def rows(plan: Plan, show_secrets: bool, entry: Program | None) -> Iterator[Row]:
+    """Yield the rows of a plan, without secrets unless they are asked for."""
+    every = (
         *plan.rows,
         *_release_rows(plan),
         *_process_rows(plan),
         *_entry_row(entry),
     )
-    for row in rows:
+    for row in every:
         if show_secrets:
             yield row
         elif row.option in ("command", "COMMANDS", "entry"):

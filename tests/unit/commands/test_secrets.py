@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from django_prodserver.checks import processes
-from django_prodserver.commands import explain, listing
+from django_prodserver.commands import explain, listing, runbook
 from django_prodserver.config.processes import Process
 from django_prodserver.exceptions import ProdserverError
 from django_prodserver.launch.plan import make_plan
@@ -92,10 +92,12 @@ def test_what_is_wrong_is_told_without_the_secret(name: str, settings: Any) -> N
 def test_the_lists_show_no_secret(settings: Any) -> None:
     wrong = {f"wrong-{name}": config for name, config in WRONG.items()}
     settings.PRODUCTION_PROCESSES = {**PROCESSES, **wrong}
-    for text in (listing.as_text(), listing.as_json()):
+    page = runbook.as_html(runbook.plans([]))
+    for text in (listing.as_text(), listing.as_json(), page):
         assert S not in text
         assert all(name in text for name in settings.PRODUCTION_PROCESSES)
     assert S in listing.as_text(show_secrets=True)
+    assert S in runbook.as_html(runbook.plans([]), show_secrets=True)
 
 
 def test_a_fatal_error_says_no_secret_anywhere(
