@@ -47,8 +47,7 @@ def build() -> Images:
     _output("docker", "version", hint="scripts/engine makes sure of an engine")
     python, redis, postgres = (
         _output(str(ROOT / "docker" / "offline" / "choose"), name)
-        # Not the image's default yet: these tests have not been run with 3.14.
-        for name in ("python:3.13", "redis", "postgres")
+        for name in ("python", "redis", "postgres")
     )
     base, builder, test = (f"{PREFIX}:{n}" for n in ("runtime", "builder", "test"))
     images = Images(base, builder, test, python, redis, postgres)
