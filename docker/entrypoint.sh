@@ -5,6 +5,7 @@
 #                                             else web, else the only one
 #   docker run IMAGE --workers 8              the same, with options for the server
 #   docker run IMAGE worker --concurrency 8   the process "worker", with options
+#   docker run IMAGE prodserver worker        the process "worker", in other images too
 #   docker run IMAGE python manage.py shell   a command of the image, as it is
 #   docker run IMAGE -- any command           anything, as it is
 #
@@ -137,6 +138,8 @@ case ${1-} in
         exec "$@"
         ;;
     "" | -*) ;;
+    # A process as well, which DRAIN_DELAY is for.
+    prodserver) shift ;;
     *)
         ! is_command "$1" || exec "$@"
         # A process takes options only; what has a word more was meant as a command.

@@ -10,7 +10,7 @@ import subprocess
 import urllib.parse
 import urllib.request
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,16 +30,14 @@ UP = 180
 
 
 class Project:
-    """The example, as compose runs it."""
+    """A file of compose's, as compose runs it."""
 
-    def __init__(self, images: Images) -> None:
+    def __init__(self, file: Path, environment: Mapping[str, str]) -> None:
         self.name = f"paperwork{uuid.uuid4().hex[:8]}"
-        context, tag = ROOT / "example", f"{PREFIX}:example"
+        self._file = file
         self._environment = {
             **os.environ,
-            "APP_IMAGE": make(context, tag, BASE=images.base, BUILDER=images.builder),
-            "POSTGRES_IMAGE": images.postgres,
-            "REDIS_IMAGE": images.redis,
+            **environment,
             # Any that is free, for each replica.
             "PORTS": "0",
             "COMPOSE_PROJECT_NAME": self.name,
@@ -50,8 +48,8 @@ class Project:
         old = shutil.which("docker-compose")
         command = [old] if old else ["docker", "compose"]
         done = subprocess.run(
-            [*command, "--file=compose.example.yaml", *args],
-            cwd=ROOT,
+            [*command, f"--file={self._file.name}", *args],
+            cwd=self._file.parent,
             env=self._environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -81,6 +79,11 @@ class Project:
             f"{_docker('logs', '--tail=30', container)}"
             for container in self.containers()
         )
+
+
+def example_image(images: Images) -> str:
+    context, tag = ROOT / "example", f"{PREFIX}:example"
+    return make(context, tag, BASE=images.base, BUILDER=images.builder)
 
 
 def _docker(*args: str) -> str:
@@ -141,7 +144,12 @@ class Visitors(Load):
 
 @pytest.fixture
 def project(images: Images) -> Iterator[Project]:
-    made = Project(images)
+    environment = {
+        "APP_IMAGE": example_image(images),
+        "POSTGRES_IMAGE": images.postgres,
+        "REDIS_IMAGE": images.redis,
+    }
+    made = Project(ROOT / "compose.example.yaml", environment)
     yield made
     if made.containers():
         made("down", "--volumes", "--timeout=1")

@@ -428,8 +428,13 @@ def test_a_stop_that_cannot_be_marked_waits_and_passes_on(drained):
 
 @pytest.mark.parametrize(
     ("args", "asked"),
-    [(["web", "--x"], ["web"]), (["--x"], []), ([], [])],
-    ids=["name", "option", "nothing"],
+    [
+        (["web", "--x"], ["web"]),
+        (["prodserver", "web"], ["web"]),
+        (["--x"], []),
+        ([], []),
+    ],
+    ids=["name", "prodserver", "option", "nothing"],
 )
 def test_the_probe_is_asked_to_drain_what_was_started(
     entrypoint, args, asked, tmp_path

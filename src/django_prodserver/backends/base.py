@@ -19,6 +19,7 @@ from django_prodserver.config.argv import (
     OptionTable,
     merge,
     render,
+    value_of,
     values_of,
 )
 from django_prodserver.config.context import NATIVE, OFF, Context
@@ -88,6 +89,8 @@ class Backend(BaseServerBackend):
     #: How the probe treats it: a "web" process is asked over HTTP, a "worker" and a
     #: "release" by their heartbeat; "" is not known to the probe.
     kind: ClassVar[str] = "worker"
+    #: Whether two at a time do everything twice, as a scheduler does.
+    runs_alone: ClassVar[bool] = False
     #: Its keys beside those of every process, and the options each becomes.
     keys: ClassVar[Mapping[str, Translation]] = {"LOG_LEVEL": "", "LOG_FORMAT": ""}
     #: The keys that only this backend has, with their descriptions for the docs.
@@ -185,6 +188,18 @@ class Backend(BaseServerBackend):
         means that there is no heartbeat.
         """
         return 0
+
+    def health_paths(self) -> tuple[str, str] | None:
+        """Return the paths of liveness and readiness; None if it answers neither."""
+        return None
+
+    def inherits_socket(self) -> bool:
+        """Tell whether it serves on a socket that systemd has opened for it."""
+        return False
+
+    def written_value(self, key: str) -> object:
+        """Return the value of a portable setting that the settings contain, or None."""
+        return self.config.get(key)
 
     def resolve(self, key: str) -> Resolved:
         """Return the value of a portable setting, and where it comes from."""
@@ -296,6 +311,10 @@ class Backend(BaseServerBackend):
         """Return a function that raises if the broker does not answer."""
         return brokers.celery_broker(str(self.config["APP"]))
 
+    def broker_kind(self) -> str:
+        """Return "redis" or "rabbitmq"; "" for no broker, and for another one."""
+        return brokers.celery_kind(str(self.config["APP"])) if self.has_broker else ""
+
 
 class CommandBackend(Backend):
     """
@@ -385,6 +404,13 @@ class CommandBackend(Backend):
         if isinstance(translation, str):
             return {translation: value}
         return translation(self, value)
+
+    def written_value(self, key: str) -> object:
+        value = super().written_value(key)
+        option = self.keys.get(key)
+        if value is None and isinstance(option, str) and option:
+            return value_of(option, self.written, self.option_table)
+        return value
 
     def native_args(self) -> object:
         """Return the part of ``ARGS`` that is meant for the server."""

@@ -8,6 +8,10 @@ from typing import Any
 
 # Seconds for all brokers of a failover list: an attempt of launch.wait_for has 10.
 _TIMEOUT = 8.0
+_KINDS = {
+    **dict.fromkeys(("redis", "rediss", "valkey", "sentinel"), "redis"),
+    **dict.fromkeys(("amqp", "amqps", "pyamqp", "librabbitmq"), "rabbitmq"),
+}
 
 
 def celery_broker(app: str) -> Callable[[], object]:
@@ -22,6 +26,22 @@ def celery_broker(app: str) -> Callable[[], object]:
     connection = celery_connection(find_app(app))
     _ = connection.transport  # imports the transport
     return partial(connect_to_celery, connection)
+
+
+def celery_kind(app: str) -> str:
+    """Return the kind of a Celery app's broker; "" if the app cannot be imported."""
+    try:
+        from celery.app.utils import find_app
+
+        return kind_of(celery_connection(find_app(app)).as_uri())
+    except Exception:  # the app is the project's: it may raise anything
+        return ""
+
+
+def kind_of(url: str) -> str:
+    """Return "redis" or "rabbitmq" for the URL of such a broker, else ""."""
+    scheme = url.partition(":")[0].partition("+")[0]
+    return _KINDS.get(scheme, "")
 
 
 def celery_connection(app: Any) -> Any:

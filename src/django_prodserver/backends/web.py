@@ -271,6 +271,16 @@ class WebBackend(CommandBackend):
         # --proxy-protocol) would take it as its value.
         return [self.script, self.application(args), *args]
 
+    def health_paths(self) -> tuple[str, str] | None:
+        if not health.is_installed():
+            return None
+        paths = health.load()
+        return paths.live_path, paths.ready_path
+
+    def inherits_socket(self) -> bool:
+        binds = bind.each(self.config.get("BIND", ()))
+        return any(each.fd == "3" for each in binds if each)
+
     def path(self, args: Sequence[str]) -> str:
         return health.load().ready_path if health.is_installed() else "/"
 

@@ -78,6 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="Run the processes named, or all of them, in this terminal. The first "
         "to end stops the rest.",
     )
+    add_export(mode)
     add_printing(parser)
 
 
@@ -86,6 +87,14 @@ def add_explain(parser: argparse._ActionsContainer) -> None:
         "--explain",
         action="store_true",
         help="Print each option of the command, its value and its origin, and exit.",
+    )
+
+
+def add_export(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument(
+        "--export",
+        metavar="FORMAT",
+        help="Print the processes as files for a platform: compose.",
     )
 
 
@@ -123,13 +132,22 @@ def split(args: Sequence[str], parser: argparse.ArgumentParser) -> argparse.Name
     # Only then: servers have options of the same names.
     if {"-h", "--help", "--compare"}.intersection(args[:end]):
         compare_options.add_arguments(parser)
-    if {"-h", "--help", "--explain"}.intersection(args[:end]):
+    given = {word.partition("=")[0] for word in args[:end]}
+    if {"-h", "--help", "--explain", "--export"} & given:
         parser.add_argument(
             "-o",
             "--output",
             type=Path,
             metavar="FILE",
-            help="With --explain: write to a file.",
+            help="With --explain: write to a file; with --export, to a directory.",
+        )
+    if {"-h", "--help", "--export"} & given:
+        parser.add_argument(
+            "--check",
+            type=Path,
+            metavar="DIR",
+            help="With --export: compare the files in a directory with the settings; "
+            "exits with 1 and a diff if they differ.",
         )
     namespace, words = parser.parse_known_args(args[:end])
     native = args[end + 1 :]
@@ -177,6 +195,14 @@ def run(
     as_page = options.get("format") == "html"
     if as_page and not options.get("explain"):
         raise UsageError("--format html only goes with --explain.")
+    if options.get("export") is not None:
+        if native:
+            message = f"--export takes names of processes only, not {native[0]}."
+            raise UsageError(message, "Server options belong in the settings: ARGS.")
+        from django_prodserver.commands.export import command
+
+        output, check = options.get("output"), options.get("check")
+        return command.run(options["export"], names, write, output, check)
     if options.get("list"):
         if names or native:
             raise UsageError("--list takes no names: it lists all processes.")
@@ -323,6 +349,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     try:
         before = fork_safety.snapshot()
         ends = any(options[name] for name in ("list", "all", "explain", "dry_run"))
+        ends = ends or options["export"] is not None
         if not ends and options["compare"] is None:
             config.configure_before_settings(_named(options["names"]))
         _load_settings()

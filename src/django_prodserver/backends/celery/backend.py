@@ -229,6 +229,7 @@ class CeleryBeat(_CeleryBackend):
     """Run Celery's scheduler for the app at ``APP``."""
 
     title = "Celery beat"
+    runs_alone = True
     option_file = OptionFile(__package__, "beat_options.json")
     subcommand = "beat"
     keys = {**_CeleryBackend.keys, "GRACEFUL_TIMEOUT": "", "SINGLETON": ""}

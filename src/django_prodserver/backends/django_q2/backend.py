@@ -78,6 +78,15 @@ class DjangoQ2Worker(ManagementBackend):
     def has_broker(self) -> bool:
         return True
 
+    def broker_kind(self) -> str:
+        return "redis" if getattr(settings, "Q_CLUSTER", {}).get("redis") else ""
+
+    def written_value(self, key: str) -> object:
+        value = super().written_value(key)
+        if key == "CONCURRENCY" and value is None:
+            return getattr(settings, "Q_CLUSTER", {}).get("workers")
+        return value
+
     def broker(self) -> Callable[[], object]:
         from django_q.brokers import get_broker
         from django_q.brokers.orm import ORM

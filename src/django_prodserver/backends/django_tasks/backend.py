@@ -111,6 +111,10 @@ class DjangoTasksWorker(ManagementBackend):
     def has_broker(self) -> bool:
         return self.worker.has_broker
 
+    def broker_kind(self) -> str:
+        # The one of its workers that has a broker is RQ's.
+        return "redis" if self.has_broker else ""
+
     def broker(self) -> Callable[[], object]:
         return self.worker.broker(self._queues())
 

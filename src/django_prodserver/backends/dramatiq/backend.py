@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from io import StringIO
 from typing import Any, ClassVar
 
+from django.conf import settings
+
 from django_prodserver.backends.django_command import ManagementBackend
 from django_prodserver.backends.dramatiq.setup import Setup
 from django_prodserver.backends.elsewhere import patches_first
@@ -98,6 +100,10 @@ class DramatiqWorker(ManagementBackend):
 
     def install_task_log(self) -> None:
         self.setup.has_task_log = True
+
+    def broker_kind(self) -> str:
+        broker = getattr(settings, "DRAMATIQ_BROKER", {}).get("BROKER", "")
+        return next((kind for kind in ("redis", "rabbitmq") if kind in broker), "")
 
     def broker(self) -> Callable[[], object]:
         import dramatiq

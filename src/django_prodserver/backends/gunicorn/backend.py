@@ -161,6 +161,9 @@ class GunicornServer(WebBackend):
         default = f"0.0.0.0:{port}" if port else "127.0.0.1:8000"
         return tuple(each for bind in binds or [default] for each in _addresses(bind))
 
+    def inherits_socket(self) -> bool:
+        return True
+
     def speaks_tls(self, args: Sequence[str]) -> bool:
         return bool(self.option("certfile", args) or self.option("keyfile", args))
 

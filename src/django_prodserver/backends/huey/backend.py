@@ -87,6 +87,13 @@ class HueyConsumer(ManagementBackend):
 
         task_log.install()
 
+    def broker_kind(self) -> str:
+        huey: Any = getattr(settings, "HUEY", None)
+        name = type(huey).__name__
+        if isinstance(huey, dict):
+            name = str(huey.get("huey_class", "huey.RedisHuey"))
+        return "redis" if "Redis" in name else ""
+
     def broker(self) -> Callable[[], object]:
         from huey.contrib.djhuey import HUEY
 

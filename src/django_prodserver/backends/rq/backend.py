@@ -73,6 +73,9 @@ class RQWorker(ManagementBackend):
 
         task_log.install()
 
+    def broker_kind(self) -> str:
+        return "redis"
+
     def broker(self) -> Callable[[], object]:
         return rqworker.broker(self._queues(self.args))
 

@@ -1,0 +1,1 @@
+"""``--export``: the processes of the settings as files for a platform."""
