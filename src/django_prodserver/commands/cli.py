@@ -199,10 +199,10 @@ def run(
         if native:
             message = f"--export takes names of processes only, not {native[0]}."
             raise UsageError(message, "Server options belong in the settings: ARGS.")
-        from django_prodserver.commands.export import command
+        from django_prodserver.commands.export import command as export
 
         output, check = options.get("output"), options.get("check")
-        return command.run(options["export"], names, write, output, check)
+        return export.run(options["export"], names, write, output, check)
     if options.get("list"):
         if names or native:
             raise UsageError("--list takes no names: it lists all processes.")
