@@ -30,7 +30,8 @@ demo: venv ## Start the example, web and worker, and print its address.
 	cd example && ../$(BIN)/python manage.py migrate --verbosity 0
 	cd example && ../$(BIN)/python manage.py collectstatic --noinput --verbosity 0
 	@echo
-	@echo "    The example is at http://127.0.0.1:$${PORT:-8000}/    Ctrl-C stops it."
+	@echo "    Starting the example. When the log says \"Listening at\", open"
+	@echo "    http://127.0.0.1:$${PORT:-8000}/    Ctrl-C stops it."
 	@echo
 	@# exec: Ctrl-C and a SIGTERM for make's child reach the processes' own parent.
 	@cd example && exec ../$(BIN)/python manage.py prodserver --all web worker

@@ -85,7 +85,7 @@ MIDDLEWARE = [
 if installed("whitenoise"):
     MIDDLEWARE.insert(2, "whitenoise.middleware.WhiteNoiseMiddleware")
 
-# What /-/ready looks at: a page without the database is none.
+# What /-/ready checks: no page works without the database.
 PRODSERVER_HEALTH = {"CHECKS": ["database", "migrations"], "TIMEOUT": 3}
 
 ROOT_URLCONF = "paperwork.urls"
@@ -173,7 +173,7 @@ STATIC_ROOT = BASE_DIR / "static-root"
 
 # The documents
 
-# Each stage of an analysis takes milliseconds; the pause lets one watch it.
+# Each stage of an analysis takes milliseconds; the pause lets you watch it.
 STAGE_PAUSE = float(os.environ.get("EXAMPLE_STAGE_PAUSE", "0.5"))
 DOCUMENT_MAX_BYTES = 200_000
 DOCUMENT_KEEP_DAYS = int(os.environ.get("EXAMPLE_KEEP_DAYS", "30"))
@@ -231,14 +231,11 @@ else:
 PRODUCTION_PROCESSES: dict[str, dict[str, Any]] = {
     "web": {
         "BACKEND": "django_prodserver.backends.gunicorn.GunicornServer",
-        "ARGS": {
-            "workers": 2,
-            "threads": 4,
-            "access-logfile": "-",
-        },
+        "WORKERS": 2,
+        "THREADS": 4,
     },
     "worker": {"BACKEND": "django_prodserver.backends.django_tasks.DjangoTasksWorker"},
-    # Once, before the others start; more at once wait for each other.
+    # Runs once, before the others start; if several start at once, one migrates.
     "release": {
         "BACKEND": "django_prodserver.backends.management.ManagementCommands",
         "COMMANDS": ["migrate --noinput"],
@@ -249,30 +246,20 @@ if HAS_CELERY:
     PRODUCTION_PROCESSES["celery"] = {
         "BACKEND": "django_prodserver.backends.celery.CeleryWorker",
         "APP": "paperwork.celery.app",
-        "ARGS": {"loglevel": "INFO", "concurrency": 2},
+        "CONCURRENCY": 2,
     }
     PRODUCTION_PROCESSES["beat"] = {
         "BACKEND": "django_prodserver.backends.celery.CeleryBeat",
         "APP": "paperwork.celery.app",
-        "ARGS": {"loglevel": "INFO"},
     }
 if HAS_Q2:
     PRODUCTION_PROCESSES["q2"] = {
         "BACKEND": "django_prodserver.backends.django_q2.DjangoQ2Worker",
     }
 
+# No handler: prodserver writes every line, in one format, text or JSON.
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {
-        "line": {
-            "format": "{asctime} {levelname} [{process}] {name}: {message}",
-            "style": "{",
-        },
-    },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": "INFO"},
-    # Named without handlers to take away the ones Django gave it, which would
-    # print each line a second time.
-    "loggers": {"django": {"level": "INFO"}},
+    "root": {"level": "INFO"},
 }
