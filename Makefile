@@ -55,7 +55,7 @@ lint: venv ## Check style, types and the direction of imports.
 mutants: venv ## Change the code in one place at a time; name what no test notices.
 	$(BIN)/python scripts/mutants $(ONLY)
 
-options: venv ## Write the option tables anew, from the installed servers.
+options: venv ## Rewrite the option tables from the installed servers.
 	$(BIN)/python -m django_prodserver.backends.introspection
 
 constraints: venv ## Pin the newest release of everything in constraints.txt.
