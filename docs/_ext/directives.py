@@ -81,7 +81,7 @@ class ServerOptions(Facts):
 
 
 class NeutralKeys(Facts):
-    """The neutral keys: "web", "worker" or "shared"."""
+    """The portable settings of a kind: "web", "worker" or "shared"."""
 
     required_arguments = 1
 
@@ -90,7 +90,7 @@ class NeutralKeys(Facts):
 
 
 class KeyTranslation(Facts):
-    """What each neutral key becomes for some backends."""
+    """The translation of each portable setting, for some backends."""
 
     required_arguments = 1
     final_argument_whitespace = True

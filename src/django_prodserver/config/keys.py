@@ -125,19 +125,19 @@ _SECONDS = "a whole number of seconds, such as 25"
 
 WEB: Mapping[str, Key] = {
     "BIND": Key(
-        "Where it listens.",
+        "The address to listen on.",
         '"127.0.0.1:8000", "[::1]:8000", "unix:/run/web.sock", "fd://3", '
         "or a list of them",
         _is_bind,
     ),
     "WORKERS": Key(
-        "Processes that answer requests; one where nothing says more.",
+        "Processes that handle requests; 1 by default.",
         f'a whole number from 1 to {MAX_WORKERS}, or "auto"',
         _is_worker_count,
         variable="WEB_CONCURRENCY",
     ),
     "THREADS": Key(
-        "Requests that one process answers at a time.",
+        "Requests that one process handles at a time.",
         "a whole number from 1, such as 4",
         _is_number,
         4,
@@ -154,30 +154,30 @@ WEB: Mapping[str, Key] = {
         "longer than the 60 s that nginx and AWS keep a connection",
     ),
     "MAX_REQUESTS": Key(
-        "Requests after which a worker is replaced, where none is lost by it.",
+        "Requests after which a worker is replaced, if that loses none.",
         "a whole number from 1, such as 1000",
         _is_number,
     ),
     "CERTFILE": Key("The certificate, for TLS.", "a path", _is_path),
     "KEYFILE": Key("The certificate's private key.", "a path", _is_path),
     "ROOT_PATH": Key(
-        "The path a proxy serves it under.", 'a path, such as "/shop"', _is_prefix
+        "The path under which a proxy serves it.", 'a path, such as "/shop"', _is_prefix
     ),
     "TRUSTED_PROXIES": Key(
-        "The proxies whose X-Forwarded-* headers count.",
+        "The proxies whose X-Forwarded-* headers are trusted.",
         'a list of addresses and networks, such as ["10.0.0.0/8"]',
         lambda value: _is_names(value) and are_valid(value),
     ),
     "ACCESS_LOG": Key(
-        "Whether each request is a line of the log.",
+        "Whether each request is logged.",
         "True or False",
         lambda value: isinstance(value, bool),
         True,
         "the first thing to look at; a proxy's log does not know the worker",
     ),
     "WARM_UP": Key(
-        "Paths that are requested before the workers are forked, so that they share "
-        "what first requests load.",
+        "Paths to request before the workers are forked, so that they share what the "
+        "first requests load.",
         'a list of paths, such as ["/", "/search/?q=a"]',
         _is_paths,
     ),
@@ -185,14 +185,14 @@ WEB: Mapping[str, Key] = {
 
 WORKER: Mapping[str, Key] = {
     "CONCURRENCY": Key(
-        "Tasks that are worked on at a time.",
+        "Tasks that run at the same time.",
         _COUNT,
         _is_count,
         AUTO,
         "natively it is the host's CPUs, whatever the container has",
     ),
     "QUEUES": Key(
-        "The queues it takes tasks from.",
+        "The queues to take tasks from.",
         'a list of names, such as ["default", "mail"]',
         _is_names,
     ),
@@ -202,7 +202,7 @@ WORKER: Mapping[str, Key] = {
         _is_number,
     ),
     "SINGLETON": Key(
-        "Whether one replica is active at a time, under a lock of the database.",
+        "Whether only one replica is active at a time, under a database lock.",
         "True, False or an alias of DATABASES",
         _is_alias_or_flag,
     ),
@@ -210,21 +210,21 @@ WORKER: Mapping[str, Key] = {
 
 SHARED: Mapping[str, Key] = {
     "GRACEFUL_TIMEOUT": Key(
-        "Seconds a stop may take.",
+        "Seconds that a stop may take.",
         _SECONDS,
         _is_number,
         25,
         "within the 30 s that Kubernetes and ECS give",
     ),
     "LOG_LEVEL": Key(
-        "The least of what is logged.",
+        "The lowest level that is logged.",
         _one_of(LOG_LEVELS),
         lambda value: value in LOG_LEVELS,
         "info",
         "a start, a stop and each request are worth a line",
     ),
     "LOG_FORMAT": Key(
-        "What a line of the log is; native leaves it to the server.",
+        "The format of a log line; native leaves it to the server.",
         _one_of(LOG_FORMATS),
         lambda value: value in LOG_FORMATS,
         "text",
