@@ -29,6 +29,7 @@ extensions = [
     "docs._ext.answers",
     "docs._ext.directives",
     "docs._ext.figures",
+    "docs._ext.terminals",
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.extlinks",

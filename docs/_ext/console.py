@@ -23,6 +23,9 @@ BACK = "# in the first terminal"
 STOPPED = "^C"
 #: What "..." is for the one who compares.
 _ANY = "\0"
+#: What is different at each start: times, and PIDs beside their name.
+_TIME = re.compile(r"\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+_PID = re.compile(r"((?<=Z )\w+ +\w+\[|\bpid[:=]? ?|:8000 \()\d+\b")
 #: Of these a first answer may come too early, and asking again changes nothing.
 _QUESTIONS = ("curl ", "docker exec ", "prodserver-probe")
 
@@ -215,13 +218,14 @@ def _matches(parts: Sequence[list[str]], printed: str, *, whole: bool = True) ->
         whole: Whether that is all of it, or its beginning.
     """
     said = ["\n".join(map(str.rstrip, lines)).strip("\n") for lines in parts]
+    said = [_alike(text) for text in said]
     # Before they are joined: a part may end with a full stop.
     said = [text.replace("...", _ANY) for text in said]
     wanted = _ANY.join([said[0], *filter(None, said[1:])])
     # Of lines, also none.
     wanted = re.sub(rf"(^|\n){_ANY}\n", rf"\1{_ANY}", wanted)
     first, *rest = re.sub(rf"\n{_ANY}$", _ANY, wanted).split(_ANY)
-    text = _trimmed(printed)
+    text = _alike(_trimmed(printed))
     if not (wanted or whole):
         return True
     if not rest:
@@ -236,6 +240,11 @@ def _matches(parts: Sequence[list[str]], printed: str, *, whole: bool = True) ->
         place = found + len(piece)
     end = re.escape(last) + (r"\Z" if whole else r"(?=\n|\Z)" if last else "")
     return bool(re.compile(end).search(text, place))
+
+
+def _alike(text: str) -> str:
+    """Make times and PIDs the same, so that a page can show those of one start."""
+    return _PID.sub(r"\g<1>1", _TIME.sub("2000-01-01T00:00:00.000Z", text))
 
 
 def _trimmed(text: str) -> str:
