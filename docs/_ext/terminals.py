@@ -19,7 +19,8 @@ TITLES = {
 
 def parts(source: str) -> Iterator[tuple[str, str]]:
     """Yield the title, or "", and the text of each terminal's part of a sample."""
-    title, lines, elsewhere = "", [], False
+    title, elsewhere = "", False
+    lines: list[str] = []
     for line in source.splitlines():
         # Ctrl-C is for the process in the first terminal.
         moves = line in (ELSEWHERE, BACK) or (line == STOPPED and elsewhere)
