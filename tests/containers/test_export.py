@@ -1,17 +1,24 @@
-"""Exported files, used for real: compose up."""
+"""Exported files, used for real: compose up, and a rolling update of a Deployment."""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from tests.containers import test_compose as compose
+from tests.containers.harness import PORT, Container, Containers
 from tests.containers.images import Images
-from tests.containers.proxy import get
+from tests.containers.proxy import Load, Proxy, get
+from tests.containers.test_kubernetes import probed
 from tests.harness import BIN, wait_for
 
 pytestmark = pytest.mark.container
@@ -85,3 +92,79 @@ def test_the_compose_file_comes_up_and_stops(project: compose.Project) -> None:
         assert compose._state(container)["ExitCode"] == 0, project.report()
     project("down", "--volumes")
     assert project.containers() == []
+
+
+# Kubernetes
+
+
+class Cluster:
+    """Runs the Pods of a Deployment, as a kubelet and a Service would."""
+
+    def __init__(self, deployment: Any, containers: Containers, proxy: Proxy) -> None:
+        self._pod = deployment["spec"]["template"]["spec"]
+        [self._wanted] = self._pod["containers"]
+        self._containers = containers
+        self._proxy = proxy
+
+    def start(self) -> Container:
+        """Start a Pod, and wait until its own probes say that it is ready."""
+        security = self._wanted["securityContext"]
+        container = self._containers.start(
+            *self._wanted["args"],
+            env={v["name"]: v["value"] for v in self._wanted["env"]} | TEST_SETTINGS,
+            ports=[PORT],
+            read_only=security["readOnlyRootFilesystem"],
+            cap_drop=security["capabilities"]["drop"],
+            security_opt=["no-new-privileges"],
+            tmpfs={mount["mountPath"]: "" for mount in self._wanted["volumeMounts"]},
+            mem_limit=self._wanted["resources"]["limits"]["memory"].lower()[:-1],
+        )
+        for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+            container.until(partial(probed, container, self._wanted[probe]), probe)
+        port = int(container.testcontainer.get_exposed_port(PORT))
+        replica = self._proxy.add(str(container.docker.name), port)
+        container.until(lambda: replica.is_ready, "in the Service")
+        return container
+
+    def stop(self, container: Container) -> int:
+        """Stop a Pod: the hook, then SIGTERM, and SIGKILL after the grace period."""
+        hook = self._wanted["lifecycle"]["preStop"]["exec"]["command"]
+        ready = self._wanted["readinessProbe"]
+        with ThreadPoolExecutor() as threads:
+            draining = threads.submit(container.exec, *hook)
+            container.until(lambda: not probed(container, ready), "not ready")
+            assert draining.result().code == 0
+        stopped = container.stop(self._pod["terminationGracePeriodSeconds"])
+        self._proxy.forget(str(container.docker.name))
+        return stopped.code
+
+
+TEST_SETTINGS = {
+    "TEST_SETTINGS": json.dumps(
+        {"MIDDLEWARE": ["django_prodserver.health.middleware.HealthMiddleware"]}
+    )
+}
+
+
+def test_a_rolling_update_of_the_deployment_loses_no_request(
+    containers: Containers,
+) -> None:
+    command = ("prodserver", "--export", "kubernetes", "gunicorn")
+    done = containers.run(*command, env=TEST_SETTINGS)
+    assert done.code == 0, done.output
+    found = [each for each in yaml.safe_load_all(done.output) if each]
+    [deployment] = [each for each in found if each["kind"] == "Deployment"]
+    update = deployment["spec"]["strategy"]["rollingUpdate"]
+    assert update == {"maxUnavailable": 0, "maxSurge": 1}
+    with Proxy() as proxy:
+        cluster = Cluster(deployment, containers, proxy)
+        old = [cluster.start(), cluster.start()]
+        with Load(proxy.port) as load:
+            for container in old:
+                load.more(30)
+                cluster.start()
+                assert cluster.stop(container) == 0
+            load.more(30)
+    assert load.failures == []
+    assert load.served >= 90
+    print(f"rolling update: 2 Pods replaced, {load.served} served, 0 lost")

@@ -56,7 +56,7 @@ def test_a_pods_life(pod: Any, containers: Containers) -> None:
     )
 
     def says_yes(question: str) -> bool:
-        return _probed(container, wanted[f"{question}Probe"])
+        return probed(container, wanted[f"{question}Probe"])
 
     container.until(lambda: says_yes("startup"), "started")
     container.until(lambda: says_yes("readiness"), "ready")
@@ -72,7 +72,7 @@ def test_a_pods_life(pod: Any, containers: Containers) -> None:
     assert container.stop(pod["spec"]["terminationGracePeriodSeconds"]).code == 0
 
 
-def _probed(container: Container, probe: Mapping[str, Any]) -> bool:
+def probed(container: Container, probe: Mapping[str, Any]) -> bool:
     """Do as the kubelet does: an exit code of 0, or a status from 200 to 399."""
     if "exec" in probe:
         return container.exec(*probe["exec"]["command"]).code == 0

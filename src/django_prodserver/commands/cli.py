@@ -94,7 +94,8 @@ def add_export(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--export",
         metavar="FORMAT",
-        help="Print the processes as files for a platform: compose.",
+        help="Print the processes as files for a platform: compose, kubernetes, "
+        "systemd, procfile or kamal.",
     )
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import hypothesis
+import kubernetes_validate
 import pytest
 import yaml
 from django import conf
@@ -240,6 +244,199 @@ def test_a_server_that_is_not_installed_here_is_none(configured, monkeypatch):
 
     monkeypatch.setattr(GunicornServer, "package", "not_installed_here")
     assert compose("web")["services"]["web"]["command"] == ["prodserver", "web"]
+
+
+# Kubernetes
+
+
+@pytest.fixture
+def manifests(configured) -> Callable[..., dict[tuple[str, str], Any]]:
+    """Returns what is exported for Kubernetes, each valid, by kind and name."""
+
+    def read(*names: str) -> dict[tuple[str, str], Any]:
+        documents = filter(None, yaml.safe_load_all(exported("kubernetes", *names)))
+        found = {}
+        for document in documents:
+            if document["kind"] != "Kustomization":
+                for version in ("1.29", kubernetes_validate.latest_version()):
+                    kubernetes_validate.validate(document, version, strict=True)
+            name = document.get("metadata", {}).get("name", "")
+            found[document["kind"], name] = document
+        return found
+
+    return read
+
+
+def container(manifest: Any) -> Any:
+    [found] = manifest["spec"]["template"]["spec"]["containers"]
+    return found
+
+
+def test_kubernetes_has_what_each_kind_of_process_needs(manifests):
+    found = manifests()
+    assert sorted(found) == [
+        ("ConfigMap", "shop-env"),
+        ("Deployment", "shop-beat"),
+        ("Deployment", "shop-web"),
+        ("Deployment", "shop-worker"),
+        ("HorizontalPodAutoscaler", "shop-web"),
+        ("HorizontalPodAutoscaler", "shop-worker"),
+        ("Job", "shop-release"),
+        ("Kustomization", ""),
+        ("PodDisruptionBudget", "shop-web"),
+        ("PodDisruptionBudget", "shop-worker"),
+        ("Service", "shop-web"),
+    ]
+    for name in ("web", "worker", "beat"):
+        deployment = found["Deployment", f"shop-{name}"]
+        assert container(deployment)["args"] == ["prodserver", name]
+        selector = deployment["spec"]["selector"]["matchLabels"]
+        assert selector == deployment["spec"]["template"]["metadata"]["labels"]
+    assert "# By the length of the queue instead" in exported("kubernetes", "worker")
+
+
+def test_the_times_of_a_pod_are_those_of_its_process(manifests):
+    found = manifests()
+    web = found["Deployment", "shop-web"]
+    assert web["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] == 65
+    hook = container(web)["lifecycle"]["preStop"]["exec"]["command"]
+    assert hook == ["prodserver-probe", "--drain", "5", "web"]
+    ready = container(web)["readinessProbe"]
+    assert ready["periodSeconds"] * ready["failureThreshold"] < 5, "seen within it"
+    assert ready["httpGet"] == {"path": "/-/ready", "port": "http"}
+    worker = container(found["Deployment", "shop-worker"])
+    started = worker["startupProbe"]
+    assert started["periodSeconds"] * started["failureThreshold"] == 120 + 300
+    assert worker["readinessProbe"]["exec"]["command"] == ["prodserver-probe", "worker"]
+    assert "lifecycle" not in worker
+    assert worker["resources"]["requests"] == {"cpu": "1000m", "memory": "1024Mi"}
+
+
+def test_auto_has_a_limit_of_cpu(manifests, configured):
+    configured.PRODUCTION_PROCESSES = {"web": {"BACKEND": GUNICORN, "WORKERS": "auto"}}
+    limits = container(manifests()["Deployment", "shop-web"])["resources"]["limits"]
+    assert limits["cpu"] == "2"
+
+
+@pytest.mark.parametrize(
+    ("singleton", "replicas", "strategy"),
+    [(False, 1, "Recreate"), (True, 2, "RollingUpdate")],
+)
+def test_a_scheduler_runs_once_unless_it_is_a_singleton(
+    singleton, replicas, strategy, manifests, configured
+):
+    beat = {**PROCESSES["beat"], "SINGLETON": singleton}
+    configured.PRODUCTION_PROCESSES = {"beat": beat}
+    found = manifests()
+    assert found["Deployment", "shop-beat"]["spec"]["replicas"] == replicas
+    assert found["Deployment", "shop-beat"]["spec"]["strategy"]["type"] == strategy
+    assert (("PodDisruptionBudget", "shop-beat") in found) is singleton
+
+
+def test_the_kustomization_has_each_file(configured, tmp_path):
+    command.run("kubernetes", (), print, output=tmp_path)
+    content = yaml.safe_load((tmp_path / "kustomization.yaml").read_text())
+    written = {path.name for path in tmp_path.iterdir()}
+    assert {*content["resources"], "kustomization.yaml"} == written
+    assert content["images"][0]["name"] == "shop"
+
+
+@pytest.mark.parametrize("form", ["kubernetes", "procfile", "kamal"])
+def test_names_that_become_the_same_are_refused(form, configured):
+    configured.PRODUCTION_PROCESSES = {
+        "a_b": {"BACKEND": GUNICORN},
+        "a.b": {"BACKEND": GUNICORN},
+    }
+    with pytest.raises(UsageError, match=r"'a_b' and 'a\.b' would both be 'a-b'"):
+        exported(form)
+
+
+# systemd
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="systemd is Linux's")
+def test_systemd_takes_the_units(configured, tmp_path):
+    program = shutil.which("systemd-analyze")
+    if program is None:
+        pytest.skip("systemd is not installed")
+    command.run("systemd", (), print, output=tmp_path)
+    units = sorted(path for path in tmp_path.iterdir())
+    names = ["beat.service", "release.service", "web.service", "web.socket"]
+    expected = [
+        *(f"shop-{name}" for name in names),
+        "shop-worker.service",
+        "shop.target",
+    ]
+    assert [path.name for path in units] == expected
+    for path in units:
+        # The project is on another machine.
+        path.write_text(path.read_text().replace("/srv/shop/.venv/bin", str(BIN)))
+
+    def verify() -> str:
+        words = [program, "verify", "--man=no", *map(str, units)]
+        done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path)
+        # Of other units on this machine it speaks as well.
+        return "\n".join(line for line in done.stderr.splitlines() if "shop" in line)
+
+    assert verify() == ""
+    units[-1].write_text(units[-1].read_text() + "[Servce]\nType=exec\n")
+    assert "Servce" in verify()
+
+
+def test_a_unit_has_the_times_of_its_process(configured):
+    text = exported("systemd", "web")
+    assert "ExecStart=/srv/shop/.venv/bin/prodserver web\n" in text
+    assert "prodserver-probe --drain 5 web\n" in text
+    assert "TimeoutStopSec=65\n" in text
+    assert "RestartPreventExitStatus=2 78\n" in text
+    assert 'Environment="PRICE=5$"\n' in text
+    assert "ListenStream=127.0.0.1:8000\n" in text
+
+
+def test_only_a_server_that_takes_sockets_has_one(configured):
+    uvicorn = f"{BACKENDS}.uvicorn.UvicornServer"
+    configured.PRODUCTION_PROCESSES = {"web": {"BACKEND": uvicorn}}
+    skip_without_servers(configured.PRODUCTION_PROCESSES)
+    assert "[Socket]" not in exported("systemd")
+    web = {"BACKEND": uvicorn, "BIND": "fd://3"}
+    configured.PRODUCTION_PROCESSES = {"web": web}
+    assert "[Socket]" in exported("systemd")
+
+
+def test_a_value_of_a_unit_is_not_expanded(configured):
+    web = {"BACKEND": GUNICORN, "ENV": {"FORMAT": 'a "%h" \\'}}
+    configured.PRODUCTION_PROCESSES = {"web": web}
+    assert 'Environment="FORMAT=a \\"%%h\\" \\\\"\n' in exported("systemd")
+
+
+# Procfile and Kamal
+
+
+def test_a_procfile_has_the_release_as_the_platforms_know_it(configured):
+    configured.PRODUCTION_PROCESSES = {
+        "web": PROCESSES["web"],
+        "before": PROCESSES["release"],
+        "after.all": PROCESSES["release"],
+    }
+    assert exported("procfile").splitlines()[1:] == [
+        "release: prodserver before && prodserver after.all",
+        "web: prodserver web",
+    ]
+
+
+def test_kamal_has_a_role_for_each_process(configured, tmp_path):
+    command.run("kamal", (), print, output=tmp_path)
+    content = yaml.safe_load((tmp_path / "config" / "deploy.yml").read_text())
+    roles = content["servers"]
+    assert list(roles) == ["web", "worker", "beat"]
+    assert [role["proxy"] for role in roles.values()] == [True, False, False]
+    assert roles["web"]["cmd"] == "prodserver web"
+    assert roles["web"]["options"]["stop-timeout"] == 65
+    assert content["proxy"]["healthcheck"]["path"] == "/-/ready"
+    assert content["env"]["secret"] == ["API_TOKEN", "BROKER_URL", "DATABASE_PASSWORD"]
+    hook = tmp_path / ".kamal" / "hooks" / "pre-deploy"
+    assert hook.read_text().endswith("'prodserver release'\n")
+    assert os.access(hook, os.X_OK)
 
 
 # The command line

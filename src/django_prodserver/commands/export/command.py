@@ -7,7 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from django_prodserver.commands.export import compose, files, project
+from django_prodserver.commands.export import (
+    compose,
+    files,
+    kamal,
+    kubernetes,
+    procfile,
+    project,
+    systemd,
+)
 from django_prodserver.commands.export.project import Project
 from django_prodserver.exceptions import UsageError
 from django_prodserver.text import did_you_mean, safe_repr
@@ -28,6 +36,10 @@ class Format(NamedTuple):
 
 FORMATS = {
     "compose": Format(compose.files),
+    "kubernetes": Format(kubernetes.files),
+    "systemd": Format(systemd.files, in_container=False),
+    "procfile": Format(procfile.files, in_container=False),
+    "kamal": Format(kamal.files),
 }
 
 

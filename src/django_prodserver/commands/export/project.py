@@ -15,7 +15,7 @@ from django_prodserver.backends.base import Backend, BaseWorkerBackend
 from django_prodserver.config import bind, processes
 from django_prodserver.config.keys import AUTO
 from django_prodserver.config.wait_for import DEFAULT_TIMEOUT
-from django_prodserver.exceptions import UnknownProcess
+from django_prodserver.exceptions import UnknownProcess, UsageError
 from django_prodserver.launch.plan import Plan, make_plan
 from django_prodserver.text import did_you_mean, redact, safe_repr
 
@@ -55,7 +55,8 @@ class ExportedProcess:
         parallel: ``WORKERS`` or ``CONCURRENCY``, where they are a number; None for
             "auto", and 1 where the settings have none.
         is_singleton: Whether several may run, of which one is active.
-        environment: The variables of ``ENV``, without those that are secrets.
+        environment: The variables of ``ENV``, without those that are secrets, and
+            without DRAIN_DELAY.
         secrets: The names of those that are.
     """
 
@@ -196,7 +197,9 @@ def _process(plan: Plan) -> ExportedProcess:
         start=int(start),
         parallel=_parallel(backend),
         is_singleton=bool(plan.process.config.get("SINGLETON")),
-        environment=tuple(each for each in variables if each[0] not in secrets),
+        environment=tuple(
+            each for each in variables if each[0] not in (*secrets, "DRAIN_DELAY")
+        ),
         secrets=tuple(secrets),
     )
 
@@ -230,6 +233,23 @@ def _name() -> str:
     module = os.environ.get("DJANGO_SETTINGS_MODULE", "").partition(".")[0]
     name = slug(module)
     return "app" if name in _NO_NAME or not name else name
+
+
+def unique_slugs(project: Project) -> dict[str, str]:
+    """
+    Return a name for each process that a platform with strict rules takes.
+
+    Raises:
+        UsageError: Two processes would have the same.
+    """
+    found: dict[str, str] = {}
+    for process in project.processes:
+        name = slug(process.name)
+        if name in found:
+            message = f"{found[name]!r} and {process.name!r} would both be {name!r}."
+            raise UsageError(message, "Rename one of the two processes.")
+        found[name] = process.name
+    return {name: short for short, name in found.items()}
 
 
 def slug(text: str) -> str:
