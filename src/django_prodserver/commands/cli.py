@@ -49,6 +49,13 @@ Write = Callable[[str], Any]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``prodserver``."""
     add_name(parser)
+    parser.add_argument(
+        "--init",
+        action="store_true",
+        help="Set up this project: settings, requirements, Dockerfile, compose.yaml. "
+        "Shows the changes and asks; with --dry-run, it only shows them.",
+    )
+    parser.add_argument("--yes", action="store_true", help="With --init: ask nothing.")
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument(
         "--list", action="store_true", help="List the processes and their commands."
@@ -188,6 +195,8 @@ def run(
     Raises:
         ProdserverError: The user can put it right.
     """
+    if options.get("init") or options.get("yes"):
+        return init(names, native, write, options.get("settings") or "", **options)
     show = bool(options.get("show_secrets"))
     standalone = bool(options.get("standalone"))
     if standalone and not options.get("dry_run"):
@@ -256,6 +265,41 @@ def run(
         write(listing.command_line(plan, show, entry))
         return 0
     launcher.start(plan, before, entry)
+
+
+def init(
+    names: Sequence[str],
+    native: Sequence[str],
+    write: Write,
+    settings_module: str,
+    **options: Any,
+) -> int:
+    """
+    Set up the project of the working directory.
+
+    Raises:
+        ProdserverError: The user can put it right.
+    """
+    if not options.get("init"):
+        raise UsageError("--yes only goes with --init.")
+    misspelled.reject(options.get("typed", ()), options.get("ours", ()))
+    extra = [*names, *native]
+    for option in ("list", "explain", "all"):
+        if options.get(option):
+            extra.append(f"--{option}")
+    if options.get("standalone"):
+        extra.append("--native")
+    if extra:
+        message = f"--init takes no {extra[0]}."
+        raise UsageError(message, "It only goes with --yes, --dry-run and --settings.")
+    from django_prodserver.commands.init import run as run_init
+
+    return run_init(
+        yes=bool(options.get("yes")),
+        dry_run=bool(options.get("dry_run")),
+        settings_module=settings_module,
+        write=write,
+    )
 
 
 def explain(
@@ -348,6 +392,9 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         if folder and folder not in sys.path:
             sys.path.insert(0, folder)
     try:
+        if options["init"] or options["yes"]:
+            module = os.environ.get("DJANGO_SETTINGS_MODULE", "")
+            sys.exit(init(write=print, settings_module=module, **options))
         before = fork_safety.snapshot()
         ends = any(options[name] for name in ("list", "all", "explain", "dry_run"))
         ends = ends or options["export"] is not None

@@ -22,8 +22,8 @@ VARIABLE = "PRODSERVER_MANAGE"
 _FILE = "pyproject.toml"
 _KEY = "manage"
 _HINT = 'Write manage = "manage.py", or another command that runs Django\'s.'
-# They are about this package, and need no project.
-_STANDALONE = {"-h", "--help", "--version"}
+# They need no project, or find it themselves.
+_STANDALONE = {"-h", "--help", "--init", "--version"}
 
 
 def enter_configured(words: Sequence[str]) -> None:
@@ -55,6 +55,12 @@ def configured_by() -> str:
     """Return what has named the entry that this process was started through."""
     context = Context.from_environment()
     return context.entry if context and context.entry_pid == os.getpid() else ""
+
+
+def configured_script() -> str:
+    """Return the ``manage.py`` that is configured as the entry; "" if none is."""
+    words = shlex.split(_configured()[0])
+    return next((word for word in words if word.endswith(".py")), "")
 
 
 def _configured() -> tuple[str, str]:
