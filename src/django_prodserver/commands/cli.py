@@ -284,14 +284,15 @@ def init(
         raise UsageError("--yes only goes with --init.")
     misspelled.reject(options.get("typed", ()), options.get("ours", ()))
     extra = [*names, *native]
-    for option in ("list", "explain", "all"):
-        if options.get(option):
+    for option in ("list", "explain", "compare", "all"):
+        # --compare without paths is an empty list.
+        if options.get(option) not in (None, False):
             extra.append(f"--{option}")
     if options.get("standalone"):
         extra.append("--native")
     if extra:
-        message = f"--init takes no {extra[0]}."
-        raise UsageError(message, "It only goes with --yes, --dry-run and --settings.")
+        message = f"--init does not go with {extra[0]}."
+        raise UsageError(message, "It goes with --yes, --dry-run and --settings only.")
     from django_prodserver.commands.init import run as run_init
 
     return run_init(

@@ -28,7 +28,7 @@ def reject(
     command = backend.as_command() if backend else None
     for flag in _flags(typed, table):
         if backend and table.may_take(flag):
-            # Natively it is taken. But "--init" is hardly "--initgroups".
+            # Natively it is taken. But "--initg" is hardly "--initgroups".
             if switch := table.abbreviates_switch(flag):
                 raise _error(flag, f"Did you mean {switch!r}?")
             continue

@@ -171,6 +171,7 @@ def test_no_option_of_ours_is_abbreviated(configured, prodserver):
 MISSPELLED = {
     "--lst": "--list",
     "--lis": "--list",
+    "--inti": "--init",
     "--explian": "--explain",
     "--dryrun": "--dry-run",
     "--dry_run": "--dry-run",
@@ -219,7 +220,7 @@ def test_an_option_that_the_server_may_have_is_not_misspelled(
 
 SERVERS = {
     "gunicorn": {"--wrokers=3": "--workers", "--statsd-hots=x": "--statsd-host"},
-    "gunicorn-switch": {"--init": "--initgroups"},
+    "gunicorn-switch": {"--initg": "--initgroups"},
     "uvicorn": {"--prot=3": "--port", "--work=3": "--workers"},
     "granian": {"--wrkers": "--workers"},
     "waitress": {"--thraeds=2": "--threads"},

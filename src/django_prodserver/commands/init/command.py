@@ -196,6 +196,8 @@ def _add_requirements(
     drivers = {"psycopg", "psycopg2", "psycopg2-binary", "psycopg-binary", "psycopg-c"}
     if "postgresql" in made.services and not drivers & where.names:
         wanted["psycopg"] = "psycopg[binary]"
+    if "celery[redis]" in where.names:
+        wanted.pop("kombu", None)
     path = changes.root / where.file
     if changes.read(path) is None:
         # There is no such file yet: what the project uses, as it is installed here.

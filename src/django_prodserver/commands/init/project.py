@@ -209,7 +209,7 @@ def _reject(layout: Layout, settings: str, result: Mapping[str, Any]) -> None:
             )
         raise ConfigurationError(Fault.NO_SETTINGS, message, hint)
     if not name:
-        message = "manage.py sets no DJANGO_SETTINGS_MODULE, and neither do you."
+        message = "Neither manage.py nor the environment sets DJANGO_SETTINGS_MODULE."
         hint = "For example: prodserver --init --settings project.settings"
         raise ConfigurationError(Fault.NO_SETTINGS, message, hint)
     if result.get("configurations"):
@@ -295,7 +295,7 @@ def sample(name: str) -> str:
 
 
 _CONNECTIONS = re.compile(
-    r"SECRET_KEY|ALLOWED_HOST|^HOSTS?$|DEBUG|DATABASE|(^|_)DB(_|$)|POSTGRES|(^|_)PG|"
+    r"KEY|SECRET|HOST|DEBUG|DATABASE|(^|_)DB(_|$)|POSTGRES|(^|_)PG|"
     r"MYSQL|SQLITE|REDIS|BROKER|CELERY|CACHE|AMQP|RABBIT"
 )
 
@@ -306,5 +306,6 @@ def connections(inspected: Inspection) -> dict[str, str]:
     return {
         name: sample(name)
         for name in inspected.reads
-        if _CONNECTIONS.search(name.upper()) and name not in skipped
+        if name not in skipped
+        and (_CONNECTIONS.search(name.upper()) or name in inspected.required)
     }

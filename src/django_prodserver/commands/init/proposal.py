@@ -250,15 +250,15 @@ def _other_broker(
             is_host = name.upper().endswith("HOST")
             made.environment[name] = "broker" if is_host else "redis://broker:6379/0"
     elif extra == "django-q2":
-        made.overrides.append(
-            'if _value := _os.environ.get("BROKER_URL"):\n'
-            '    Q_CLUSTER["redis"] = _value\n'
-        )
+        made.overrides.append(_assignment("BROKER_URL", 'Q_CLUSTER["redis"]', "_value"))
         made.environment["BROKER_URL"] = "redis://broker:6379/0"
     elif extra == "rq":
         made.overrides.append(
-            'if _value := _os.environ.get("BROKER_URL"):\n'
-            '    RQ_QUEUES = {name: {"URL": _value} for name in RQ_QUEUES}\n'
+            _assignment(
+                "BROKER_URL",
+                "RQ_QUEUES",
+                '{name: {"URL": _value} for name in RQ_QUEUES}',
+            )
         )
         made.environment["BROKER_URL"] = "redis://broker:6379/0"
     else:
@@ -271,7 +271,8 @@ def _other_broker(
 def _use_redis(made: Proposal) -> None:
     if "redis" not in made.services:
         made.services.append("redis")
-    made.requirements["kombu"] = "kombu[redis]"
+    if "kombu" not in made.requirements:
+        made.requirements["redis"] = "redis"
 
 
 def _secrets(made: Proposal, inspected: Inspection, experiment: Experiment) -> None:
@@ -298,7 +299,7 @@ def _secrets(made: Proposal, inspected: Inspection, experiment: Experiment) -> N
         *(
             host
             for host in inspected.values["ALLOWED_HOSTS"]
-            if host not in LOCAL_HOSTS
+            if host and host not in LOCAL_HOSTS
         ),
     ]
     variable = experiment.variable(lambda found: found.values["ALLOWED_HOSTS"])
@@ -442,8 +443,7 @@ def _caches(made: Proposal, inspected: Inspection, experiment: Experiment) -> No
         if not variable:
             variable = "CACHE_URL"
             made.overrides.append(
-                f'if _value := _os.environ.get("CACHE_URL"):\n'
-                f'    CACHES["{alias}"]["LOCATION"] = _value\n'
+                _assignment(variable, f'CACHES["{alias}"]["LOCATION"]', "_value")
             )
         # Another database than the broker's: a flush of the cache keeps the tasks.
         made.environment.setdefault(variable, "redis://broker:6379/1")

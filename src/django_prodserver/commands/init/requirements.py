@@ -12,7 +12,7 @@ from typing import Any
 from django_prodserver.commands.init.changes import Changes
 from django_prodserver.exceptions import ConfigurationError, Fault
 
-_NAME = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
+_NAME = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)(?:\s*\[([^\]]*)\])?")
 _FILES = (
     "requirements/production.txt",
     "requirements/prod.txt",
@@ -226,9 +226,14 @@ def _listed(path: Path, seen: frozenset[Path] = frozenset()) -> set[str]:
 
 
 def _of(line: str) -> list[str]:
+    """Return the package of a requirement; and with each extra, ``celery[redis]``."""
     found = _NAME.match(line)
-    return [found[1]] if found else []
+    if not found:
+        return []
+    extras = re.sub(r"\s", "", found[2] or "").split(",")
+    return [found[1], *(f"{found[1]}[{extra}]" for extra in extras if extra)]
 
 
 def _normal(name: str) -> str:
+    """Return a name as an index has it."""
     return re.sub(r"[-_.]+", "-", name).lower()

@@ -94,7 +94,9 @@ def _files(root: str, before: set[str]) -> dict[str, str]:
     for name, module in list(sys.modules.items()):
         path = getattr(module, "__file__", None) or ""
         real = os.path.realpath(path)
-        is_ours = real.startswith(root + os.sep) and "site-packages" not in real
+        is_ours = (
+            path and real.startswith(root + os.sep) and "site-packages" not in real
+        )
         if name not in before and name != "__main__" and is_ours:
             found[name] = real
     return found

@@ -1,0 +1,340 @@
+"""``prodserver --init`` in projects of many forms: what it writes, and what it says."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.process
+
+MANAGE = """
+import os, sys
+if __name__ == "__main__":
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "@")
+    from django.core.management import execute_from_command_line
+    execute_from_command_line(sys.argv)
+"""
+SECRET = "django-insecure-4r8v0n2k7d1s9q3w5e6t"
+SETTINGS = f"""
+from pathlib import Path
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+SECRET_KEY = "{SECRET}"
+DEBUG = True
+ALLOWED_HOSTS = []
+INSTALLED_APPS = [
+    "django.contrib.contenttypes",
+    "django.contrib.staticfiles",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "django.middleware.common.CommonMiddleware",
+]
+ROOT_URLCONF = "site_.urls"
+WSGI_APPLICATION = "site_.wsgi.application"
+DATABASES = {{
+    "default": {{"ENGINE": "django.db.backends.sqlite3", "NAME": "db.sqlite3"}}
+}}
+STATIC_URL = "static/"
+"""
+WSGI = """
+from django.core.wsgi import get_wsgi_application
+application = get_wsgi_application()
+"""
+FILES = {
+    "manage.py": MANAGE.replace("@", "site_.settings"),
+    "site_/__init__.py": "",
+    "site_/settings.py": SETTINGS,
+    "site_/urls.py": "urlpatterns = []\n",
+    "site_/wsgi.py": WSGI,
+    "requirements.txt": "django\n",
+}
+CELERY = """
+from celery import Celery
+
+app = Celery("site_")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+"""
+POSTGRESQL = """
+DATABASES = {"default": {
+    "ENGINE": "django.db.backends.postgresql", "NAME": "site", "USER": "site",
+    "PASSWORD": "hunter2secret", "HOST": "localhost",
+}}
+CELERY_BROKER_URL = "redis://localhost/0"
+"""
+
+Make = Callable[..., Path]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    """Makes a project; its files are the simplest ones and others."""
+
+    def project(files: Mapping[str, str | None] = {}, *, git: bool = True) -> Path:
+        root = tmp_path / "project"
+        for name, text in {**FILES, **files}.items():
+            if text is not None:
+                (root / name).parent.mkdir(parents=True, exist_ok=True)
+                (root / name).write_text(text)
+        if git:
+            for words in ("init", "add --all", "commit --message=first"):
+                _git(root, *words.split())
+        return root
+
+    return project
+
+
+def _git(root: Path, *words: str) -> str:
+    identity = ("-c", "user.name=x", "-c", "user.email=x@example.com")
+    command = ["git", *identity, *words]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def _run(
+    root: Path, *words: str, code: int = 0, module: str = "django_prodserver"
+) -> str:
+    command = [sys.executable, *(("-m", module) if module else ()), *words]
+    done = subprocess.run(
+        command,
+        cwd=root,
+        env=_environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert done.returncode == code, done.stdout
+    assert "Traceback" not in done.stdout
+    return done.stdout
+
+
+def _environment() -> dict[str, str]:
+    unset = ("DJANGO_SETTINGS_MODULE", "PYTHONPATH")
+    return {name: text for name, text in os.environ.items() if name not in unset}
+
+
+def _tree(root: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(root)): path.read_bytes()
+        for path in root.rglob("*")
+        if path.is_file() and ".git" not in path.parts and path.suffix != ".pyc"
+    }
+
+
+def test_a_project_is_set_up_once_and_git_undoes_it(make: Make) -> None:
+    root = make({"site_/celery.py": CELERY, "site_/settings.py": SETTINGS + POSTGRESQL})
+    before = _tree(root)
+    said = _run(root, "--init", "--yes")
+    changed = {name for name, text in _tree(root).items() if before.get(name) != text}
+    assert changed == {
+        *("site_/settings.py", "requirements.txt", "Dockerfile", ".dockerignore"),
+        *("compose.yaml", ".env", ".gitignore"),
+    }
+    requirements = (root / "requirements.txt").read_text().splitlines()
+    assert requirements[0] == "django"
+    assert requirements[1].startswith("django-prodserver[celery,gunicorn]>=")
+    assert {"whitenoise>=6", "kombu[redis]", "psycopg[binary]"} < set(requirements)
+    compose = (root / "compose.yaml").read_text()
+    services = re.findall(r"^  (\w+):$", compose.partition("services:")[2], re.M)
+    expected = ["web", "worker", "beat", "release", "database", "broker"]
+    assert services[: len(expected)] == expected
+
+    # It asks git for what is ignored, and prints no secret.
+    assert "?? .env" not in _git(root, "status", "--porcelain")
+    generated = [
+        line.partition("=")[2]
+        for line in (root / ".env").read_text().splitlines()
+        if line.startswith(("DJANGO_SECRET_KEY=", "DATABASE_PASSWORD="))
+    ]
+    assert len(generated) == 2
+    for secret in (*generated, SECRET, "hunter2secret"):
+        assert secret not in said
+        assert secret not in compose
+
+    # The same settings as before, where no variable is set.
+    shown = _run(root, "manage.py", "diffsettings", module="")
+    assert SECRET in shown
+    assert "'HOST': 'localhost'" in shown
+    assert "DEBUG = True" in shown
+    assert "worker " in _run(root, "manage.py", "prodserver", "--list", module="")
+
+    after = _tree(root)
+    assert "Nothing to change" in _run(root, "--init", "--yes")
+    assert _tree(root) == after
+
+    undo = re.search(r"To undo it:\n  (.*)\n", said)
+    assert undo
+    subprocess.run(undo[1], shell=True, check=True, cwd=root)  # noqa: S602
+    assert _tree(root) == before
+
+
+def test_without_git_it_keeps_copies(make: Make) -> None:
+    root = make(git=False)
+    before = _tree(root)
+    said = _run(root, "--init", "--yes")
+    copies = re.search(r"Copies of files that git does not have: (\S+)/", said)
+    assert copies
+    kept = _tree(root / copies[1])
+    assert kept == {name: before[name] for name in kept}
+    assert set(kept) == {"site_/settings.py", "requirements.txt"}
+    undo = re.search(r"To undo it:\n  (.*)\n", said)
+    assert undo
+    subprocess.run(undo[1], shell=True, check=True, cwd=root)  # noqa: S602
+    left = _tree(root)
+    assert {name: left[name] for name in before} == before
+
+
+def test_a_dry_run_and_a_missing_terminal_write_nothing(make: Make) -> None:
+    root = make({"site_/celery.py": CELERY})
+    before = _tree(root)
+    said = _run(root, "--init", "--dry-run")
+    assert '+    "django_prodserver",' in said
+    assert "+++ b/compose.yaml" in said
+    assert SECRET not in said
+    said = _run(root, "--init", code=2)
+    assert "there is no terminal" in said
+    assert "--init --yes" in said
+    assert _tree(root) == before
+
+
+def test_it_asks_and_takes_no_for_an_answer(make: Make) -> None:
+    root = make()
+    before = _tree(root)
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "django_prodserver", "--init"],
+        cwd=root,
+        env=_environment(),
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        os.write(ours, b"n\n")
+        said, _ = process.communicate(timeout=120)
+    os.close(ours)
+    os.close(theirs)
+    assert process.returncode == 0, said
+    assert "+++ b/site_/settings.py" in said
+    assert "Nothing was written." in said
+    assert _tree(root) == before
+
+
+def test_a_package_of_settings_that_need_variables(make: Make) -> None:
+    """The list is in base.py, the image uses production.py, and reads variables."""
+    production = (
+        "from .base import *\nimport os\nDEBUG = False\n"
+        'SECRET_KEY = os.environ["SITE_KEY"]\n'
+        'ALLOWED_HOSTS = os.environ.get("SITE_HOSTS", "").split(",")\n'
+        'DATABASES["default"]["NAME"] = os.environ["SITE_DB"]\n'
+        'PAYMENT_URL = os.environ["PAYMENT_URL"]\n'
+    )
+    root = make(
+        {
+            "manage.py": MANAGE.replace("@", "site_.settings.dev"),
+            "site_/settings.py": None,
+            "site_/settings/__init__.py": "",
+            "site_/settings/base.py": SETTINGS,
+            "site_/settings/dev.py": "from .base import *\n",
+            "site_/settings/production.py": production,
+            "Dockerfile": "FROM scratch\n",
+            "docker-compose.yml": "services: {}\n",
+        }
+    )
+    said = _run(root, "--init", "--yes")
+    assert "settings for production: site_.settings.production" in said
+    assert "django_prodserver" in (root / "site_/settings/base.py").read_text()
+    # They read all that differs.
+    assert (root / "site_/settings/production.py").read_text() == production
+    environment = (root / ".env").read_text()
+    assert re.search(r"(?m)^SITE_KEY=.{40}", environment)
+    assert "SITE_HOSTS=localhost,127.0.0.1\n" in environment
+    assert "PAYMENT_URL=\n" in environment
+    assert "[ ] Set PAYMENT_URL in .env" in said
+    # A person's files stay.
+    assert (root / "Dockerfile").read_text() == "FROM scratch\n"
+    assert (root / "docker-compose.yml").read_text() == "services: {}\n"
+    compose = (root / "compose.prodserver.yaml").read_text()
+    assert "dockerfile: Dockerfile.prodserver" in compose
+    assert "SITE_DB: /data/db.sqlite3" in compose
+    assert "docker compose -f compose.prodserver.yaml up --build" in said
+    assert "Nothing to change" in _run(root, "--init", "--yes")
+
+
+def test_lists_that_cannot_be_edited_are_extended(make: Make) -> None:
+    settings = SETTINGS.replace(
+        "INSTALLED_APPS = [", "MINE = ()\nINSTALLED_APPS = MINE + ("
+    ).replace('staticfiles",\n]', 'staticfiles",\n)')
+    settings = settings.replace("MIDDLEWARE = [", "MIDDLEWARE = [] + [")
+    root = make(
+        {
+            **dict.fromkeys(FILES),
+            **{f"src/{name}": text for name, text in FILES.items()},
+            "src/requirements.txt": None,
+            "requirements/base.txt": "django",
+            "src/site_/settings.py": settings,
+        }
+    )
+    _run(root, "--init", "--yes")
+    program = (
+        "from django.conf import settings; print(settings.MIDDLEWARE, "
+        "type(settings.INSTALLED_APPS), settings.INSTALLED_APPS[-1])"
+    )
+    shown = _run(root, "src/manage.py", "shell", "-v0", "-c", program, module="")
+    order = ("HealthMiddleware", "SecurityMiddleware", "WhiteNoise", "CommonMiddleware")
+    places = [shown.index(name) for name in order]
+    assert places == sorted(places)
+    assert "<class 'tuple'> django_prodserver" in shown
+    assert "WORKDIR /app/src\n" in (root / "Dockerfile").read_text()
+    assert "django\ndjango-prodserver[" in (root / "requirements/base.txt").read_text()
+    assert "Nothing to change" in _run(root, "--init", "--yes")
+
+
+WRONG = {
+    "no project": ({"manage.py": None}, "there is no manage.py"),
+    "unparsable": (
+        {"site_/settings.py": "DEBUG = True\nINSTALLED_APPS = [\n"},
+        "site_/settings.py, line 2",
+    ),
+    "not installed": (
+        {"site_/settings.py": "import no_such_package_xyz\n"},
+        "No module named 'no_such_package_xyz'",
+    ),
+    "raises": ({"site_/settings.py": "1 / 0\n"}, "ZeroDivisionError"),
+    "no requirements": ({"pyproject.toml": "[project\n"}, "pyproject.toml"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_what_cannot_be_set_up_is_one_message(make: Make, wrong: str) -> None:
+    files, expected = WRONG[wrong]
+    root = make(files, git=False)
+    before = _tree(root)
+    said = _run(root, "--init", "--yes", code=78)
+    assert expected in said
+    assert said.splitlines()[-2].startswith("prodserver: ")
+    assert _tree(root) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--yes"], "--yes only goes with --init"),
+        (["web", "--init"], "--init does not go with web"),
+        (["--init", "--list"], "--init does not go with --list"),
+        (["--init", "--yse"], "Did you mean '--yes'?"),
+    ],
+)
+def test_a_wrong_command_line_is_one_message(
+    make: Make, words: list[str], expected: str
+) -> None:
+    assert expected in _run(make(git=False), *words, code=2)
