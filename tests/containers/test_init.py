@@ -1,4 +1,4 @@
-"""A new project with Celery and PostgreSQL: ``prodserver --init``, build, up, healthy."""
+"""A new project with Celery and PostgreSQL: ``--init``, build, up, healthy."""
 
 from __future__ import annotations
 
