@@ -284,7 +284,7 @@ def init(
         raise UsageError("--yes only goes with --init.")
     misspelled.reject(options.get("typed", ()), options.get("ours", ()))
     extra = [*names, *native]
-    for option in ("list", "explain", "compare", "all"):
+    for option in ("list", "explain", "compare", "all", "export", "output", "check"):
         # --compare without paths is an empty list.
         if options.get(option) not in (None, False):
             extra.append(f"--{option}")
