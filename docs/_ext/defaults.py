@@ -19,8 +19,8 @@ from docs._ext.tables import Table, code
 #: and workers, or of one by its title.
 WITHOUT_OPTION = {
     "ACCESS_LOG": "none",
-    "ACCESS_LOG of Uvicorn": "a line of its own form",
-    "LOG_FORMAT": "its own form",
+    "ACCESS_LOG of Uvicorn": "its own format",
+    "LOG_FORMAT": "its own format",
     "LOG_LEVEL": "`info`",
     "CONCURRENCY": "the CPUs of the host",
     "GRACEFUL_TIMEOUT": "no limit",
@@ -30,7 +30,7 @@ WITHOUT_OPTION = {
 #: What an option does that has no default: the servers' parsers do not say it.
 WITHOUT_DEFAULT = {
     "--blocking-threads": "half of `--backpressure`, up to 512",
-    "--log-config": "its own form",
+    "--log-config": "its own format",
     "--log-level": "`info`",
     "--timeout-graceful-shutdown": "no limit",
     "--graceful-timeout": "requests are cut",
@@ -73,7 +73,10 @@ def differences() -> Table:
             if len(using) < len(backends):
                 name = f"{title} ({', '.join(map(_interface, using))})"
             rows.append((name, code(default.name), *default[1:]))
-    head = ("Server or worker", "Option or key", "Here", "Natively", "Why")
+    head = (
+        *("Server or worker", "Option or key"),
+        *("With django-prodserver", "Native command", "Why"),
+    )
     return Table(head, rows)
 
 

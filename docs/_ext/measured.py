@@ -45,7 +45,7 @@ def probe_costs() -> Table:
         for name, ways in _results("probe")["processes"].items()
         for way, (cpu, _, memory) in ((w, found["median"]) for w, found in ways.items())
     ]
-    return Table(("Process", "Asked by", "CPU time", "Peak memory"), rows)
+    return Table(("Process", "Checked with", "CPU time", "Peak memory"), rows)
 
 
 def lazy_imports() -> Table:
@@ -181,7 +181,7 @@ def starts(project: str, quantity: str) -> Table:
 def growth() -> Table:
     """Return how a start grows with what it starts."""
     head = (
-        *("", "First 200, native", "Ours", "", "Memory, native", "Ours", ""),
+        *("", "First 200, native", "Here", "", "Memory, native", "Here", ""),
         *("Launcher", tables.code("--list")),
     )
     rows = []
@@ -200,7 +200,7 @@ def growth() -> Table:
 
 def load() -> Table:
     """Return what there is of requests a second, and of their 99th percentile."""
-    head = ("Server", "Log", "Requests a second", "to native", "p99", "to native")
+    head = ("Server", "Log", "Requests per second", "to native", "p99", "to native")
     rows = [
         (
             *(server, way),
@@ -296,7 +296,7 @@ def applications() -> Table:
     """Return what works of each published application, and what does not."""
     found = _results("applications")["applications"]
     columns = (*("check", "--list", *applications_of.SERVERS), "worker", "release")
-    head = ("Application", *map(_title, columns), "Lines of its logs that are not JSON")
+    head = ("Application", *map(_title, columns), "Log lines that are not JSON")
     rows = [
         (
             f"{TITLES.get(name, name)} {row['version']}",
@@ -339,8 +339,8 @@ _NAMES = {"worker": "celery"}
 #: What it does where it goes on, as far as that does not show in its processes.
 _MORE = {
     ("gunicorn", "USR1"): "reopens its log files",
-    ("gunicorn", "USR2"): "starts a new master beside it",
-    ("celery", "HUP"): "finishes, starts again",
+    ("gunicorn", "USR2"): "starts a new master as well",
+    ("celery", "HUP"): "finishes, restarts",
 }
 
 
@@ -348,7 +348,7 @@ def _does(name: str, word: str, seen: Mapping[str, Any]) -> str:
     """Return in words what was seen."""
     code, done = seen["code"], seen["work"] == "done"
     if code is None:
-        plain = "replaces its workers" if seen["replaced"] else "goes on"
+        plain = "replaces its workers" if seen["replaced"] else "keeps running"
         return _MORE.get((name.partition(" ")[0], word), plain)
     # As a shell shows a signal.
     shown = code if code >= 0 else 128 - code
@@ -391,7 +391,7 @@ def _tasks(run: Mapping[str, Any], kind: str) -> str:
 
 def _both(values: Sequence[Any]) -> str:
     """Return what was seen with early and with late acknowledgement."""
-    shown = ["runs on" if value is None else str(value) for value in values]
+    shown = ["keeps running" if value is None else str(value) for value in values]
     return " / ".join(dict.fromkeys(shown))
 
 

@@ -32,7 +32,7 @@ def test_every_backend_has_its_rows_and_every_row_its_reason():
         ("Gunicorn", "`--no-control-socket`", "on", "off"),
         ("Gunicorn", "`ACCESS_LOG`", "`True`", "none"),
         ("Granian (WSGI)", "`--no-ws`", "off", "on"),
-        ("Waitress", "`LOG_FORMAT`", "`text`", "its own form"),
+        ("Waitress", "`LOG_FORMAT`", "`text`", "its own format"),
         ("Celery", "`CONCURRENCY`", "`auto`", "the CPUs of the host"),
     ],
 )

@@ -21,6 +21,8 @@ ALLOWED = Path(__file__).with_name("words.json")
 
 # A name for the sign, what matches it, and what to write instead.
 SIGNS = {
+    "also where": (r"\balso (where|in|of) \b", "including; even if"),
+    "and not a": (r", and not (a|the) ", "not X but Y; rather than"),
     "anew": (r"\banew\b", "again"),
     "as it is loaded": (
         r"\bas (it|they) (is|are|was|were) (loaded|started|stopped|forked|signalled)\b",
@@ -37,9 +39,11 @@ SIGNS = {
     "else": (r", else (?!if\b)", "or else; otherwise"),
     "ends the start": (r"\b(ends?|ended) (the|a) start\b", "stops the start"),
     "folder": (r"\bfolders?\b", "directory"),
+    "for it is": (r", for (it|he|she|they|there) ", "because"),
     "for ever": (r"\bfor ever\b", "forever"),
     "goes by": (r"\bgo(es)? by\b", "follows; is based on"),
     "hears": (r"\b(hears?|heard)\b", "receives; learns"),
+    "honour": (r"\bhonours?\b", "support; apply"),
     "in flight": (r"\bin flight\b", "in progress"),
     "in vain": (r"\bin vain\b", "for nothing; twice"),
     "is another": (r"\b(is|are) another\b( one)?(?! \w)", "is different"),
@@ -67,6 +71,10 @@ SIGNS = {
         "how X becomes Y",
     ),
     "what is not": (r"\bwhat (is|was) (not|left|meant|missing)\b", "use a noun"),
+    "where there is": (
+        r"\b[Ww]here (nothing|there (is|are)|no \w+ (is|are))\b",
+        "if there is",
+    ),
     "who comes": (r"\bwho (comes|has come)\b", "new clients"),
     "whoever": (r"\bwhoever\b", "anyone who"),
 }

@@ -183,7 +183,7 @@ DIFFERENCES: tuple[Difference, ...] = (
     ),
     Difference(
         what="Standard output and error, and the hooks for uncaught exceptions, while "
-        "the application is imported, if `LOG_FORMAT` is written",
+        "the application is imported, if `LOG_FORMAT` is set",
         native="Python's own, until the apps are set up",
         ours="each line is a log record",
         why="So every line has the format that you chose.",
