@@ -17,13 +17,16 @@ from tests.conftest import Starter
 from tests.harness import MANAGE, MODULE, Running
 from tests.servers import BACKENDS, config
 
-pytestmark = [
-    pytest.mark.process,
-    pytest.mark.skipif(
-        not any(shutil.which(tool.name) for tool in TOOLS),
-        reason="no load generator; make test installs wrk",
-    ),
-]
+pytestmark = pytest.mark.process
+loaded = pytest.mark.skipif(
+    not any(shutil.which(tool.name) for tool in TOOLS),
+    reason="no load generator; make test installs wrk",
+)
+CELERY = {"BACKEND": f"{BACKENDS}.celery.CeleryWorker", "APP": "proj.celery.app"}
+TASKS = {"BACKEND": f"{BACKENDS}.django_tasks.DjangoTasksWorker"}
+ON_DATABASE = {
+    "TASKS": {"default": {"BACKEND": "django_tasks_db.DatabaseBackend", "QUEUES": []}}
+}
 SHORT = ("--rounds=1", "--seconds=1", "--connections=2")
 
 
@@ -46,6 +49,7 @@ def compare(start: Starter, *words: str, via: Any = MANAGE, **keys: Any) -> Any:
     return harness.running([*via, "web", "--compare", *words], env=environment)
 
 
+@loaded
 def test_two_servers(start: Starter, tmp_path) -> None:
     svg = tmp_path / "compare.svg"
     words = ["/first", "--servers=gunicorn,waitress", *SHORT]
@@ -67,6 +71,7 @@ def test_two_servers(start: Starter, tmp_path) -> None:
     assert not list(start.data.glob("**/web*"))
 
 
+@loaded
 @pytest.mark.parametrize(
     ("via", "path", "message"),
     [
@@ -84,12 +89,14 @@ def test_a_page_that_fails_is_told_before_anything_is_measured(
     assert left(str(start.data)) == []
 
 
+@loaded
 def test_a_server_that_does_not_start(start: Starter) -> None:
     done = compare(start, "--servers=gunicorn", *SHORT, ENV={"TEST_SETTINGS": "{"})
     assert done.returncode == 69
     assert "No server could be measured. it exited with code" in done.stderr
 
 
+@loaded
 @pytest.mark.parametrize(
     ("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
 )
@@ -105,3 +112,39 @@ def test_an_interruption_ends_everything(start: Starter, signum, code) -> None:
     harness.wait_for(lambda: left(data) == [], "nothing left", 30)
     assert "interrupted" in running.output
     assert "Nothing was measured" in running.output
+
+
+@pytest.mark.parametrize("queue", ["celery", "tasks"])
+def test_a_worker(start: Starter, redis_url: str, queue) -> None:
+    """Of Django Tasks two processes are compared: each does one task at a time."""
+    start.migrate()
+    config, task, what = {
+        "celery": (CELERY, "proj.jobs.celery_tasks.tick", "concurrency 2"),
+        "tasks": (TASKS, "proj.jobs.tasks.tick", "processes: 2"),
+    }[queue]
+    # A task of the project's own queue stays where it is.
+    start.enqueue(queue, "real", TEST_REDIS_URL=redis_url)
+    words = [*MANAGE, "worker", "--compare", "--concurrency=2", f"--task={task}"]
+    environment = start.environment(
+        {"worker": config}, ON_DATABASE, TEST_REDIS_URL=redis_url
+    )
+    running: Running = start.process([*words, *SHORT[:2], "--format=json"], environment)
+    assert running.exits(300) == 0, running.output
+    output = running.output
+    found = json.loads(output[output.index("\n{") :])
+    [row] = found["workers"]
+    assert row["name"] == what
+    [measured] = row["tasks"].values()
+    assert measured["tasks_per_second"]["median"] > 0
+    assert measured["errors"] == 0
+    assert row["lost_at_stop"] >= 0
+    assert start.marks("real") == (0, 0)
+    assert left(str(start.data)) == []
+
+
+def test_a_task_that_does_not_exist(start: Starter) -> None:
+    words = [*MANAGE, "worker", "--compare", "--task=proj.jobs.celery_tasks.tock"]
+    done = harness.running(words, env=start.environment({"worker": CELERY}))
+    assert done.returncode == 2
+    assert "There is no Celery task 'proj.jobs.celery_tasks.tock'" in done.stderr
+    assert "Did you mean 'proj.jobs.celery_tasks.tick'?" in done.stderr

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from django_prodserver.backends.introspection.installed import InstalledOptions
     from django_prodserver.backends.singleton import Singleton
+    from django_prodserver.backends.task_load import TaskLoad
     from django_prodserver.process.logging_state import LoggingState
 
 
@@ -300,6 +301,14 @@ class Backend(BaseServerBackend):
         Called once, in the worker's process, before the worker starts and with
         Django set up; not where ``LOG_FORMAT`` is "native".
         """
+
+    def task_load(self, args: Sequence[str]) -> TaskLoad | None:
+        """
+        Return what sends tasks to this worker for ``--compare``; None if nothing can.
+
+        Called with Django set up.
+        """
+        return None
 
     @property
     def has_broker(self) -> bool:

@@ -77,7 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         metavar="PATH",
         help="Measure the process on each installed server, with requests for these "
-        "paths (default: /), and exit.",
+        "paths (default: /), and exit; or a worker at several concurrencies.",
     )
     mode.add_argument(
         "--all",

@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import pytest
 from django.core.management import CommandError, call_command
 
+from django_prodserver.backends import task_load
 from django_prodserver.commands import cli
 from django_prodserver.commands.compare import (
     advice,
@@ -18,12 +19,14 @@ from django_prodserver.commands.compare import (
     options,
     plot,
     report,
+    task_advice,
 )
 from django_prodserver.commands.compare.candidates import Candidate, LeftOut
 from django_prodserver.commands.compare.load_tools import Burst
 from django_prodserver.commands.compare.results import Result, Row
 from django_prodserver.config.processes import Changes, Process
 from django_prodserver.exceptions import UsageError
+from tests.installed import skip_without_servers
 from tests.servers import BACKENDS
 
 GUNICORN = f"{BACKENDS}.gunicorn.GunicornServer"
@@ -195,6 +198,13 @@ class TestTheAdvice:
         text = "Keep UvicornServer: 135 requests/s, and the next best, B, did 11."
         assert result(NOW, slower).advice == text
 
+    def test_the_best_one_is_kept_where_the_rest_is_noise(self):
+        text = result(NOW, row("B", [90, 110, 131])).advice
+        assert text == (
+            "Keep UvicornServer: nothing was faster, though B is within the noise of "
+            "these rounds (135 and 110 requests/s)."
+        )
+
     def test_a_server_that_loses_requests_is_never_recommended(self):
         losing = row("B", [900, 901, 902], lost=1)
         failing = row("C", [900, 901, 902], errors=4)
@@ -203,8 +213,14 @@ class TestTheAdvice:
     def test_one_that_loses_requests_is_not_kept_without_a_word(self):
         losing = row("B (now)", [900, 901, 902], lost=1)
         text = result(losing, FASTER).advice
-        assert text.startswith("Take GunicornServer")
-        assert "B had 3 requests lost at a stop" in text
+        assert text.startswith("Keep B")
+        assert text.endswith(", although it had 3 requests lost at a stop.")
+
+    def test_one_that_fails_is_not_kept(self):
+        failing = row("B (now)", [900, 901, 902], errors=2)
+        text = result(failing, FASTER).advice
+        assert text.startswith("Take GunicornServer (715 requests/s), or find out")
+        assert text.endswith("B had 6 errors under load.")
 
     def test_the_same_in_less_memory(self):
         heavy = row("B (now)", [700, 715, 730], memory=100)
@@ -231,6 +247,48 @@ def test_the_table_has_each_page_and_what_was_left_out():
     assert lines[3].split() == ["/about/", "10", "(10-10)", "400", "3"]
     assert "Left out: HypercornServer: it is not installed. pip it" in lines
     assert lines[-1].startswith("Keep UvicornServer")
+
+
+class TestAWorker:
+    """Its rows are concurrencies."""
+
+    def rows(self, *rates, **more) -> list[Row]:
+        return [
+            row(f"concurrency {number}", each, memory=50 * number, workers=number)
+            for number, each in zip((1, 2, 4), rates, strict=False)
+        ]
+
+    def advice(self, *rows: Row, **more) -> str:
+        return task_advice.give(result(*rows, unit="tasks", **more))
+
+    def test_the_smallest_that_does_as_much(self):
+        rows = self.rows([100, 101, 102], [190, 195, 200], [191, 199, 210])
+        assert self.advice(*rows) == (
+            "Take concurrency 2: 195 tasks/s in 101 MiB; concurrency 4 did 199 in 201 "
+            "MiB."
+        )
+
+    def test_the_largest(self):
+        rows = self.rows([100, 101, 102], [190, 195, 200])
+        assert self.advice(*rows).endswith("and more may do more still.")
+
+    def test_a_single_round_says_little(self):
+        assert self.advice(*self.rows([100], [140])).startswith("Take concurrency 1")
+
+    def test_failures_and_losses_come_first(self):
+        assert "fail" in self.advice(row("concurrency 1", [5, 6], errors=1))
+        assert "lost 2" in self.advice(row("concurrency 1", [5, 6], lost=1))
+        assert "Nothing was measured" in self.advice()
+        assert "nothing to compare" in self.advice(row("concurrency 1", [5, 6]))
+
+    def test_the_report(self):
+        found = result(*self.rows([1, 2], [3, 4]), unit="tasks", pages=["a.b"])
+        text = report.as_text(found)
+        assert text.splitlines()[0].startswith("WORKER         TASK")
+        assert "concurrency 2" in text
+        [first, _] = json.loads(report.as_json(found))["workers"]
+        assert first["tasks"]["/"]["tasks_per_second"]["runs"] == [1, 2]
+        assert "Tasks per second" in plot.as_svg(found)
 
 
 def test_json_has_the_runs():
@@ -261,7 +319,13 @@ class TestTheOptions:
         settings.PRODUCTION_PROCESSES = {
             "web": {"BACKEND": GUNICORN},
             "worker": {"BACKEND": f"{BACKENDS}.django_tasks.DjangoTasksWorker"},
+            "rq": {"BACKEND": f"{BACKENDS}.rq.RQWorker"},
+            "release": {
+                "BACKEND": f"{BACKENDS}.management.ManagementCommands",
+                "COMMANDS": ["check"],
+            },
         }
+        skip_without_servers(settings.PRODUCTION_PROCESSES)
         monkeypatch.delenv("PROCESS_NAME", raising=False)
 
     @pytest.mark.parametrize(
@@ -274,7 +338,13 @@ class TestTheOptions:
             ("web --compare / --workers 2", "--compare does not take --workers"),
             ("web --compare --plot a.png", "--plot writes SVG"),
             ("web --compare --plot /no/such/a.svg", "no directory"),
-            ("worker --compare", "'worker' is not one"),
+            ("release --compare", "'release' is neither"),
+            ("worker --compare", "Which task should the worker 'worker' run?"),
+            ("worker --compare /", "A worker has no paths, such as /"),
+            ("worker --compare --task nothing", "There is no task 'nothing'"),
+            ("worker --compare --task proj.jobs.work.mark", "is not a task"),
+            ("worker --compare --task proj.jobs.tasks.tick", "have the queue"),
+            ("rq --compare --task x", "cannot send tasks to RQWorker"),
             ("nobody --compare", "No process named 'nobody'"),
         ],
     )
@@ -289,6 +359,43 @@ class TestTheOptions:
         with pytest.raises(CommandError, match="apt-get install wrk") as error:
             call_command("prodserver", "web", "--compare")
         assert error.value.returncode == 69
+
+    def test_a_broker_elsewhere(self, monkeypatch):
+        celery = pytest.importorskip("celery")
+        from django_prodserver.backends.celery.task_load import CeleryTaskLoad
+
+        for broker in (
+            "redis://:secret@redis.example.com/0",
+            "redis://localhost;redis://10.0.0.1/1",
+            "amqp://10.0.0.1//",
+            "sqs://key:secret@",
+        ):
+            load = CeleryTaskLoad(celery.Celery(broker=broker, set_as_current=False))
+            with pytest.raises(UsageError, match="not on this machine") as error:
+                load.check_hosts()
+            assert "secret" not in str(error.value)
+        local = celery.Celery(broker="redis://localhost/1", set_as_current=False)
+        CeleryTaskLoad(local).check_hosts()
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "redis://localhost:6379/0",
+            "redis://:secret@127.0.0.1/1",
+            "amqp://guest@[::1]//",
+            "redis+socket:///run/redis.sock",
+            "filesystem://",
+            "amqp://",
+        ],
+    )
+    def test_a_broker_on_this_machine(self, url):
+        assert task_load.host_of(url) in ("localhost", "127.0.0.1", "::1", "")
+
+    def test_concurrencies(self):
+        for text in ("0", "1,,2", "x", "1;2"):
+            words = ["worker", "--compare", "--task=a.b", f"--concurrency={text}"]
+            with pytest.raises(CommandError):
+                call_command("prodserver", *words)
 
     def test_a_count(self):
         for text in ("0", "-1", "x", "1.5", "9" * 5000):

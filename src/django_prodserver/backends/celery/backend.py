@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from celery import Celery
 
     from django_prodserver.backends.singleton import Singleton
+    from django_prodserver.backends.task_load import TaskLoad
 
 #: The file of Celery's scheduler, unless the app or an option names another.
 SCHEDULE = "celerybeat-schedule"
@@ -202,6 +203,11 @@ class CeleryWorker(_CeleryBackend):
         from django_prodserver.backends.celery import worker_shutdown
 
         worker_shutdown.install_shutdown_deadline(seconds)
+
+    def task_load(self, args: Sequence[str]) -> TaskLoad | None:
+        from django_prodserver.backends.celery.task_load import CeleryTaskLoad
+
+        return CeleryTaskLoad(self.loaded_app())
 
     def prepare(self, args: Sequence[str]) -> str:
         """Set the concurrency to the container's CPUs, unless it is set elsewhere."""

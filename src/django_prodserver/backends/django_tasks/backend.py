@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 
@@ -19,6 +19,9 @@ from django_prodserver.backends.django_tasks.worker_command import WorkerCommand
 from django_prodserver.backends.introspection import OptionFile, option_table
 from django_prodserver.config.argv import render, value_of
 from django_prodserver.config.keys import Resolved, Translation, Unsupported
+
+if TYPE_CHECKING:
+    from django_prodserver.backends.task_load import TaskLoad
 
 # db_worker's option for the entry of TASKS selects the worker, whichever it is.
 _OPTIONS = DatabaseWorker.option_file
@@ -117,6 +120,13 @@ class DjangoTasksWorker(ManagementBackend):
 
     def broker(self) -> Callable[[], object]:
         return self.worker.broker(self._queues())
+
+    def task_load(self, args: Sequence[str]) -> TaskLoad | None:
+        if not isinstance(self.worker, DatabaseWorker):
+            return None
+        from django_prodserver.backends.django_tasks.task_load import DatabaseTaskLoad
+
+        return DatabaseTaskLoad(self.option("backend", args) or "default")
 
     def _queues(self) -> Sequence[str]:
         return tuple(self.resolve("QUEUES").value or ())

@@ -19,35 +19,47 @@ def give(result: Result) -> str:
     rows = [row for row in result.measured() if row.rate() > 0]
     if not rows:
         return "Nothing was measured, so there is nothing to say."
+    # A server that fails, or loses requests, is not worth a switch, however fast.
     sound = [row for row in rows if row.errors() == 0 and not sum(row.lost)]
     current = next((row for row in rows if row.candidate.is_current), None)
-    if not sound:
+    if not sound and (current is None or current.errors()):
         return (
             "Every server had errors or lost requests: see why before you compare "
             f"them ({rows[0].name}: {_failures(rows[0])})."
         )
-    best = max(sound, key=Row.rate)
     if current is None:
-        others = [row for row in sound if row is not best and not _is_faster(best, row)]
-        if others:
-            names = " and ".join(row.name for row in [best, *others])
-            return f"{names} are equally fast here, as far as these rounds can tell."
-        return f"Take {best.name}: nothing was faster, at {_rate(best)}."
-    if current not in sound:
+        return _without_current(sound)
+    if current.errors():
+        best = max(sound, key=Row.rate)
         return (
             f"Take {best.name} ({_rate(best)}), or find out what is wrong: "
             f"{_plain(current)} had {_failures(current)}."
         )
+    if current not in sound:
+        sound = [current, *sound]
+    best = max(sound, key=Row.rate)
     if _is_faster(best, current):
         return _switch(result, best, current)
-    lighter = _lighter(sound, current)
-    if lighter:
+    if lighter := _lighter(sound, current):
         return (
             f"{lighter.name} does the same work in {lighter.memory():.0f} MiB instead "
             f"of {current.memory():.0f}; in speed the two do not differ by more than "
             "the noise of these rounds."
         )
-    return _keep(rows, sound, best, current)
+    text = _keep(sound, best, current)
+    if sum(current.lost):
+        text = f"{text[:-1]}, although it had {_failures(current)}."
+    return text
+
+
+def _without_current(sound: Sequence[Row]) -> str:
+    """Return the advice where the configured server was not measured."""
+    best = max(sound, key=Row.rate)
+    others = [row for row in sound if row is not best and not _is_faster(best, row)]
+    if others:
+        names = " and ".join(row.name for row in [best, *others])
+        return f"{names} are equally fast here, as far as these rounds can tell."
+    return f"Take {best.name}: nothing was faster, at {_rate(best)}."
 
 
 def _switch(result: Result, best: Row, current: Row) -> str:
@@ -77,7 +89,7 @@ def _reason(result: Result, best: Row, current: Row) -> str:
     return ", with the same application and equal settings"
 
 
-def _keep(rows: Sequence[Row], sound: Sequence[Row], best: Row, current: Row) -> str:
+def _keep(sound: Sequence[Row], best: Row, current: Row) -> str:
     name = _plain(current)
     if best is current:
         rest = [row for row in sound if row is not current]
@@ -88,6 +100,12 @@ def _keep(rows: Sequence[Row], sound: Sequence[Row], best: Row, current: Row) ->
             return (
                 f"Keep {name}: {_rate(current)}, and the next best, {second.name}, "
                 f"did {second.rate():.0f}."
+            )
+        if _overlap(current, second):
+            return (
+                f"Keep {name}: nothing was faster, though {second.name} is within the "
+                f"noise of these rounds ({current.rate():.0f} and {second.rate():.0f} "
+                "requests/s)."
             )
         best = second
     why = "which is too little to switch for"
@@ -135,10 +153,14 @@ def _slots(row: Row) -> int:
 def _failures(row: Row) -> str:
     parts = []
     if errors := row.errors():
-        parts.append(f"{errors} errors under load")
+        parts.append(f"{_count(errors, 'error')} under load")
     if lost := sum(row.lost):
-        parts.append(f"{lost} requests lost at a stop")
+        parts.append(f"{_count(lost, 'request')} lost at a stop")
     return " and ".join(parts)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _plain(row: Row) -> str:

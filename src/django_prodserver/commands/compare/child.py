@@ -14,6 +14,10 @@ from pathlib import Path
 
 from django_prodserver.commands.compare import memory
 from django_prodserver.commands.compare.interruption import Interruption
+from django_prodserver.config.context import VARIABLE, Context
+from django_prodserver.config.environment import PROBE_PORT
+from django_prodserver.config.processes import Changes
+from django_prodserver.process import project
 from django_prodserver.text import redact
 
 #: Seconds that a process may take until its first answer.
@@ -76,6 +80,10 @@ class Child:
     def stop(self, timeout: float) -> bool:
         """Stop it with SIGTERM; return whether it exited within ``timeout`` seconds."""
         self.process.terminate()
+        return self.wait_for_exit(timeout)
+
+    def wait_for_exit(self, timeout: float) -> bool:
+        """Return whether it exited within ``timeout`` seconds; kill it if not."""
         try:
             self.process.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -112,6 +120,18 @@ def started(
     finally:
         if child is not None:
             child.end()
+
+
+def environment(name: str, changes: Changes, directory: Path) -> dict[str, str]:
+    """Return the variables of a process that is measured, with its changes."""
+    # The port of the probe belongs to the real process, and so do its files.
+    given = {name: value for name, value in os.environ.items() if name != PROBE_PORT}
+    return {
+        **given,
+        **project.environment(),
+        VARIABLE: Context(process=name, changes=changes.encode()).encode(),
+        "PRODSERVER_RUNTIME_DIR": str(directory),
+    }
 
 
 class Client:

@@ -9,7 +9,7 @@ from typing import Any
 from django_prodserver.backends import loader
 from django_prodserver.backends.web import WebBackend
 from django_prodserver.commands.compare import options as compare_options
-from django_prodserver.commands.compare import plot, report, web
+from django_prodserver.commands.compare import plot, report, web, worker
 from django_prodserver.commands.compare.interruption import Interruption
 from django_prodserver.config.processes import Process
 from django_prodserver.exceptions import UsageError
@@ -54,12 +54,20 @@ def run(
         message = f"--plot {file}: there is no directory {file.parent}."
         raise UsageError(message, f"Create it: mkdir -p {file.parent}")
     backend = loader.load(process)
-    if not isinstance(backend, WebBackend) or not backend.as_command():
-        message = f"--compare measures web servers, and {process.name!r} is not one."
-        raise UsageError(message, "See what there is: prodserver --list")
-    paths = compare_options.check_paths(options["compare"])
     interruption = Interruption()
-    comparison = web.Comparison(process, paths, options, entry, _say, interruption)
+    comparison: web.Comparison | worker.Comparison
+    if backend.kind == "worker":
+        if options["compare"]:
+            message = f"A worker has no paths, such as {options['compare'][0]}."
+            raise UsageError(message, "Name a task: --task shop.tasks.send_mail")
+        comparison = worker.Comparison(process, options, entry, _say, interruption)
+    elif isinstance(backend, WebBackend) and backend.as_command():
+        paths = compare_options.check_paths(options["compare"])
+        comparison = web.Comparison(process, paths, options, entry, _say, interruption)
+    else:
+        message = "--compare measures web servers and workers, and "
+        message += f"{process.name!r} is neither."
+        raise UsageError(message, "See what there is: prodserver --list")
     with interruption.listening():
         comparison.run()
     result = comparison.result

@@ -17,6 +17,8 @@ DEFAULTS: Mapping[str, Any] = {
     "connections": 16,
     "servers": None,
     "plot": None,
+    "task": None,
+    "concurrency": None,
 }
 
 
@@ -52,6 +54,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--plot", type=Path, metavar="FILE.svg", help="Write a plot of the results."
     )
+    group.add_argument(
+        "--task",
+        metavar="PATH",
+        help="For a worker: the task to run, which must not need arguments.",
+    )
+    group.add_argument(
+        "--concurrency",
+        type=_counts,
+        metavar="N,...",
+        help="For a worker: the values to compare (default: 1,2,4,8, up to twice the "
+        "cores).",
+    )
 
 
 def check_paths(paths: Sequence[str]) -> list[str]:
@@ -75,6 +89,10 @@ def check_paths(paths: Sequence[str]) -> list[str]:
                 hint = "Percent-encode spaces and special characters: %20 for a space."
             raise UsageError(f"{safe_repr(path)} is not a path.", hint)
     return list(dict.fromkeys(paths)) or ["/"]
+
+
+def _counts(text: str) -> list[int]:
+    return [_count(word.strip()) for word in text.split(",")]
 
 
 def _count(text: str) -> int:

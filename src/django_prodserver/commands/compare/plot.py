@@ -35,9 +35,10 @@ def as_svg(result: Result) -> str:
     height = _TOP + len(rows) * (_BAR + _GAP) + 8
     title = f"{result.process}: {', '.join(result.pages)}"
     how = (
-        f"{result.connections} connections, bursts of {result.seconds} s, "
-        f"rounds: {result.rounds}, cores: {result.cores}"
+        f"bursts of {result.seconds} s, rounds: {result.rounds}, cores: {result.cores}"
     )
+    if result.connections:
+        how = f"{result.connections} connections, {how}"
     if result.rounds > 1:
         how += "; the line shows the spread"
     return "\n".join(
@@ -45,12 +46,12 @@ def as_svg(result: Result) -> str:
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" '
             f'width="{_WIDTH}" height="{height}" role="img">',
             f"<title>{escape(title)}</title>",
-            f"<desc>{escape(_description(rows))}</desc>",
+            f"<desc>{escape(_description(rows, result.unit))}</desc>",
             f"<style>{_STYLE}</style>",
             f'<rect class="ground" width="{_WIDTH}" height="{height}" rx="6"/>',
             _text(16, 26, title, "title"),
             _text(16, 46, how, "quiet"),
-            _text(_SPEED, _TOP - 12, "Requests per second", "quiet"),
+            _text(_SPEED, _TOP - 12, f"{result.unit.title()} per second", "quiet"),
             _text(_MEMORY, _TOP - 12, f"Memory, MiB ({result.memory})", "quiet"),
             *_bars(rows),
             "</svg>\n",
@@ -96,10 +97,10 @@ def _text(x: float, y: float, words: str, kind: str = "") -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}"{attribute}>{escape(words)}</text>'
 
 
-def _description(rows: list[Row]) -> str:
+def _description(rows: list[Row], unit: str) -> str:
     """Return what the plot shows, for those who cannot see it."""
     return "; ".join(
-        f"{row.name}: {row.rate():.0f} requests per second, "
+        f"{row.name}: {row.rate():.0f} {unit} per second, "
         f"{statistics.median(row.memories):.0f} MiB"
         for row in rows
     )

@@ -17,10 +17,13 @@ def as_json(result: Result) -> str:
 
 def as_text(result: Result) -> str:
     """Return a table, what was left out, and the advice."""
+    is_web = result.unit == "requests"
     table = [
         (
-            *("SERVER", "PROCESSES", "PAGE", "REQUESTS/S", "P99 MS", "ERRORS"),
-            *("FIRST ANSWER S", f"{result.memory} MIB", "LOST AT STOP"),
+            *(("SERVER", "PROCESSES", "PAGE") if is_web else ("WORKER", "TASK")),
+            *(f"{result.unit.upper()}/S", "P99 MS", "ERRORS"),
+            "FIRST ANSWER S" if is_web else "FIRST TASK S",
+            *(f"{result.memory} MIB", "LOST AT STOP"),
         ),
         *_lines(result),
     ]
@@ -35,11 +38,13 @@ def as_text(result: Result) -> str:
 def _lines(result: Result) -> Iterator[tuple[str, ...]]:
     rows = sorted(result.measured(), key=Row.rate, reverse=True)
     for row in rows:
-        for number, (page, bursts) in enumerate(row.bursts.items()):
-            # What belongs to the server and not to the page is written once.
-            own = _of_server(row) if number == 0 else ("", "", "")
-            name, processes = ("", "") if number else (row.name, _processes(row))
-            yield (name, processes, page, *_of_page(bursts), *own)
+        # What belongs to the server and not to the page is written once.
+        head, own = [row.name], _of_server(row)
+        if result.unit == "requests":
+            head.append(_processes(row))
+        for page, bursts in row.bursts.items():
+            yield (*head, page, *_of_page(bursts), *own)
+            head, own = [""] * len(head), ("", "", "")
 
 
 def _of_page(bursts: Sequence[Burst]) -> tuple[str, str, str]:

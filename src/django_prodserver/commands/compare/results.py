@@ -79,6 +79,8 @@ class Result:
     synchronous: bool | None = None
     interrupted: bool = False
     advice: str = ""
+    #: What is counted: "requests" of web servers, or "tasks" of a worker.
+    unit: str = "requests"
 
     def measured(self) -> list[Row]:
         return [row for row in self.rows if row.is_measured]
@@ -87,14 +89,15 @@ class Result:
         """Return it for JSON."""
         keep = ("process", "tool", "cores", "seconds", "rounds", "connections")
         rest = ("memory", "pages", "warnings", "interrupted", "advice")
+        rows = [_row_as_dict(row, self.unit) for row in self.measured()]
         return {
             **{name: getattr(self, name) for name in (*keep, *rest)},
-            "servers": [_row_as_dict(row) for row in self.measured()],
+            "servers" if self.unit == "requests" else "workers": rows,
             "left_out": [entry._asdict() for entry in self.left_out],
         }
 
 
-def _row_as_dict(row: Row) -> dict[str, Any]:
+def _row_as_dict(row: Row, unit: str) -> dict[str, Any]:
     candidate = row.candidate
     return {
         "name": candidate.name,
@@ -103,15 +106,17 @@ def _row_as_dict(row: Row) -> dict[str, Any]:
         "interface": candidate.interface,
         "workers": candidate.workers,
         "threads": candidate.threads,
-        "pages": {
+        unit if unit == "tasks" else "pages": {
             page: {
-                "requests_per_second": _summary([burst.rate for burst in bursts]),
+                f"{unit}_per_second": _summary([burst.rate for burst in bursts]),
                 "p99_ms": _summary([burst.p99 for burst in bursts]),
                 "errors": sum(burst.errors for burst in bursts),
             }
             for page, bursts in row.bursts.items()
         },
-        "first_answer_seconds": _summary(row.first_answers),
+        "first_task_seconds" if unit == "tasks" else "first_answer_seconds": _summary(
+            row.first_answers
+        ),
         "memory_mib": _summary(row.memories),
         "lost_at_stop": sum(row.lost),
         "stopped_in_time": all(row.stopped),

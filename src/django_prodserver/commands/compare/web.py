@@ -22,13 +22,12 @@ from django_prodserver.commands.compare.child import (
     Client,
     DidNotStart,
     StopLoad,
+    environment,
     started,
 )
 from django_prodserver.commands.compare.interruption import Interruption
 from django_prodserver.commands.compare.load_tools import LoadTool
 from django_prodserver.commands.compare.results import Result, Row
-from django_prodserver.config import environment
-from django_prodserver.config.context import VARIABLE, Context
 from django_prodserver.config.processes import Process
 from django_prodserver.exceptions import UnavailableError, UsageError
 from django_prodserver.process import bootstrap
@@ -93,7 +92,7 @@ class Comparison:
             pages=list(paths),
             rows=[Row(candidate, {page: [] for page in paths}) for candidate in found],
             left_out=left_out,
-            warnings=list(_warnings()),
+            warnings=warnings(),
             synchronous=_all_synchronous(paths),
         )
 
@@ -142,7 +141,7 @@ class Comparison:
         pages = self.result.pages
         with started(
             self._command(row.candidate, port),
-            self._environment(row.candidate, directory),
+            environment(self.process.name, row.candidate.changes, directory),
             directory / "log",
             self.interruption,
         ) as child:
@@ -207,23 +206,6 @@ class Comparison:
         words = candidate.address_words(self.process, port)
         return [*prodserver_command(self.entry), self.process.name, *words]
 
-    def _environment(self, candidate: Candidate, directory: Path) -> dict[str, str]:
-        context = Context(process=self.process.name, changes=candidate.changes.encode())
-        # The port of the probe belongs to the real process, and so do its files.
-        given = {
-            name: value
-            for name, value in os.environ.items()
-            if name != environment.PROBE_PORT
-        }
-        return (
-            given
-            | _project()
-            | {
-                VARIABLE: context.encode(),
-                "PRODSERVER_RUNTIME_DIR": str(directory),
-            }
-        )
-
 
 def _stop_under_load(
     candidate: Candidate, child: Child, client: Client, page: str
@@ -255,7 +237,8 @@ def _headers() -> dict[str, str]:
     return headers
 
 
-def _warnings() -> list[str]:
+def warnings() -> list[str]:
+    """Return why the numbers may mislead, before anything is measured."""
     found = []
     if settings.DEBUG:
         found.append("DEBUG is True: every server is slower than in production")
@@ -280,12 +263,6 @@ def _all_synchronous(paths: Sequence[str]) -> bool | None:
         return None
     kinds = {iscoroutinefunction(view) for view in views}
     return not kinds.pop() if len(kinds) == 1 else None
-
-
-def _project() -> dict[str, str]:
-    from django_prodserver.process import project
-
-    return project.environment()
 
 
 def _free_port() -> int:

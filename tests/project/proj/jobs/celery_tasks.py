@@ -17,6 +17,11 @@ def mark_late(name: str, seconds: float = 0) -> str:
     return work.mark(name, seconds)
 
 
+@shared_task
+def tick() -> None:
+    """Need no arguments, as a task of --compare."""
+
+
 @control_command(args=[("seconds", float)])
 def hang(state: Any, seconds: float) -> None:
     """Keep the worker's own loop, and none of its tasks."""

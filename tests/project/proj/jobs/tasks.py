@@ -14,3 +14,8 @@ with contextlib.suppress(ImportError):
 @task
 def mark(name: str, seconds: float = 0) -> str:
     return work.mark(name, seconds)
+
+
+@task
+def tick() -> None:
+    """Need no arguments, as a task of --compare."""
