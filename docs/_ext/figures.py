@@ -24,6 +24,16 @@ class Starts(Facts):
         return measured.starts(*self.arguments)
 
 
+class HeldStops(Facts):
+    """A table of stops that clients hold up: of these servers."""
+
+    required_arguments = 1
+    optional_arguments = 3
+
+    def table(self) -> Table:
+        return measured.held_stops(*self.arguments)
+
+
 def _directive(make: Callable[[], Table]) -> type[Facts]:
     class Directive(Facts):
         def table(self) -> Table:
@@ -54,13 +64,16 @@ PLOTS: Mapping[str, Callable[..., str]] = {
 }
 TABLES = {
     "applications": measured.applications,
+    "blocked-log": measured.blocked_log,
     "celery-stops": measured.celery_stops,
     "containers": measured.containers,
     "growth": measured.growth,
     "image-sizes": measured.image_sizes,
     "lazy-imports": measured.lazy_imports,
     "load": measured.load,
+    "log-line": measured.log_line,
     "measured-with": measured.measured_with,
+    "renewals": measured.renewals,
     "published-starts": measured.published_starts,
     "probe-costs": measured.probe_costs,
     "signals": measured.signals,
@@ -73,6 +86,7 @@ TABLES = {
 def setup(app: Sphinx) -> ExtensionMetadata:
     app.add_directive("plot", Plot)
     app.add_directive("starts", Starts)
+    app.add_directive("held-stops", HeldStops)
     for name, make in TABLES.items():
         app.add_directive(name, _directive(make))
     return {"parallel_read_safe": True, "parallel_write_safe": True}

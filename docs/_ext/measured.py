@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from benchmarks import applications as applications_of
+from benchmarks import held_stops as held_stops_of
 from benchmarks.growth import LAUNCHER
 from benchmarks.plots import PROJECTS
 from benchmarks.published import PUBLISHED
@@ -24,6 +25,7 @@ from benchmarks.subject import RESULTS
 from benchmarks.subject import read as _results
 from docs._ext import tables
 from docs._ext.tables import Table
+from tests.clients import SITUATIONS
 
 SUBJECTS = sorted(path.stem for path in RESULTS.glob("*.json"))
 #: What the applications are called.
@@ -393,6 +395,76 @@ def _both(values: Sequence[Any]) -> str:
     """Return what was seen with early and with late acknowledgement."""
     shown = ["keeps running" if value is None else str(value) for value in values]
     return " / ".join(dict.fromkeys(shown))
+
+
+def held_stops(*servers: str) -> Table:
+    """Return how long stops take that a client holds up, on these servers."""
+    found = _results("held_stops")["servers"]
+    names = (name for name in held_stops_of.SERVERS if name in found)
+    chosen = [name for name in names if name.partition(" ")[0].strip(",") in servers]
+    rows = [
+        (
+            situation.what,
+            *(_held(found[name].get(key)) for name in chosen),
+        )
+        for key, situation in SITUATIONS.items()
+    ]
+    return Table(("", *chosen), rows)
+
+
+def _held(ways: Mapping[str, Any] | None) -> str:
+    """Return what was seen natively, and here."""
+    if ways is None:
+        return "\u2013"
+    return " \u2192 ".join(_stop(ways[way]) for way in (NATIVE, CONSOLE))
+
+
+def _stop(seen: Mapping[str, Any]) -> str:
+    if not seen["witness"]:
+        return "lost"
+    if seen["seconds"] is None:
+        return "never"
+    # Of the answers, where there is more than one to lose.
+    kept = f" ({seen['answers']} of {seen['of']})" if seen["of"] > 1 else ""
+    return f"{seen['seconds']:.1f}{kept}"
+
+
+def renewals() -> Table:
+    """Return the requests that are lost while a server's processes are replaced."""
+    rows = [
+        (
+            name,
+            ", ".join(f"SIG{step}" for step in row["steps"]),
+            f"{row['max requests'] or ''}" or "\u2013",
+            f"{row['requests']:,}",
+            f"{row['lost']:,}",
+            str(row["workers"]),
+            f"{row['probed']} of {row['probed'] + len(row['doubts'])}",
+        )
+        for name, row in sorted(_results("renewals")["servers"].items())
+    ]
+    head = ("", "Signals", "MAX_REQUESTS", "Requests", "Lost", "Workers", "Probe: yes")
+    return Table(head, rows)
+
+
+def blocked_log() -> Table:
+    """Return what a server does while nobody reads its log."""
+    rows = []
+    for name, ways in _results("blocked_log")["servers"].items():
+        for way, row in ways.items():
+            stop = "never" if row["stop"] is None else _value(row["stop"], "s")
+            is_ours = way == CONSOLE
+            dropped = str(row["dropped"]) if is_ours else "\u2013"
+            rows.append((name, way, str(row["blocked"]), dropped, stop))
+    head = ("", "", "Answered in 6 s", "Lines dropped", "Stop")
+    return Table(head, rows)
+
+
+def log_line() -> Table:
+    """Return what it takes to write one line."""
+    line = _results("blocked_log")["line"]
+    head = (tables.code("StreamHandler"), tables.code(CONSOLE))
+    return Table(head, [[f"{line[way]:g}\u00a0\u00b5s" for way in (NATIVE, CONSOLE)]])
 
 
 def _times(ratio: float) -> str:

@@ -92,15 +92,19 @@ class Container:
         networks = self.docker.attrs["NetworkSettings"]["Networks"].values()
         return str([network["IPAddress"] for network in networks][-1])
 
-    def exec(self, *command: str) -> CompletedCommand:
+    def exec(self, *command: str, user: str = "") -> CompletedCommand:
         """
         Run a command in it, as ``docker exec`` does.
+
+        Args:
+            command: Its words.
+            user: The user to run it as; "" for the image's own.
 
         Raises:
             CheckFailed: The container has exited.
         """
         try:
-            done = self.docker.exec_run(list(command))
+            done = self.docker.exec_run(list(command), user=user)
         except docker.errors.APIError:
             if self.is_running:
                 raise

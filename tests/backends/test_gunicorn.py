@@ -42,7 +42,6 @@ class TestGunicorn(WebContract):
     }
     import_error_code = 3
     drops_quiet_connections = {"uvicorn-2"}
-    waits_for_idle_connections = {"asgi-2"}
 
     def import_error_codes(self, site: WebSite) -> set[int]:
         # Gunicorn's own command ends with 1 as often as with 3 if a second worker

@@ -154,6 +154,26 @@ def test_devserver_serves_static_files(settings: Any) -> None:
         assert "StaticFilesHandler" in type(served).__name__
 
 
+@pytest.mark.parametrize(
+    "key", [{"TRUSTED_PROXIES": ["10.0.0.1"]}, {"ROOT_PATH": "/a"}]
+)
+@pytest.mark.parametrize("option", [{"worker-class": "trio"}, {"reload": True}])
+def test_wsgi_without_the_layer_around_it_is_refused(
+    key: dict[str, Any], option: dict[str, Any]
+) -> None:
+    """Headers of anybody would be believed, or those of the proxy would not."""
+
+    def faults(**keys: Any) -> list[str]:
+        return [error.message for error in HypercornWSGIServer(**keys).check()]
+
+    (fault,) = faults(ARGS=option, **key)
+    assert "without TRUSTED_PROXIES and ROOT_PATH" in fault
+    assert next(iter(option)) in fault
+    assert not faults(ARGS=option)
+    assert not faults(**key)
+    assert not list(HypercornServer(ARGS=option, **key).check())
+
+
 class TestConfigurationFile:
     """Our defaults do not override Hypercorn's configuration file."""
 

@@ -178,10 +178,32 @@ BAD = {
         "/etc/the-key: Permission denied",
         beside=["any-uid", "non-root"],
     ),
+    "setuid": Bad(
+        [
+            "USER 0",
+            "RUN cp /bin/cat /usr/bin/rootcat && chmod 4755 /usr/bin/rootcat",
+            "USER 10001:0",
+        ],
+        "setuid or setgid: /usr/bin/rootcat",
+        beside=["capabilities"],
+    ),
+    "root-home": Bad(["ENV HOME=/tmp"], "/tmp, of uid 0, mode 1777", beside=["setuid"]),
     "probe-truth": Bad(
         ['HEALTHCHECK CMD ["true"]'],
         "not no from its HEALTHCHECK after SIGSTOP",
         beside=["comes-up", "probe-cost"],
+    ),
+    "second-start": Bad(
+        [
+            "USER 0",
+            "RUN own=$(command -v prodserver) && mv $own $own-own && printf "
+            "'#!/bin/sh\\necho >>/tmp/starts\\nexec %s-own \"$@\"\\n' $own >$own "
+            "&& chmod 755 $own",
+            "USER 10001:0",
+            "HEALTHCHECK CMD prodserver-probe && test $(wc -l </tmp/starts) -lt 2",
+        ],
+        "not yes from its HEALTHCHECK after a second start",
+        beside=["comes-up"],
     ),
     "probe-cost": Bad(
         [
@@ -295,8 +317,10 @@ def test_the_example_is_good(
     )
     assert done.code == 0, done.output
     assert done.rows("failed") == set(), done.output
-    assert done.rows("skipped") == {"drain"}, done.output
+    # Of the worker.
+    assert done.rows("skipped") == {"drain", "second-start"}, done.output
     assert done.outcomes[("drain", "web")] == "passed"
+    assert done.outcomes[("second-start", "web")] == "passed"
     assert {process for _, process in done.outcomes} == {"web", "worker", ""}
     junit = conformance.junit.read_text()
     for text in (done.output, json.dumps(done.report), junit):

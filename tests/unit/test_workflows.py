@@ -141,6 +141,19 @@ def test_the_images_are_built_and_signed_for_each_python() -> None:
     assert f"for target in {targets[1]} {targets[2]};" in sign["run"]
 
 
+def test_an_image_with_a_known_vulnerability_is_not_pushed() -> None:
+    job = jobs("images.yml")["images"]
+    runs = [step.get("run", "") for step in job["steps"]]
+    (scan,) = (number for number, run in enumerate(runs) if "grype" in run)
+    ids = [step.get("id") for step in job["steps"]]
+    assert scan < ids.index("bake")
+    assert "--fail-on high" in runs[scan]
+    # The tag that docker-bake.hcl gives it where there is no version.
+    assert bake_names("", "3.12", "") == ["python3.12"]
+    assert '"prodserver-base:python$PYTHON"' in runs[scan]
+    assert job["steps"][scan]["env"] == {"PYTHON": "${{ matrix.python }}"}
+
+
 @pytest.mark.parametrize(
     ("version", "python", "names"),
     [

@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 import statistics
 
+import pytest
+
 from prodserver_conformance.container import CheckFailed, Container
 from prodserver_conformance.environment import Environment
 from prodserver_conformance.plugin import Record, check
@@ -12,6 +14,8 @@ from prodserver_conformance.programs import command_line
 
 _TIMEOUT = 30
 _RUNS = 5
+# Seconds in which a second start has failed, or else is ended.
+_SECOND_START = 20
 # Ten times what prodserver-probe takes. A command that loads Django takes more.
 _MOST_CPU = 0.3
 _MOST_MEMORY = 48
@@ -41,6 +45,29 @@ def check_probe_truth(record: Record, environment: Environment, process: str) ->
         _signal(container, signal.SIGCONT)
     record.add_action("after SIGCONT")
     container.wait_until(says_yes, "yes from its HEALTHCHECK after SIGCONT", _TIMEOUT)
+    record.add_observation("yes")
+
+
+@check(
+    "second-start",
+    "Leave PRODSERVER_RUNTIME_DIR and the HEALTHCHECK of the base: the files of a "
+    "process are its own until it ends.",
+)
+def check_second_start(record: Record, environment: Environment, process: str) -> None:
+    """Yes after a second start in its container, as by docker exec."""
+    container = environment.shared(process)
+    if not environment.is_web(process):
+        pytest.skip("it is no web process: a second one would run beside it")
+    record.add_action(f"docker exec CONTAINER prodserver {process}")
+    # A server that shares its address, as Granian does, would serve beside the first.
+    done = container.exec("timeout", str(_SECOND_START), "prodserver", process)
+    record.add_observation(f"exit code {done.code}")
+    record.add_action("asked its HEALTHCHECK")
+    container.wait_until(
+        lambda: container.exec(*environment.image.healthcheck).code == 0,
+        "yes from its HEALTHCHECK after a second start",
+        _TIMEOUT,
+    )
     record.add_observation("yes")
 
 

@@ -37,3 +37,25 @@ def check_capabilities(record: Record, environment: Environment, process: str) -
     """It comes up without capabilities, which it cannot get back."""
     record.add_action("started it with --cap-drop ALL --security-opt no-new-privileges")
     record.add_observation(environment.start_restricted("capabilities", process))
+
+
+@check("setuid", "RUN chmod a-s PATH, or do not install it.")
+def check_setuid(record: Record, environment: Environment) -> None:
+    """No program runs as its owner or its group, whoever starts it."""
+    record.add_action("looked at the mode of each file")
+    found = environment.http_client.container.run_program("setuid")
+    record.require(not found, f"setuid or setgid: {', '.join(found)}")
+    record.add_observation("none is setuid or setgid")
+
+
+@check("root-home", "Leave HOME to the base, which gives root its own: no ENV HOME.")
+def check_root_home(record: Record, environment: Environment) -> None:
+    """Root's HOME is root's: what others leave there, docker exec -u 0 may run."""
+    record.add_action("looked at root's HOME")
+    container = environment.http_client.container
+    done = container.exec("sh", "-c", 'stat -c "%n %u %a" "$HOME"', user="0")
+    record.require(done.code == 0, f"it cannot be looked at: {done.last_lines}")
+    path, owner, mode = done.output.split()
+    seen = f"{path}, of uid {owner}, mode {mode}"
+    record.require(owner == "0" and not int(mode, 8) & 0o022, seen)
+    record.add_observation(seen)

@@ -144,9 +144,14 @@ class GunicornServer(WebBackend):
         upgrade.start_with_launcher()
         restore_signals_in_children()
         if self.worker_class(args) in ("gthread", "sync"):
-            from django_prodserver.backends.gunicorn import shutdown
+            from django_prodserver.backends.gunicorn import shutdown, slow_clients
 
             shutdown.drain_sockets_on_stop()
+            slow_clients.disconnect_on_stop()
+        elif self.worker_class(args) == "asgi":
+            from django_prodserver.backends.gunicorn import slow_clients
+
+            slow_clients.close_asgi_connections_on_stop()
         return ""
 
     def worker_class(self, args: Sequence[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,6 +14,7 @@ from django_prodserver.config.argv import value_of
 from django_prodserver.config.bind import Bind, join_host_port, split_host_port
 from django_prodserver.config.context import Context
 from django_prodserver.config.keys import Translation, Unsupported
+from django_prodserver.exceptions import ConfigurationError, Fault
 from django_prodserver.process.deadline import UNFINISHED
 from django_prodserver.process.logging_state import LoggingState
 
@@ -139,6 +140,20 @@ class HypercornWSGIServer(HypercornServer):
         # ``WSGIApplication`` changes the requests, before Hypercorn makes WSGI's
         # variables out of the headers.
         return ""
+
+    def check(self) -> Iterator[ConfigurationError]:
+        yield from super().check()
+        # Hypercorn then starts its own workers, which ``WSGIApplication`` is not in.
+        is_trio = self.option("worker-class", self.args) == "trio"
+        own = "worker-class trio" if is_trio else "reload"
+        if self.changes_requests and (is_trio or self.is_on("reload", self.args)):
+            yield ConfigurationError(
+                Fault.BAD_VALUE,
+                f"Hypercorn's {own} serves a WSGI application without TRUSTED_PROXIES "
+                "and ROOT_PATH.",
+                "Remove that option, or remove the two keys and let Django read "
+                "the headers.",
+            )
 
     def serve_static_files(self, args: Sequence[str]) -> None:
         self.target = "django_prodserver.backends.static_files:application('wsgi')"

@@ -33,6 +33,7 @@ from waitress.trigger import trigger
 from waitress.utilities import logger
 
 from django_prodserver.config.bind import join_host_port
+from django_prodserver.process import pace
 from django_prodserver.process.signals import StopSignal
 
 NAME = "prodserver-waitress"
@@ -48,8 +49,8 @@ Stop options:
 # Seconds without data after which the stop closes an idle connection, so that a
 # request sent just before the signal still arrives. The stop polls as often.
 _IDLE_SECONDS = 0.1
-# The same for a connection with half a request. A slow client gets the time again
-# with each byte, and three retransmissions of a lost packet fit into it.
+# The same for a connection with half a request, whose client must also keep the pace
+# of ``process.pace``. Three retransmissions of a lost packet fit into it.
 _STALLED_SECONDS = 5.0
 
 
@@ -59,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     After the signal it accepts no connections, closes idle ones, and answers every
     request that has begun to arrive, each with a closed connection. It drops a
-    partial request if its client sends nothing for 5 s.
+    partial request if its client sends nothing for 5 s, or next to nothing.
 
     Args:
         argv: The words after the command's name, as ``waitress-serve`` takes
@@ -126,16 +127,29 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
     """A connection that knows its unfinished requests, and when it may be closed."""
 
     task_class = _Task
+    received_since_stop = 0
+
+    def received(self, data: bytes) -> bool:
+        if not self.server.accepting:
+            self.received_since_stop += len(data)
+        return bool(super().received(data))
 
     def unfinished(self) -> int:
         """Return how many requests are partly read or partly answered."""
         requests = len(self.requests) + (self.request is not None)
         return requests or int(self.total_outbufs_len > 0)
 
-    def may_be_closed(self) -> bool:
-        """Tell whether it has no request to answer, and its client sends nothing."""
+    def may_be_closed(self, stopping: float) -> bool:
+        """
+        Tell whether it has no request to answer, and its client sends nothing.
+
+        Args:
+            stopping: Seconds since the stop began.
+        """
         if self.requests or self.total_outbufs_len:
             return False
+        if self.request and pace.is_too_slow(self.received_since_stop, stopping):
+            return True
         limit = _IDLE_SECONDS if self.request is None else _STALLED_SECONDS
         return bool(time.time() - self.last_activity > limit)
 
@@ -200,7 +214,7 @@ def _serve(seconds: float, app: WSGIApplication, /, **options: Any) -> NoReturn:
     for listener in _listeners(sockets):
         _close(listener)
     logger.info("%s: finishing what is in flight, at most %g s", name, seconds)
-    cut = _drain(sockets, server.task_dispatcher, poll, deadline)
+    cut = _drain(sockets, server.task_dispatcher, poll, stop.since, deadline)
     # Not waitress's logger: a LOGGING without "disable_existing_loggers": False
     # silences that one when Django is loaded.
     log = logging.getLogger(__name__)
@@ -223,7 +237,11 @@ def _close(listener: Any) -> None:
 
 
 def _drain(
-    sockets: dict[int, Any], threads: Any, poll: Callable[..., None], deadline: float
+    sockets: dict[int, Any],
+    threads: Any,
+    poll: Callable[..., None],
+    since: float,
+    deadline: float,
 ) -> int:
     """Serve until nothing is left or the deadline; return how many requests it cut."""
     # The threads count too: the connection of a running request may be gone.
@@ -233,7 +251,7 @@ def _drain(
             break
         poll(timeout=min(_IDLE_SECONDS, left))
         for channel in _channels(sockets):
-            if channel.may_be_closed():
+            if channel.may_be_closed(time.monotonic() - since):
                 channel.handle_close()
     unfinished = sum(channel.unfinished() for channel in _channels(sockets))
     return max(unfinished, int(threads.active_count))
