@@ -128,8 +128,6 @@ class WebContract(Contract):
     address_in_use_code: ClassVar[int] = 1
     #: Variants that close a connection which has sent nothing when the stop begins.
     drops_quiet_connections: ClassVar[Collection[str]] = ()
-    #: Variants whose stop waits for idle keep-alive connections.
-    waits_for_idle_connections: ClassVar[Collection[str]] = ()
     #: Whether a worker resets queued connections when SIGHUP replaces it.
     drops_connections_on_sighup: ClassVar[bool] = False
 
@@ -154,8 +152,7 @@ class WebContract(Contract):
         send_requests_to_log(web)
         check_drain(site, web)
 
-        idle = 0 if variant in self.waits_for_idle_connections else 4
-        stopped = stop_under_load(web, idle)
+        stopped = stop_under_load(web, 4)
         assert stopped.in_flight == "slow done"
         if variant not in self.drops_quiet_connections:
             assert stopped.quiet == "200"
