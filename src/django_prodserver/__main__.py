@@ -10,9 +10,9 @@ from django_prodserver.process import entry, termination_log
 
 
 def main() -> NoReturn:
-    """Run ``prodserver``, where there is a Django to run it with."""
+    """Run ``prodserver``, or report that Django is not installed."""
     try:
-        # Before anything large is imported: it starts this Python again.
+        # Before anything large is imported, because it may start Python again.
         entry.enter_configured(sys.argv[1:])
     except ProdserverError as error:
         termination_log.exit_with(error)
@@ -21,7 +21,7 @@ def main() -> NoReturn:
     except ModuleNotFoundError as error:
         if error.name != "django":
             raise
-        # Only in an image: elsewhere Django was installed with this.
+        # This happens only in an image; elsewhere pip has installed Django too.
         message = (
             f"prodserver: Django is not installed in {sys.prefix}.\n"
             'Install your project there: pip install "django-prodserver[gunicorn]"'

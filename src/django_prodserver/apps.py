@@ -1,4 +1,4 @@
-"""The Django app: it brings the commands and the system checks."""
+"""The Django app, with the commands and the system checks."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class DjangoProdserverConfig(AppConfig):
 
 
 def _register_checks() -> None:
-    """Register the checks, which load their modules only when they run."""
-    # What the other two checks have reported, for the deployment check.
+    """Register the checks; their modules are imported only when they run."""
+    # The messages of the other two checks, for the deployment check.
     reported: dict[str, list[CheckMessage]] = {}
 
     def check_processes(**kwargs: Any) -> list[CheckMessage]:
@@ -47,8 +47,8 @@ def _register_checks() -> None:
         return reported["health"]
 
     def check_deployment(**kwargs: Any) -> list[CheckMessage]:
-        # Django does not tell the others that it runs under --deploy, but runs this
-        # one after them.
+        # Django does not tell the other checks about --deploy, but it runs this one
+        # after them.
         for messages in reported.values():
             _checks().raise_levels(messages)
         warnings: list[CheckMessage] = _checks().check_deployment()
@@ -60,5 +60,5 @@ def _register_checks() -> None:
 
 
 def _checks() -> Any:
-    # Not for a start, which does not need them.
+    # Imported here, because a start does not need it.
     return import_module("django_prodserver.checks.processes")

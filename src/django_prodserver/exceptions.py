@@ -9,7 +9,7 @@ from django_prodserver.text import redact
 
 
 class ExitCode(enum.IntEnum):
-    """The exit codes of ``prodserver`` itself, as opposed to the server's."""
+    """The exit codes of ``prodserver`` itself, not of the server."""
 
     meaning: str
 
@@ -19,8 +19,8 @@ class ExitCode(enum.IntEnum):
         self.meaning = meaning
         return self
 
-    #: Not 143: tini in the image turns that into success, and so the release would
-    #: seem complete.
+    #: Not 143: tini in the image turns that into 0, so the release would seem
+    #: complete.
     RELEASE_STOPPED = 1, "A release was stopped by SIGTERM."
     USAGE = 2, "The command line is wrong."
     UNAVAILABLE = (
@@ -49,7 +49,7 @@ class Fault(CheckId):
     """
     The ID of an error in the settings, with its meaning.
 
-    A number is never used again, not even that of an error that no longer exists.
+    A number is never reused, not even that of a removed error.
 
     Attributes:
         depends_on_environment: Whether it depends on this machine or on another part
@@ -153,7 +153,7 @@ class ProdserverError(Exception):
     returncode = ExitCode.CONFIGURATION
 
     def __init__(self, message: str, hint: str = "") -> None:
-        # It may quote a value, or what another exception says.
+        # It may quote a value, or the text of another exception.
         message = redact(message)
         super().__init__(message)
         self.message = message
@@ -177,7 +177,7 @@ class ConfigurationError(ProdserverError):
         fault: The ID of the check.
         problem: What is wrong, with the value.
         hint: What to do about it.
-        where: The place in the settings, which the message begins with.
+        where: The place in the settings, which begins the message.
     """
 
     def __init__(

@@ -18,27 +18,27 @@ _SECRET_NAME = re.compile(
     r"|[-_]auth$|[-_]keys?[-_](v?\d+|old|new|previous|current|next|pem|b64|base64)$",
     re.IGNORECASE,
 )
-# Their values have several words.
+# Headers whose values have several words.
 _SECRET_HEADER = re.compile(
     r"(proxy-|http_)?authorization|(set-)?cookie|api-?key"
     r"|x-([\w]+-)*(api-?key|key|token|secret|auth|signature)",
     re.IGNORECASE,
 )
-# Up to the last "@" before the next URL: a password may contain "@" and "/", and so
-# may the user's name an "@".
+# Up to the last "@" before the next URL: a password may contain "@" and "/", and a
+# user name "@".
 _URL_PASSWORD = re.compile(r"(?<=://)([^/:\s]*):((?!://)\S)+@")
-# A text that is one URL, whose password contains a space, or "://".
+# A string that is one URL, whose password contains a space or "://".
 _URL_ALONE = re.compile(
     r"\A(\w[\w+.-]*://[^/:\s@]*):(?!\d+\s)([^@\s/][^@\n]*|(?!\S*[;,]\w+://)\S+)"
     r"@(?=[^@\s]*\Z)"
 )
-# A user's name that is a key, as in https://0123456789abcdef0123@sentry.io/1
+# A user name that is a key, as in https://0123456789abcdef0123@sentry.io/1
 _URL_KEY = re.compile(r"(?<=://)(?=[^/:@\s]*\d)[\w.~%-]{20,}(?=@)")
 _BEARER = re.compile(r"\b(bearer|basic)\s+(?=\S*[\d=])[\w.~+/=-]{6,}", re.IGNORECASE)
 _WEBHOOK = re.compile(
     r"(hooks\.slack\.com/\w+/|/api/webhooks/\d+/|\.office\.com/webhookb2/)[^\s\"']+"
 )
-# What well-known services issue, and private keys.
+# Tokens of well-known services, and private keys.
 _ISSUED = re.compile(
     r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\bgh[pousr]_\w{30,}|\bgithub_pat_\w{20,}"
     r"|\bglpat-[\w-]{16,}|\bxox[abeprs]-[\w-]{10,}|\b[rs]k_(?:live|test)_\w{10,}"
@@ -60,7 +60,7 @@ _VALUE_END = re.compile(
 _LINE_END = re.compile(r"[\n\"']|\Z")
 _PLACEHOLDER = re.compile(r"\.{3}|…|\*+|None|null|<[\w ]+>|\$\{?[A-Z_][A-Z0-9_]*\}?|")
 _ASSIGNMENT = re.compile(r"(-e)?([A-Za-z_]\w*)=(.+)", re.DOTALL)
-# mysql -pPASSWORD, and others' -p PASSWORD; but not a port, a path or find's -print.
+# "mysql -pPASSWORD" and "-p PASSWORD"; but not a port, a path or find's -print.
 _SHORT_OPTION = re.compile(
     r"(?<![\w=-])-p(\s{1,2}|(?=\S{6})(?=[^\s]*[A-Z\d]))([^\s\"']+)"
 )
@@ -69,18 +69,18 @@ _NO_PASSWORD = re.compile(r"[\d.:]+(/(tcp|udp))?|[-./~$].*|.*\.\w{2,4}")
 
 def redact(text: str, name: str = "") -> str:
     """
-    Mask the secrets in a text, as far as they can be told from the rest.
+    Mask the secrets in a string, as far as they can be recognised.
 
     Args:
-        text: Passwords in URLs, the values of secret names and headers, and what looks
-            like a key are masked in it.
-        name: The name of the option or variable; the whole text is masked if the
-            name is that of a secret.
+        text: Passwords in URLs, the values of secret names and headers, and anything
+            that looks like a key are masked.
+        name: The name of the option or variable; if it is the name of a secret, the
+            whole string is masked.
     """
     if name and _is_secret(text, name):
         return MASK
-    # NAME=value, as in the arguments of env(1) and of gunicorn's --env: all of the
-    # value, whatever is in it.
+    # NAME=value, as in the arguments of env(1) and of gunicorn's --env: mask all of
+    # the value.
     assigned = ""
     if assignment := _ASSIGNMENT.fullmatch(text):
         option, name, text = assignment.groups("")
@@ -165,17 +165,17 @@ def redact_words(words: list[str]) -> list[str]:
 
 
 def is_dotted_path(text: str, least: int = 2) -> bool:
-    """Return whether a text is ``a.b.c``: names of Python, at least so many."""
+    """Return whether a string is a dotted path with at least ``least`` names."""
     names = text.split(".")
     return len(names) >= least and all(name.isidentifier() for name in names)
 
 
 def is_missing(path: str, module: str | None) -> bool:
     """
-    Return whether the module that an import did not find is the one at a path.
+    Return whether an import failed because its path is wrong.
 
-    If not, the module at the path exists, and one of its own imports has failed:
-    that is a bug to show with its traceback, not a wrong path.
+    If not, the module at the path exists and one of its own imports failed: that is
+    a bug to show with its traceback.
 
     Args:
         path: The dotted path that was imported.
@@ -192,11 +192,11 @@ def did_you_mean(
     Return "Did you mean 'web'?", or "" if no candidate is close.
 
     Args:
-        word: What was written.
-        candidates: What can be written.
-        names: The name to suggest for a candidate, if it is not the candidate.
+        word: The unknown word.
+        candidates: The known words.
+        names: The name to suggest for a candidate, if it is another one.
     """
-    # difflib would compare every character of a word of megabytes.
+    # difflib would compare every character of a huge word.
     close = difflib.get_close_matches(word[:200], list(candidates), 1)
     if not close:
         return ""

@@ -334,7 +334,7 @@ class WebContract(Contract):
             assert len(answered) == 2
             assert answered <= children(web.process.pid)
         for key in keys:
-            has_warning = f"{key} does nothing here" in web.output
+            has_warning = f"{key} has no effect here" in web.output
             assert has_warning is (key in unsupported_keys), key
         check_request_is_cut(web, backend.cut_exit_code(backend.args))
 
@@ -463,7 +463,7 @@ def check_probe_and_health(site: WebSite, web: Client) -> None:
     """Check the health paths, which ignore ALLOWED_HOSTS and redirects."""
     where = f"127.0.0.1:{web.port}"
     assert site.probe() == (0, f"web is ready: 200 from {where}")
-    assert site.probe("--live") == (0, f"web is alive: it listens on {where}")
+    assert site.probe("--live") == (0, f"web is live: it listens on {where}")
     assert web.health("/log")[0] == 400
     assert web.health("/-/live") == (200, "alive\n")
     assert web.health("/-/ready") == (200, "ready\n")
@@ -783,7 +783,7 @@ class WorkerContract(DeadlineContract):
         worker = site.start_worker(via=SCRIPT, env={"CELERY_WORKER_LOGLEVEL": "INFO"})
         worker.says(self.ready)
         for key in keys:
-            has_warning = f"{key} does nothing here" in worker.output
+            has_warning = f"{key} has no effect here" in worker.output
             assert has_warning is (key in unsupported_keys), key
         on = "" if "QUEUES" in unsupported_keys else "wanted"
         if on:

@@ -91,7 +91,7 @@ def test_custom_scheduler(start: Starter, broker: Broker) -> None:
     assert beat.worker.stop() == 0
 
     (start.data / "hang").touch()
-    probed(hurry=True).wait_until_not_live("is not alive: its last heartbeat is")
+    probed(hurry=True).wait_until_not_live("is not live: last heartbeat")
 
 
 def test_redbeat_waits_as_a_standby(start: Starter, redis_url: str) -> None:

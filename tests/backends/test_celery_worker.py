@@ -217,7 +217,7 @@ class TestProbe:
         probed = self.start_probed(start, broker)
         probed.wait_for_readiness(YES, "is ready")
         start.enqueue("celery-loop", "hang", seconds=600, TEST_REDIS_URL=broker.url)
-        probed.wait_until_not_live("is not alive: its last heartbeat is")
+        probed.wait_until_not_live("is not live: last heartbeat")
 
     def test_starts_without_a_broker(self, start: Starter, broker: Broker) -> None:
         """It is live and not ready until the broker can be reached."""

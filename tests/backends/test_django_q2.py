@@ -122,4 +122,4 @@ class TestClusterOnly:
         probed.wait_for_readiness(YES, "is ready")
         [sentinel] = psutil.Process(probed.worker.process.pid).children()
         sentinel.suspend()
-        probed.wait_until_not_live("is not alive: its last heartbeat is")
+        probed.wait_until_not_live("is not live: last heartbeat")

@@ -83,4 +83,4 @@ class TestDramatiqOnly:
         probed.wait_for_readiness(YES, "is ready")
         [child, _] = psutil.Process(probed.worker.process.pid).children()
         child.suspend()
-        probed.wait_until_not_live("is not alive: its last heartbeat is")
+        probed.wait_until_not_live("is not live: last heartbeat")

@@ -32,7 +32,7 @@ class TestThreads(WorkerContract):
         site = WorkerSite(start, redis_url, entry(WORKER, keys), {}, "huey")
         worker = site.start_worker(via=SCRIPT)
         site.start_held_tasks(worker, *names)  # three at once
-        assert "QUEUES does nothing here" in worker.output
+        assert "QUEUES has no effect here" in worker.output
         site.release_tasks()
         site.wait_until_done(worker, *names)
         worker.says("reached max tasks (1)")

@@ -73,7 +73,7 @@ def test_own_heartbeat_counts_by_its_age(run: Run, start: Starter) -> None:
     probed = ProbedProcess(start, worker)
     probed.wait_for_readiness(YES, "it is ready")
     (start.data / "hang").touch()
-    probed.wait_until_not_live("is not alive: its last heartbeat is")
+    probed.wait_until_not_live("is not live: last heartbeat")
 
 
 def test_command_that_handles_sigterm_is_left_to_it(run: Run, start: Starter) -> None:

@@ -124,7 +124,7 @@ def test_what_is_started(
             (),
             {"PROCESS_NAME": "wbe"},
             78,
-            "prodserver: No process named 'wbe', which PROCESS_NAME says.\n"
+            "prodserver: No process named 'wbe' (from PROCESS_NAME).\n"
             "Did you mean 'web'? Configured: web, worker.\n",
             id="unknown-PROCESS_NAME",
         ),
@@ -139,8 +139,8 @@ def test_what_is_started(
             ("web", "worker"),
             {},
             2,
-            "prodserver: One process at a time, not web worker.\n"
-            "For several: prodserver --all web worker\n",
+            "prodserver: prodserver starts one process, not several: web worker.\n"
+            "To run several: prodserver --all web worker\n",
             id="several-processes",
         ),
         pytest.param(

@@ -51,7 +51,7 @@ def test_it_serves_is_healthy_and_stops_without_a_loss(
     web = containers.start(image=plain, ports=[PORT], init=True)
     web.until(web.answers, "the first answer")
     web.healthy()
-    assert web.probe("--live").output == "web is alive: it listens on 0.0.0.0:8000\n"
+    assert web.probe("--live").output == "web is live: it listens on 0.0.0.0:8000\n"
     request = web.in_flight("/slow?s=3")
     stopped = web.stop()
     assert request.result() == "slow done"

@@ -83,7 +83,8 @@ class TestFullDisk:
         """It serves, and the probe says that it knows nothing; then there is room."""
         words = ("--", "sh", "-c", FILLED, FOLDER)
         web = containers.web("gunicorn", *words, env=GIVEN, tmpfs=small(FOLDER))
-        said = f"the probe cannot tell: there is no room, or no right, in {FOLDER}"
+        why = "(no space, or no permission)"
+        said = f"the probe will not work: cannot write to {FOLDER} {why}"
         assert web.log.count(said) == 1
         has_no_traceback(web)
         for question in ("--ready", "--live", "--drain=0"):
@@ -176,7 +177,7 @@ class TestReadOnly:
 
             done = worker.until(old, "a heartbeat that is too old")
             assert done.code == CANNOT_TELL, done
-            assert f"{FOLDER} has become read-only" in done.output, done
+            assert f"{FOLDER} is now read-only" in done.output, done
         done = worker.probe("--drain=0")
         assert done.code == CANNOT_TELL
         assert "Permission denied" in done.output

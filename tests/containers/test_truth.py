@@ -205,7 +205,7 @@ def test_of_another_container_nothing_is_believed(site: Site, row: Row) -> None:
     worker = site.start("worker", env=env)
     worker.until(lambda: worker.probe().code == YES, "ready")
     other = site.containers.start("sleep", "infinity", env=env)
-    line = "cannot tell: what is known of worker is of another container or boot\n"
+    line = "cannot tell: the state of worker is from another container or boot\n"
     assert other.probe("--live", "worker") == (2, line)
     assert other.probe("--ready", "worker") == (2, line)
     worker.docker.kill()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 _THREADS = "the application has started threads outside Python ("
-_LOCK = "the application has made a multiprocessing lock, queue or pool"
+_LOCK = "the application has created a multiprocessing lock, queue or pool"
 
 
 class Flavour(NamedTuple):
@@ -46,7 +46,7 @@ FLAVOURS = {
     "process_id": Flavour("a value made of `os.getpid()`", ", uses the process ID"),
     "unique_id": Flavour(
         "a module's `NODE = str(uuid.uuid4())`",
-        "proj/unique.py, line 5, makes a random value",
+        "proj/unique.py, line 5, creates a random value",
     ),
     "redis": Flavour("a redis-py client that has sent a command"),
     "socket_of_c": Flavour(

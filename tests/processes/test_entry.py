@@ -437,7 +437,7 @@ def test_a_wrong_configuration_names_those_that_there_are(
     assert done.returncode == 78
     first, second = done.stderr.splitlines()
     assert "DJANGO_CONFIGURATION is 'Prd'" in first
-    assert second == "Did you mean 'Prod'? They have Prod."
+    assert second == "Did you mean 'Prod'? Classes: Prod."
 
 
 def test_without_a_configuration_the_message_names_the_variable(

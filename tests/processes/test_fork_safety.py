@@ -48,7 +48,7 @@ def wait_for_children(pid: int, count: int) -> list[psutil.Process]:
         ("native thread", "the application has started a thread outside Python ("),
         ("process", "the application has started a process (python"),
         ("pool", "the application has started "),
-        ("lock", "the application has made a multiprocessing lock, queue or pool"),
+        ("lock", "the application has created a multiprocessing lock, queue or pool"),
     ],
 )
 def test_is_not_preloaded(start: Starter, port: int, made: str, named: str) -> None:

@@ -79,7 +79,7 @@ def test_readiness_follows_the_database(server: str, serve, start: Starter) -> N
     web: HealthClient = serve(server, *checks, DATABASES={"default": database})
     assert web.request("/-/ready") == (503, "not ready: migrations\n")
     web.says("not ready: migrations: ")
-    assert " not applied, the first is " in web.output
+    assert " not applied, first: " in web.output
     start.migrate(settings={"DATABASES": {"default": database}})
     assert web.request("/-/ready") == (200, "ready\n")
     folder.rename(start.data / "elsewhere")

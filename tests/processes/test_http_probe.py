@@ -101,7 +101,7 @@ def test_port_that_is_none_or_in_use(start: Starter) -> None:
         for text, message in (
             ("http", "PRODSERVER_PROBE_PORT is 'http' in the environment."),
             ("70000", "PRODSERVER_PROBE_PORT is '70000' in the environment."),
-            (used, f"PRODSERVER_PROBE_PORT is {used}, where the probe cannot listen"),
+            (used, f"PRODSERVER_PROBE_PORT is {used}, but the probe cannot listen"),
         ):
             worker = start.worker(entry("loop"), PRODSERVER_PROBE_PORT=text)
             assert worker.exits() == 78

@@ -278,7 +278,7 @@ class TestPrefix:
         assert code == 78
         assert output.count("\n") == 2
         assert "no-such-wrapper cannot be started" in output
-        assert "PREFIX begins with a command" in output
+        assert "PREFIX starts with a command" in output
 
 
 class TestLogging:
@@ -601,7 +601,7 @@ class TestStartTimeout:
         )
         assert web.exits() == 69
         lines = [json.loads(line)["message"] for line in web.output.splitlines()]
-        message = "The application has not been loaded within 5 s (START_TIMEOUT)."
+        message = "The application did not load within 5 s (START_TIMEOUT)."
         assert any(message in line for line in lines), lines
         where = [line for line in lines if "proj/hanging.py" in line]
         assert "in connect" in where[-1]

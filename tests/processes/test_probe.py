@@ -167,7 +167,7 @@ def test_a_server_that_answers_is_ready(via, serve, runs):
     assert probe(via=via) == (0, f"web is ready: 200 from {where} in N ms")
     assert probe("--ready", "web", via=via)[0] == 0
     code, line = probe("worker", via=via)
-    assert (code, line[:44]) == (2, "cannot tell: worker has not written its stat")
+    assert (code, line[:44]) == (2, "cannot tell: there is no state file of worke")
     assert probe("--drain", "0", via=via)[0] == 0
     assert probe(via=via) == (1, "web is not ready: it is draining")
 
@@ -219,13 +219,13 @@ def test_an_answer_counts_in_every_shape(parts, code, serve, runs):
 )
 def test_what_is_not_http_is_not_ready(answer, serve, runs):
     where = runs(serve(answer, pause=1))
-    assert probe() == (1, f"web is not ready: what {where} answers is not HTTP")
+    assert probe() == (1, f"web is not ready: the answer from {where} is not HTTP")
 
 
 @pytest.mark.parametrize("parts", [(), (b"HTTP/1.1 2",)], ids=["nothing", "half"])
 def test_hanging_up_without_an_answer_is_not_ready(parts, serve, runs):
     where = runs(serve(*parts))
-    line = f"web is not ready: {where} hangs up without an answer"
+    line = f"web is not ready: {where} closed the connection without an answer"
     assert probe() == (1, line)
 
 
@@ -265,7 +265,7 @@ def test_a_stopped_server_is_neither_ready_nor_alive(serve, runs):
     server.process.send_signal(signal.SIGSTOP)
     assert impatient() == (1, f"web is not ready: no answer from {where} within 1 s")
     pid = server.process.pid
-    assert probe("--live") == (1, f"web is not alive: process {pid} is stopped")
+    assert probe("--live") == (1, f"web is not live: process {pid} is stopped")
     server.process.send_signal(signal.SIGCONT)
     assert probe()[0] == 0
 
@@ -312,24 +312,24 @@ def test_it_asks_at_the_address_as_bound(bound, written, serve, runs):
     server = serve(OK, address=bound)
     where = runs(server, written.format(server.port))
     assert probe() == (0, f"web is ready: 200 from {where} in N ms")
-    assert probe("--live") == (0, f"web is alive: it listens on {where}")
+    assert probe("--live") == (0, f"web is live: it listens on {where}")
     server.end()
     # Of the same address, and a process that is there.
     runs(None, written.format(server.port))
     assert probe() == (1, f"web is not ready: nothing listens on {where}")
-    assert probe("--live") == (1, f"web is not alive: nothing listens on {where}")
+    assert probe("--live") == (1, f"web is not live: nothing listens on {where}")
 
 
 def test_it_asks_at_a_unix_socket(tmp_path, serve, runs):
     server = serve(OK, address=f"{tmp_path}/web.sock")
     where = runs(server, f"unix://{tmp_path}/web.sock")
     assert probe() == (0, f"web is ready: 200 from {where} in N ms")
-    assert probe("--live") == (0, f"web is alive: it listens on {where}")
+    assert probe("--live") == (0, f"web is live: it listens on {where}")
     server.end()
     runs(None, where)
     for _ in range(2):
         assert probe() == (1, f"web is not ready: nothing listens on {where}")
-        assert probe("--live") == (1, f"web is not alive: nothing listens on {where}")
+        assert probe("--live") == (1, f"web is not live: nothing listens on {where}")
         (tmp_path / "web.sock").unlink(missing_ok=True)
 
 
@@ -354,7 +354,7 @@ def test_it_asks_through_tls(certificate, serve, runs):
     where = runs(server, tls=True, host="shop.example")
     assert probe("--timeout=5") == (0, f"web is ready: 200 from {where} in N ms")
     assert "Host: shop.example\\r\\n" in server.requests()[0]
-    assert probe("--live") == (0, f"web is alive: it listens on {where}")
+    assert probe("--live") == (0, f"web is live: it listens on {where}")
 
 
 def test_tls_has_its_time_too(serve, runs):
@@ -372,7 +372,7 @@ def test_tls_that_is_none_is_not_told(serve, runs):
         argv = [*FILE, "--timeout=10"]
         for word, start in (
             (b"HTTP/1.1 400 Bad Request\r\n\r\n", "cannot tell: SSLError: "),
-            (b"", f"web is not ready: {where} hangs up without an answer"),
+            (b"", f"web is not ready: {where} closed the connection without an answer"),
         ):
             asking = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
             connection, _ = listener.accept()
@@ -403,7 +403,7 @@ def test_a_server_that_never_answers_is_alive(serve, runs):
     """It may have more to do than it can; being restarted would not help it."""
     server = serve(b"", pause=60)
     where = runs(server)
-    assert probe("--live") == (0, f"web is alive: it listens on {where}")
+    assert probe("--live") == (0, f"web is live: it listens on {where}")
     # Nothing was asked, which might have had to wait in line.
     assert server.requests() == []
 
@@ -420,7 +420,7 @@ def test_a_queue_that_is_full_is_alive_and_not_ready(family, tmp_path, runs):
             client.setblocking(False)
             client.connect_ex(there)
         where = runs(None, f"tcp://127.0.0.1:{there[1]}" if inet else f"unix://{there}")
-        full = f"web is alive: the queue at {where} is full"
+        full = f"web is live: the connection queue at {where} is full"
         assert impatient("--live") == (0, full)
         assert impatient() == (
             1,
@@ -433,7 +433,7 @@ def test_a_queue_that_is_full_is_alive_and_not_ready(family, tmp_path, runs):
 # Drain
 
 
-DRAINING = "web is draining: it is not ready, and serves on"
+DRAINING = "web is draining: it is not ready but keeps serving"
 
 
 def test_draining_is_alive(folder, serve, runs):
@@ -470,11 +470,11 @@ def test_what_cannot_be_marked_is_waited_for_nevertheless(folder, runs):
     began = time.monotonic()
     code, line = probe("--drain", "1", "web")
     assert code == 2
-    assert line.startswith("cannot mark it as draining: web has not written its state")
+    assert line.startswith("cannot mark it as draining: there is no state file of web")
     runs(namespace="another")
     code, line = probe("--drain", "1", "web")
     assert code == 2
-    assert line.endswith("what is known of web is of another container or boot")
+    assert line.endswith("the state of web is from another container or boot")
     assert time.monotonic() - began >= 2
 
 
@@ -519,14 +519,14 @@ def test_a_process_that_has_ended_is_neither(question, serve, runs):
     assert probe(question, PROCESS_NAME="web") == (1, line)
     code, line = probe(question)
     assert code == 2
-    assert line.startswith("cannot tell: no process that runs has written its state; ")
+    assert line.startswith("cannot tell: there is no state file of a running process; ")
     # Its place taken, by another process or its pid.
     other = serve(OK)
     runs(other, f"tcp://127.0.0.1:{port}", start="1")
     line = f"web is not running: process {other.process.pid} has ended"
     assert probe(question, "web") == (1, line)
     runs(other, namespace="another")
-    line = "cannot tell: what is known of web is of another container or boot"
+    line = "cannot tell: the state of web is from another container or boot"
     assert probe(question, "web") == (2, line)
 
 
@@ -537,7 +537,7 @@ def test_a_process_that_has_ended_is_neither(question, serve, runs):
 def test_workers_are_not_probed_yet(question, runs):
     """Never a false yes."""
     runs(name="worker", kind="worker")
-    line = "cannot tell: worker is a worker that has no heartbeat"
+    line = "cannot tell: worker is a worker without a heartbeat"
     assert probe(question) == (2, line)
 
 
@@ -549,8 +549,8 @@ def test_a_worker_that_has_ended_does_not_run(runs):
 
 def test_an_address_that_is_not_known(runs):
     runs()
-    assert probe() == (2, "cannot tell: where web listens is not known")
-    assert probe("--live") == (0, f"web is alive: process {os.getpid()} runs")
+    assert probe() == (2, "cannot tell: the address of web is unknown")
+    assert probe("--live") == (0, f"web is live: process {os.getpid()} is running")
 
 
 @pytest.mark.parametrize("question", ["--live", "--ready"])
@@ -568,7 +568,7 @@ def test_what_keeps_it_from_asking_is_no_answer(question, address, runs):
 def test_which_of_several(serve, runs):
     runs(serve(OK))
     runs(name="worker", kind="worker")
-    several = "several processes run, give the name of one: web, worker"
+    several = "several processes are running, name one of them: web, worker"
     assert probe() == (2, f"cannot tell: {several}")
     assert probe("web")[0] == 0
     assert probe(PROCESS_NAME="web")[0] == 0
@@ -581,13 +581,13 @@ def test_which_of_several(serve, runs):
 @pytest.mark.parametrize(
     ("args", "line"),
     [
-        (["--alive"], "there is no option --alive"),
-        (["-x"], "there is no option -x"),
-        (["--a\nb"], "there is no option --a b"),
-        (["--\udcff"], "there is no option --\\udcff"),
-        (["web", "worker"], "'worker' is not the name of one process"),
-        (["../web"], "'../web' is not the name of one process"),
-        ([""], "'' is not the name of one process"),
+        (["--alive"], "unknown option --alive"),
+        (["-x"], "unknown option -x"),
+        (["--a\nb"], "unknown option --a b"),
+        (["--\udcff"], "unknown option --\\udcff"),
+        (["web", "worker"], "'worker' is not a process name, or a second one"),
+        (["../web"], "'../web' is not a process name, or a second one"),
+        ([""], "'' is not a process name, or a second one"),
         (["--timeout"], "--timeout is '', not a number of seconds"),
         (["--timeout", "soon"], "--timeout is 'soon', not a number of seconds"),
         (["--timeout=0"], "--timeout is '0', not a number of seconds"),

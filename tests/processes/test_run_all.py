@@ -242,7 +242,7 @@ def test_without_honcho_it_says_what_to_install(start: Starter) -> None:
     )
     assert done.returncode == 78
     assert done.stderr == (
-        "prodserver: honcho, which --all runs on, is not installed.\n"
+        "prodserver: --all needs honcho, which is not installed.\n"
         'Install it: python -m pip install "django-prodserver[honcho]"\n'
     )
 

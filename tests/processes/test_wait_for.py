@@ -59,7 +59,7 @@ class TestWaiting:
             assert isinstance(web, Web)
             web.port = port
             web.wait_until_ready()
-        assert f"tcp://127.0.0.1:{other} is there after" in web.output
+        assert f"tcp://127.0.0.1:{other} ready after" in web.output
         assert lines(start.data / "ready") == [str(web.process.pid)]
         web.until(lambda: start.probe("--ready").returncode == 0, "ready")
         assert web.stop() == 0
@@ -92,7 +92,7 @@ class TestWaiting:
         entry = config("waitress", port, WAIT_FOR=["database", "migrations"])
         web = begin(start, entry)
         web.says("waiting for migrations")
-        assert " not applied, the first is " in web.output
+        assert " not applied, first: " in web.output
         with closing(sqlite3.connect(start.data / "db.sqlite3")) as database:
             assert database.execute("SELECT name FROM sqlite_master").fetchall() == []
         start.migrate()
@@ -134,7 +134,8 @@ class TestWaiting:
             settings={"DATABASES": {"default": SQLITE, "replica": replica}},
         )
         assert web.exits() == 69
-        assert "database:replica was not there within 0 s: Operational" in web.output
+        message = "Timed out after 0 s waiting for database:replica: Operational"
+        assert message in web.output
 
     def test_the_log_says_the_last_reason_while_nothing_answers(
         self, start: Starter, port: int
@@ -179,7 +180,7 @@ class TestWaiting:
         for via in (MANAGE, MODULE):
             web = begin(start, entry, via=via, PRODSERVER_WAIT_TIMEOUT="1")
             assert web.exits() == 69
-            message = f"tcp://127.0.0.1:{other} was not there within 1 s: "
+            message = f"Timed out after 1 s waiting for tcp://127.0.0.1:{other}: "
             assert f"{message}ConnectionRefusedError: " in web.output
             assert "PRODSERVER_WAIT_TIMEOUT is how many seconds" in web.output
             assert "Traceback" not in web.output
@@ -204,7 +205,7 @@ class TestWaiting:
             **env,
         )
         assert worker.exits() == 69
-        assert "broker was not there within 0 s: " in worker.output
+        assert "Timed out after 0 s waiting for broker: " in worker.output
         assert "Connection refused" in worker.output
         assert "hunter2" not in worker.output
 
@@ -240,7 +241,8 @@ class TestWaiting:
             TEST_REDIS_URL=f"redis://127.0.0.1:{silent}/0",
         )
         assert worker.exits(60) == 69
-        assert "broker was not there within 2 s: no answer within 5 s" in worker.output
+        message = "Timed out after 2 s waiting for broker: no answer within 5 s"
+        assert message in worker.output
         assert time.monotonic() - began < 40
 
     @pytest.mark.parametrize(

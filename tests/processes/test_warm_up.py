@@ -75,8 +75,8 @@ def test_an_async_view_leaves_no_thread(start: Starter, port: int, server: str) 
 def test_a_path_that_fails_is_a_warning(start: Starter, port: int) -> None:
     paths = ["/failing", "/nowhere?password=hunter2", "/first"]
     web = start.web(config("gunicorn-2", port, WARM_UP=paths), port=port)
-    assert "WARM_UP: GET /failing was answered with 500" in web.output
-    assert "WARM_UP: GET /nowhere?password=*** was answered with 404" in web.output
+    assert "WARM_UP: GET /failing returned 500" in web.output
+    assert "WARM_UP: GET /nowhere?password=*** returned 404" in web.output
     for answer in first_answers(web, "/first"):
         assert answer["loaded_by"] == web.process.pid
 
@@ -103,7 +103,7 @@ def test_what_is_not_preloaded_says_that_it_does_nothing(
 ) -> None:
     entry = config("gunicorn", port, WARM_UP=["/first"], PRELOAD=False)
     web = start.web(entry, port=port)
-    assert "WARM_UP does nothing here: the application is not preloaded" in web.output
+    assert "WARM_UP has no effect here: the application is not preloaded" in web.output
 
 
 def test_a_worker_has_no_such_key(start: Starter) -> None:

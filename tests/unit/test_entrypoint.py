@@ -411,7 +411,7 @@ def test_a_stop_marks_waits_and_passes_on(drained):
     assert server.line() == "SIGTERM"
     assert time.monotonic() - began >= 1
     assert server.process.wait(DEADLINE) == 5
-    line = "entrypoint: web is draining: it is not ready, and serves on\n"
+    line = "entrypoint: web is draining: it is not ready but keeps serving\n"
     assert server.process.stderr.read() == line
 
 
@@ -422,7 +422,7 @@ def test_a_stop_that_cannot_be_marked_waits_and_passes_on(drained):
     assert server.line() == "SIGTERM"
     assert time.monotonic() - began >= 1
     assert server.process.wait(DEADLINE) == 5
-    line = "entrypoint: cannot mark it as draining: web has not written its state; "
+    line = "entrypoint: cannot mark it as draining: there is no state file of web; "
     assert server.process.stderr.read().startswith(line)
 
 

@@ -157,7 +157,7 @@ def _unknown_keys(process: Process, backend: Backend) -> Iterator[ConfigurationE
     for key in process.config:
         if key not in known:
             hint = did_you_mean(key, known)
-            hint = f"{hint} It takes {', '.join(known)}.".strip()
+            hint = f"{hint} Valid keys: {', '.join(known)}.".strip()
             message = f" has the unknown key {safe_repr(key)}."
             yield process.fault(Fault.UNKNOWN_KEY, message, hint)
 

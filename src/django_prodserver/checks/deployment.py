@@ -16,7 +16,7 @@ from django_prodserver.config.processes import Process
 from django_prodserver.logs import project_console
 from django_prodserver.process import preload_memory
 
-_ENABLE = 'Write "disable_existing_loggers": False in LOGGING.'
+_ENABLE = 'Set "disable_existing_loggers": False in LOGGING.'
 _DEBUGGERS = ("debugpy", "pdb", "pydevd")
 # psycopg_pool's default, for a pool without options.
 _DEFAULT_POOL_SIZE = 4
@@ -25,29 +25,27 @@ _DEFAULT_POOL_SIZE = 4
 def project_warnings() -> Iterator[CheckMessage]:
     """Yield the warnings that concern every process."""
     if settings.DEBUG:
-        message = "DEBUG is on: errors show the settings, and memory grows."
+        message = "DEBUG is True: error pages show settings, and memory use grows."
         yield Warning(message, hint="Set DEBUG = False.", id=WarningId.DEBUG)
     elif not settings.ALLOWED_HOSTS:
-        message = "ALLOWED_HOSTS is empty: every request is answered with 400."
-        hint = 'Write the names of the site: ALLOWED_HOSTS = ["example.com"].'
+        message = "ALLOWED_HOSTS is empty, so every request gets a 400 response."
+        hint = 'Add the host names of the site: ALLOWED_HOSTS = ["example.com"].'
         yield Warning(message, hint=hint, id=WarningId.ALLOWED_HOSTS)
     config = project_console.logging_settings()
     named = {"django", "django.request"} & set(config.get("loggers") or {})
     if _disables_loggers(config) and not named:
-        lost = "the tracebacks of failed requests (django.request)"
-        message = f"LOGGING disables the loggers that exist before it: {lost} are lost."
+        lost = "tracebacks of failed requests (django.request)"
+        message = f"LOGGING disables existing loggers, so {lost} are lost."
         yield Warning(message, hint=_ENABLE, id=WarningId.LOGGERS_DISABLED)
     for alias, database in settings.DATABASES.items():
         if str(database.get("ENGINE")).endswith(".sqlite3"):
-            message = (
-                f"DATABASES[{alias!r}] is SQLite, a file that replicas cannot share."
-            )
-            hint = "Run one replica, or use a database server."
+            message = f"DATABASES[{alias!r}] is SQLite, which replicas cannot share."
+            hint = "Run a single replica, or use a database server."
             yield Info(message, hint=hint, id=WarningId.SQLITE)
 
 
 def process_warnings(backend: CommandBackend) -> Iterator[CheckMessage]:
-    """Yield the warnings about one process: for any backend, then its backend's own."""
+    """Yield the warnings about one process: general ones, then its backend's own."""
     yield from _development_options(backend)
     yield from _small_pools(backend)
     yield from _many_connections(backend)
@@ -56,13 +54,13 @@ def process_warnings(backend: CommandBackend) -> Iterator[CheckMessage]:
 
 
 def preload_warnings(process: Process) -> Iterator[Warning]:
-    """Warn if the last start of this code, on this machine, gave up the preload."""
+    """Warn if the last start of this code on this machine did not preload it."""
     last = preload_memory.last_decision(process.name)
     if last and not last.preloaded and process.preload == AUTO:
         message = f" was not preloaded at the last start, because {last.reason}."
         hint = (
-            'Change that, so that workers share memory; or write "PRELOAD": False, or '
-            "True if it survives a fork."
+            'Fix that so that workers can share memory. Or set "PRELOAD": False, or '
+            '"PRELOAD": True if it is safe to fork.'
         )
         yield Warning(message, hint=hint, id=WarningId.NOT_PRELOADED)
 
@@ -72,15 +70,15 @@ def _development_options(backend: CommandBackend) -> Iterator[Warning]:
     for name in backend.debug_options:
         if backend.is_on(name, backend.args):
             message = f" has --{name}, which is for development."
-            yield Warning(message, hint="Leave it out.", id=warning_id)
+            yield Warning(message, hint="Remove it.", id=warning_id)
     words = " ".join(backend.config.get("PREFIX", ()))
     if any(debugger in words for debugger in _DEBUGGERS):
-        message = f" has the PREFIX {words!r}, a debugger."
-        yield Warning(message, hint="Leave it out.", id=warning_id)
+        message = f" has the PREFIX {words!r}, which is a debugger."
+        yield Warning(message, hint="Remove it.", id=warning_id)
 
 
 def _many_connections(backend: CommandBackend) -> Iterator[Warning]:
-    """Warn if our default of threads multiplies the connections that are kept."""
+    """Warn if our default number of threads multiplies persistent connections."""
     threads = backend.request_concurrency(backend.args)
     if backend.kind != "web" or not threads or threads == 1:
         return
@@ -96,18 +94,19 @@ def _many_connections(backend: CommandBackend) -> Iterator[Warning]:
             continue
         message = (
             f" keeps up to {count * threads} connections to DATABASES[{alias!r}] open "
-            f"in each container: {count} x {threads} threads, which are a default "
-            f"here, and CONN_MAX_AGE is {age}."
+            f"in each container: {count} x {threads} threads (a default of "
+            f"django-prodserver), and CONN_MAX_AGE is {age}."
         )
         hint = (
-            f'Write "THREADS": {threads} if all replicas together stay below the '
-            'limit of the database, else "THREADS": 1, CONN_MAX_AGE = 0 or a pool.'
+            f'Set "THREADS": {threads} if all replicas together stay below the '
+            'database\'s limit. If not, set "THREADS": 1 or CONN_MAX_AGE = 0, or use a '
+            "pool."
         )
         yield Warning(message, hint=hint, id=WarningId.CONNECTIONS)
 
 
 def _is_written(backend: CommandBackend, key: str) -> bool:
-    """Tell whether somebody has written the options that a key becomes."""
+    """Tell whether the user has set the options that a key is translated to."""
     table = backend.option_table
     return any(
         values_of(option, backend.written, table) or backend.given_elsewhere(option)
@@ -118,7 +117,7 @@ def _is_written(backend: CommandBackend, key: str) -> bool:
 def _disabled_loggers(backend: CommandBackend) -> Iterator[Warning]:
     is_native = "LOG_FORMAT" in backend.keys and backend.logs_natively
     if is_native and _disables_loggers(project_console.logging_settings()):
-        message = ": LOGGING disables existing loggers: the server logs no more."
+        message = ": LOGGING disables existing loggers, so the server stops logging."
         yield Warning(message, hint=_ENABLE, id=WarningId.LOGGERS_DISABLED)
 
 
@@ -129,7 +128,7 @@ def _disables_loggers(config: Mapping[str, Any]) -> bool:
 
 def log_formats(backends: Mapping[str, CommandBackend]) -> Iterator[Info]:
     """
-    Say whose format the processes log in, if LOGGING has one too.
+    Report which format the processes log in, if LOGGING has one too.
 
     Args:
         backends: The backends by the name of their process.
@@ -144,10 +143,10 @@ def log_formats(backends: Mapping[str, CommandBackend]) -> Iterator[Info]:
         who = ", ".join(processes)
         if origin == "LOGGING":
             message = f"The log of {who} has the project's format: {why}."
-            hint = 'Write LOG_FORMAT as "json" or "text" for one of ours.'
+            hint = 'To change it, set LOG_FORMAT to "json" or "text".'
         else:
-            message = f"The log of {who} is {value}, by {origin}: {why}."
-            hint = "Leave LOG_FORMAT out for the project's format."
+            message = f"The log format of {who} is {value}, set by {origin}: {why}."
+            hint = "To use the project's format, remove LOG_FORMAT."
         yield Info(message, hint=hint, id=WarningId.LOG_FORMAT)
 
 
@@ -164,8 +163,8 @@ def _small_pools(backend: CommandBackend) -> Iterator[Warning]:
         size = options.get("max_size") or options.get("min_size", _DEFAULT_POOL_SIZE)
         if threads > size:
             message = (
-                f" has {threads} threads a process, and DATABASES[{alias!r}] a pool "
-                f"of {size} connections: the rest wait."
+                f" has {threads} threads per process, but the pool of "
+                f"DATABASES[{alias!r}] has {size} connections: the other threads wait."
             )
-            hint = f'Write OPTIONS = {{"pool": {{"max_size": {threads}}}}}.'
+            hint = f'Set "OPTIONS": {{"pool": {{"max_size": {threads}}}}} for it.'
             yield Warning(message, hint=hint, id=WarningId.POOL_TOO_SMALL)

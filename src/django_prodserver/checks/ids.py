@@ -30,7 +30,7 @@ class WarningId(CheckId):
         "A value in ARGS that the installed server rejects.",
     )
     ADDRESS = "prodserver.W004", "A container listens on a loopback address."
-    DEBUG = "prodserver.W005", "DEBUG is on."
+    DEBUG = "prodserver.W005", "DEBUG is True."
     ALLOWED_HOSTS = "prodserver.W006", "ALLOWED_HOSTS is empty."
     DEVELOPMENT_OPTION = "prodserver.W007", "A development option or a debugger is on."
     ONE_AT_A_TIME = (
@@ -66,7 +66,7 @@ class WarningId(CheckId):
         "prodserver.W016",
         "Each thread keeps a database connection, and THREADS is only a default.",
     )
-    #: Info: either may be meant.
+    #: Info, because either format may be intended.
     LOG_FORMAT = (
         "prodserver.I002",
         "LOGGING has a console handler: which log format applies, and why.",

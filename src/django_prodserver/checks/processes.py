@@ -28,7 +28,7 @@ def check_processes() -> list[CheckMessage]:
 
 
 def raise_levels(messages: Iterable[CheckMessage]) -> None:
-    """Make errors of the warnings that are errors under ``check --deploy``."""
+    """Turn the warnings that are errors under ``check --deploy`` into errors."""
     for message in messages:
         if message.id in set(Fault):
             message.level = ERROR
@@ -50,7 +50,7 @@ def check_deployment() -> list[CheckMessage]:
 
 def _unsupported_keys(backend: CommandBackend) -> Iterator[Warning]:
     for key, why in backend.unsupported_keys().items():
-        message = f": {key} does nothing here: {why}."
+        message = f": {key} has no effect here: {why}."
         yield Warning(message, id=WarningId.USELESS_KEY)
 
 
@@ -95,7 +95,7 @@ def check_health() -> list[CheckMessage]:
 
 
 def _unknown_functions() -> Iterator[ConfigurationError]:
-    # Imported here, so that not every start imports the database's modules.
+    # Imported here, because it imports the database's modules.
     from django_prodserver.health.checks import Check
 
     for name in health.load().checks:
@@ -104,12 +104,12 @@ def _unknown_functions() -> Iterator[ConfigurationError]:
         except ConfigurationError as fault:
             yield fault
         except Exception as error:
-            # The user's module fails, and other commands have to run nevertheless.
+            # The user's module is broken, but other commands must still run.
             yield _loading_fails(name, error)
 
 
 def _loading_fails(check: str, error: Exception) -> ConfigurationError:
-    message = f"['CHECKS'] has {check!r}, and loading it raises "
+    message = f"['CHECKS'] has {check!r}, which cannot be loaded: "
     module = check.rpartition(".")[0]
     return ConfigurationError(
         Fault.LOADING_FAILS,
@@ -122,17 +122,19 @@ def _loading_fails(check: str, error: Exception) -> ConfigurationError:
 def _middleware_warnings() -> Iterator[Warning]:
     if not health.is_installed():
         if hasattr(settings, "PRODSERVER_HEALTH"):
-            message = "PRODSERVER_HEALTH is set, and nothing answers it."
-            hint = f"Put {health.MIDDLEWARE!r} first into MIDDLEWARE."
+            message = (
+                "PRODSERVER_HEALTH is set, but MIDDLEWARE has no HealthMiddleware."
+            )
+            hint = f"Put {health.MIDDLEWARE!r} first in MIDDLEWARE."
             yield Warning(message, hint=hint, id=WarningId.NO_MIDDLEWARE)
     elif settings.MIDDLEWARE[0] != health.MIDDLEWARE:
-        message = f"HealthMiddleware is behind {settings.MIDDLEWARE[0]!r}."
-        hint = "Put it first: what comes before it can redirect a probe, or refuse it."
+        message = f"HealthMiddleware comes after {settings.MIDDLEWARE[0]!r}."
+        hint = "Put it first: middleware before it can redirect or reject a probe."
         yield Warning(message, hint=hint, id=WarningId.MIDDLEWARE_NOT_FIRST)
 
 
 def _messages(faults: Iterable[ConfigurationError]) -> list[CheckMessage]:
-    """Return a message for each fault; one for what several processes lack."""
+    """Return a message for each fault; one for a fault that processes share."""
     places: dict[object, tuple[ConfigurationError, list[str]]] = {}
     for fault in faults:
         shared = fault.fault.depends_on_environment
@@ -144,7 +146,7 @@ def _messages(faults: Iterable[ConfigurationError]) -> list[CheckMessage]:
 
 def _message(fault: ConfigurationError, places: Sequence[str]) -> CheckMessage:
     kind = Warning if fault.fault.depends_on_environment else Error
-    # The name of the setting once, for "PRODUCTION_PROCESSES['web'], ['admin']: ...".
+    # Name the setting once, as in "PRODUCTION_PROCESSES['web'], ['admin']: ...".
     first, *others = dict.fromkeys(places)
     others = [place.removeprefix("PRODUCTION_PROCESSES") for place in others]
     text = f"{', '.join([first, *others])}{fault.problem}"

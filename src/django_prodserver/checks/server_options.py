@@ -21,7 +21,7 @@ def warnings(backend: CommandBackend) -> Iterator[Warning]:
         return
     try:
         options, release = read(installed)
-    except Exception:  # a new release that stores its options in another way
+    except Exception:  # a new release may store its options in another way
         return
     known = backend.option_table
     unknown = set()
@@ -33,7 +33,7 @@ def warnings(backend: CommandBackend) -> Iterator[Warning]:
             unknown.add(spelling)
             name = spelling.lstrip("-")
             message = f"['ARGS']: {safe_repr(name)} is not an option of {release}."
-            hint = _suggestion(name, options) or "Look at its --help."
+            hint = _suggestion(name, options) or "See its --help."
             yield Warning(message, hint=hint, id=WarningId.UNKNOWN_OPTION)
 
 
@@ -77,19 +77,19 @@ def _wrong_values(
     if hint:
         name = key.lstrip("-")
         shown = safe_repr(text, name)
-        message = f"['ARGS'][{name!r}] is {shown}, which {release} does not take."
+        message = f"['ARGS'][{name!r}] is {shown}, which {release} does not accept."
         yield Warning(message, hint=hint, id=WarningId.WRONG_VALUE)
 
 
 @functools.cache
 def read(installed: InstalledOptions) -> tuple[OptionTable, str]:
-    """Return a server's options and its release; cached for further processes."""
+    """Return a server's options and its release; cached for other processes."""
     release = f"{installed.distribution} {installed.version}"
     return OptionTable(installed.read_options()), release
 
 
 def _suggestion(name: str, options: OptionTable) -> str:
-    """Return a hint with the option that is nearest to an unknown name, or ""."""
+    """Return a hint with the option closest to an unknown name, or ""."""
     spellings = {
         spelling.replace("_", "-"): option.name
         for option in options.options

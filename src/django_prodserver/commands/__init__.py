@@ -1,1 +1,1 @@
-"""What the command line does: list, explain, run several, run for development."""
+"""The commands: start a process, list and explain processes, run several."""

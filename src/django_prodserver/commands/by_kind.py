@@ -22,11 +22,11 @@ def select(kind: str, names: Sequence[str]) -> list[str]:
 
     Args:
         kind: ``SERVER`` or ``WORKER``.
-        names: The names on the command line; if there are none, it is
-            ``PROCESS_NAME``, else the first process of that kind.
+        names: The names on the command line; if there are none, ``PROCESS_NAME``
+            or the first process of that kind is used.
 
     Raises:
-        ProdserverError: There is none, or one is of another kind.
+        ProdserverError: There is no such process, or one is of another kind.
     """
     given = list(names) or [name for name in [os.environ.get("PROCESS_NAME")] if name]
     if not given:
@@ -34,7 +34,7 @@ def select(kind: str, names: Sequence[str]) -> list[str]:
     if not given:
         message = f"PRODUCTION_PROCESSES has no {kind}."
         raise UsageError(
-            message, "To see what it has: python manage.py prodserver --list"
+            message, "To list the processes: python manage.py prodserver --list"
         )
     for name in given:
         process = processes.process(name)
@@ -54,7 +54,7 @@ def of_kind(kind: str) -> list[str]:
             if _kind(process) == kind:
                 found.append(process.name)
         except ProdserverError:
-            continue  # it has no kind; starting it says why
+            continue  # its kind is unknown; starting it reports the error
     return found
 
 

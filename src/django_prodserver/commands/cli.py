@@ -1,4 +1,4 @@
-"""The command line: its arguments, and what each way of calling it does."""
+"""The command line: parse the arguments and run what they ask for."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ from django_prodserver.text import is_missing
 if TYPE_CHECKING:
     from django_prodserver.commands.runbook import Explained
 
-USAGE = "%(prog)s [options] [NAME] [the server's own options] [-- more of them]"
+USAGE = "%(prog)s [options] [NAME] [server options] [-- server options]"
 EPILOG = (
-    "NAME is a key of PRODUCTION_PROCESSES; without it: PROCESS_NAME, else web, "
-    "else the only one. Options that are not listed here go to the server, where "
-    "they replace those of the settings; put them behind -- if they have the name "
-    "of one that is."
+    "NAME is a key of PRODUCTION_PROCESSES. The default is PROCESS_NAME, else web, "
+    "else the only process. Options that are not listed here are passed to the server "
+    "and override the settings. If a server option has the same name as one of these, "
+    "put it after --."
 )
 
 Write = Callable[[str], Any]
@@ -70,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--native",
         dest="standalone",
         action="store_true",
-        help="With --dry-run: a command that works without django-prodserver.",
+        help="With --dry-run: print a command that works without django-prodserver.",
     )
     mode.add_argument(
         "--compare",
@@ -82,8 +82,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     mode.add_argument(
         "--all",
         action="store_true",
-        help="Run the processes named, or all of them, in this terminal. The first "
-        "to end stops the rest.",
+        help="Run the named processes, or all of them, in this terminal. When one "
+        "exits, the others are stopped.",
     )
     add_export(mode)
     add_printing(parser)
@@ -93,7 +93,8 @@ def add_explain(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--explain",
         action="store_true",
-        help="Print each option of the command, its value and its origin, and exit.",
+        help="Print each option of the command, its value and where it comes from, "
+        "and exit.",
     )
 
 
@@ -107,7 +108,7 @@ def add_export(parser: argparse._ActionsContainer) -> None:
 
 
 def add_printing(parser: argparse.ArgumentParser) -> None:
-    """Add the options for how it prints."""
+    """Add the options that control the output."""
     parser.add_argument(
         "--format",
         choices=("text", "json", "html"),
@@ -118,12 +119,12 @@ def add_printing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--show-secrets",
         action="store_true",
-        help="Print passwords instead of ***.",
+        help="Print secrets instead of ***.",
     )
 
 
 def add_name(parser: argparse.ArgumentParser) -> None:
-    """Describe NAME and the server's options, which are what ``split`` leaves."""
+    """Describe NAME and the server's options, which ``split`` collects."""
     parser.usage = USAGE
     parser.epilog = EPILOG
 
@@ -132,8 +133,8 @@ def split(args: Sequence[str], parser: argparse.ArgumentParser) -> argparse.Name
     """
     Parse our options, and put the rest in ``names`` and ``native``.
 
-    ``typed`` has those words of the rest that are not behind "--", and ``ours`` the
-    names of our options: see ``misspelled.reject``.
+    ``typed`` holds the server options before "--", and ``ours`` the names of our
+    options: see ``misspelled.reject``.
     """
     args = list(args)
     end = args.index("--") if "--" in args else len(args)
@@ -179,35 +180,35 @@ def run(
     **options: Any,
 ) -> int:
     """
-    Do what the parsed command line says.
+    Run the parsed command line.
 
     Args:
         names: The processes.
         native: The server's own options.
-        write: What prints a result.
-        before: What was there before the settings, where that was looked at.
-        entry: The project's entry, if that has started this process.
+        write: Prints a result.
+        before: A snapshot from before the settings were loaded, if one was taken.
+        entry: The project's entry, if it started this process.
         options: The other options of the command line.
 
     Returns:
-        The exit code, where there is still a process to exit.
+        The exit code, unless this process is replaced by the server.
 
     Raises:
-        ProdserverError: The user can put it right.
+        ProdserverError: There is an error that the user can fix.
     """
     if options.get("init") or options.get("yes"):
         return init(names, native, write, options.get("settings") or "", **options)
     show = bool(options.get("show_secrets"))
     standalone = bool(options.get("standalone"))
     if standalone and not options.get("dry_run"):
-        hint = "To start a process without preloading, write PRELOAD: False for it."
-        raise UsageError("--native only goes with --dry-run.", hint)
+        hint = "To start a process without preloading, set PRELOAD: False for it."
+        raise UsageError("--native only works with --dry-run.", hint)
     as_page = options.get("format") == "html"
     if as_page and not options.get("explain"):
-        raise UsageError("--format html only goes with --explain.")
+        raise UsageError("--format html only works with --explain.")
     if options.get("export") is not None:
         if native:
-            message = f"--export takes names of processes only, not {native[0]}."
+            message = f"--export takes only process names, not {native[0]}."
             raise UsageError(message, "Server options belong in the settings: ARGS.")
         from django_prodserver.commands.export import command as export
 
@@ -215,8 +216,8 @@ def run(
         return export.run(options["export"], names, write, output, check)
     if options.get("list"):
         if names or native:
-            raise UsageError("--list takes no names: it lists all processes.")
-        # What a start does not use is loaded by what does.
+            raise UsageError("--list takes no names. It lists all processes.")
+        # Imported here, because a start does not need it.
         from django_prodserver.commands import listing
 
         as_json = options.get("format") == "json"
@@ -224,8 +225,9 @@ def run(
         return 0
     if options.get("all"):
         if native:
-            message = f"--all takes names only, not {native[0]}."
-            raise UsageError(message, "Give options to one process at a time.")
+            message = f"--all takes only process names, not {native[0]}."
+            hint = "To pass options to the server, start one process at a time."
+            raise UsageError(message, hint)
         from django_prodserver.commands import run_all
 
         return run_all.run(names, entry)
@@ -306,7 +308,7 @@ def init(
 def explain(
     plan: Plan, write: Write, entry: Program | None = None, **options: Any
 ) -> None:
-    """Print where each option of a command came from."""
+    """Print where each option of a command comes from."""
     if options.get("format") == "html":
         from django_prodserver.commands import runbook
 
@@ -346,49 +348,49 @@ def _output(
 
 
 def only(names: Sequence[str]) -> str | None:
-    """Return the one name, or None where there is none."""
-    # Of several words the first may be none, such as a command that is misspelled.
+    """Return the only name, or None if there is none."""
+    # If the first word is not a process, the error about that is more useful.
     if len(names) > 1 and names[0] in processes.table():
-        message = f"One process at a time, not {' '.join(names)}."
-        raise UsageError(message, f"For several: prodserver --all {' '.join(names)}")
+        message = f"prodserver starts one process, not several: {' '.join(names)}."
+        raise UsageError(message, f"To run several: prodserver --all {' '.join(names)}")
     return names[0] if names else None
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """
-    Run ``prodserver``: what manage.py does, without loading what will not be used.
+    Run ``prodserver``, which does what manage.py does but imports less.
 
-    ``DJANGO_SETTINGS_MODULE`` names the settings, and the working directory can
-    be imported from.
+    ``DJANGO_SETTINGS_MODULE`` names the settings, and the working directory is on
+    the Python path.
     """
     parser = argparse.ArgumentParser(
         prog="prodserver",
-        description="Become one of the processes that PRODUCTION_PROCESSES names.",
+        description="Start one of the processes in PRODUCTION_PROCESSES.",
         allow_abbrev=False,
     )
     add_arguments(parser)
     parser.add_argument("--settings", help="The settings module, as a dotted path.")
-    parser.add_argument("--pythonpath", help="A folder to import from.")
+    parser.add_argument("--pythonpath", help="A directory to add to the Python path.")
     parser.add_argument(
-        "--traceback", action="store_true", help="Show where an error comes from."
+        "--traceback", action="store_true", help="Show the traceback of an error."
     )
     parser.add_argument(
-        "--version", action="store_true", help="Print the version of this, and exit."
+        "--version", action="store_true", help="Print the version and exit."
     )
-    # manage.py's, so that one command line serves both; they change nothing here.
+    # Accepted, as by manage.py, so that one command line works for both; no effect.
     for flag in ("--no-color", "--force-color", "--skip-checks"):
         parser.add_argument(flag, action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("-v", "--verbosity", help=argparse.SUPPRESS)
     words = sys.argv[1:] if argv is None else argv
     options = vars(split(words, parser))
     if options["version"]:
-        from importlib import metadata  # it takes long to import
+        from importlib import metadata  # slow to import
 
         print(metadata.version("django-prodserver"))
         sys.exit(0)
     if options["settings"]:
         os.environ["DJANGO_SETTINGS_MODULE"] = options["settings"]
-    # First on the path, where "python -m" has it already and manage.py its own.
+    # First on the path, as with "python -m" and manage.py.
     for folder in (os.getcwd(), options["pythonpath"]):  # noqa: PTH109
         if folder and folder not in sys.path:
             sys.path.insert(0, folder)
@@ -410,7 +412,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 
 def _named(names: Sequence[str]) -> str:
-    """Return the name of the process as far as it is known without the settings."""
+    """Return the name of the process if it is known without the settings, else ""."""
     name = names[0] if names else os.environ.get("PROCESS_NAME", "")
     return name if name and state.is_name(name) else ""
 
@@ -420,12 +422,12 @@ def _load_settings() -> None:
     Load the settings module.
 
     Raises:
-        ConfigurationError: None is named, it is not there, or it raises an error.
+        ConfigurationError: It is not set, does not exist, or raises an error.
     """
     name = os.environ.get("DJANGO_SETTINGS_MODULE", "")
-    hint = "For example: DJANGO_SETTINGS_MODULE=project.settings prodserver web"
     if not name:
-        message = "DJANGO_SETTINGS_MODULE is not set, and says where the settings are."
+        message = "DJANGO_SETTINGS_MODULE is not set, so the settings cannot be found."
+        hint = "For example: DJANGO_SETTINGS_MODULE=project.settings prodserver web"
         raise ConfigurationError(Fault.NO_SETTINGS, message, hint)
     from django.conf import settings
 
@@ -433,9 +435,11 @@ def _load_settings() -> None:
         project.install_settings_importer()
         settings.INSTALLED_APPS  # noqa: B018  # the first access imports them
     except ImproperlyConfigured as error:
-        # The project's own words for what is missing.
+        # The project's own message says what is missing.
         message = f"The settings {name!r} cannot be used: {error}"
-        hint = f"{name} raises it as it is loaded; --traceback says where."
+        hint = (
+            f"The error was raised while loading {name}. To see where, add --traceback."
+        )
         if "configurations" in sys.modules and not os.environ.get(
             project.CONFIGURATION
         ):
@@ -446,6 +450,6 @@ def _load_settings() -> None:
             isinstance(error, ModuleNotFoundError) and is_missing(name, error.name)
         ):
             raise settings_error.describe(name, error) from error
-        message = f"The settings {name!r} are not there: no module {error.name!r}."
-        hint = f"Run it in the project's folder; this is {os.getcwd()}."  # noqa: PTH109
+        message = f"The settings {name!r} were not found: no module {error.name!r}."
+        hint = f"Run it in the project's directory. This one is {os.getcwd()}."  # noqa: PTH109
         raise ConfigurationError(Fault.NO_SETTINGS, message, hint) from None

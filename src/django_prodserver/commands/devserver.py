@@ -39,8 +39,8 @@ def run(
 
     Args:
         planned: What to run.
-        write: What prints a line.
-        entry: The project's entry, if that has started this process.
+        write: Prints a line.
+        entry: The project's entry, if it started this process.
 
     Returns:
         0 after SIGINT or SIGTERM.
@@ -50,10 +50,10 @@ def run(
 
 class _Watcher(StatReloader):
     """
-    Django's file watcher, with the process as a child that it restarts.
+    Django's file watcher, which runs the process as a child and restarts it.
 
-    Not a thread of the watcher, as in ``runserver``: only a main thread can have
-    signal handlers.
+    ``runserver`` uses a thread instead, but only a main thread can have signal
+    handlers.
     """
 
     def __init__(
@@ -78,7 +78,8 @@ class _Watcher(StatReloader):
             code = self._child.poll() if self._child is not None else None
             if code is not None:
                 self._write(
-                    f"It ended with {code}. Waiting for a change to start again."
+                    f"The process exited with code {code}. It restarts when a file "
+                    "changes."
                 )
                 self._child = None
             if self._changed:
@@ -100,11 +101,11 @@ class _Watcher(StatReloader):
             found = find_spec(package) if package else None
             directories += (found and found.submodule_search_locations) or ()
         for directory in directories:
-            # The project, and not installed packages.
+            # Watch the project, not installed packages.
             if not directory.startswith((sys.prefix, sys.base_prefix)):
                 self.watch_dir(directory, "**/*.py")
-        # The watcher watches imported modules. The views may be broken now, and
-        # mended later.
+        # Import the views, because the watcher watches imported modules. They may be
+        # broken now and fixed later.
         with contextlib.suppress(Exception):
             _ = get_resolver().urlconf_module
 
@@ -133,7 +134,7 @@ class _Watcher(StatReloader):
 
 
 def _kill(child: subprocess.Popen[bytes]) -> None:
-    # With its workers: some keep serving when their parent is gone.
+    # Kill its workers too: some keep serving when their parent is gone.
     file = Path(f"/proc/{child.pid}/task/{child.pid}/children")
     workers = file.read_text().split() if file.exists() else []
     child.kill()

@@ -34,8 +34,8 @@ def as_json(
     """
     Return the rows of a plan as a JSON list.
 
-    Each is an object with the strings ``option``, ``value``, ``from`` and ``why``;
-    the value of a flag, and a reason that nobody gave, are "".
+    Each is an object with the strings ``option``, ``value``, ``from`` and ``why``.
+    The value of a flag is "", and so is a missing reason.
     """
     names = ("option", "value", "from", "why")
     shown = rows(plan, show_secrets, entry)
@@ -89,7 +89,7 @@ def _entry_row(entry: Program | None) -> Iterator[Row]:
 
 
 def _preload_row(plan: Plan) -> Iterator[Row]:
-    """Yield the row of ``PRELOAD``, with what the last start decided."""
+    """Yield the row of ``PRELOAD``, with the decision of the last start."""
     if plan.backend.as_command():
         origin = "PRELOAD" if "PRELOAD" in plan.process.config else DEFAULT
         yield Row("PRELOAD", str(plan.process.preload), origin, _why_preload(plan))

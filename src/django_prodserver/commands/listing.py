@@ -16,7 +16,7 @@ from django_prodserver.process import executable, project
 from django_prodserver.process.executable import Program
 from django_prodserver.text import redact, redact_words, safe_repr
 
-#: The keys of every process that the native command has nothing for.
+#: The keys of every process that have no equivalent in the native command.
 _ONLY_OURS = ("WAIT_FOR", "HEALTH")
 
 
@@ -29,7 +29,7 @@ def command_line(
     Args:
         plan: What to print.
         show_secrets: Whether to print passwords.
-        entry: The project's entry, if that has started this process.
+        entry: The project's entry, if it started this process.
     """
     if not plan.commands:
         path = plan.process.config["BACKEND"]
@@ -47,25 +47,25 @@ def command_line(
 
 def native_notes(plan: Plan) -> list[str]:
     """
-    Return what the command cannot do without this package, a line each.
+    Return what is lost if the command runs without this package, a line each.
 
     Raises:
-        UsageError: There is no such command.
+        UsageError: The process has no native command.
     """
     if not plan.commands:
         path = plan.process.config["BACKEND"]
         raise UsageError(
-            f"{path} has no native command.", "It only runs in prodserver."
+            f"{path} has no native command.", "Start it with prodserver instead."
         )
     only_ours = [key for key in _ONLY_OURS if key in plan.process.config]
     # The plan itself has set LOG_FORMAT.
     only_ours += [key for key in plan.backend.native_omissions() if key != "LOG_FORMAT"]
     notes = []
     if only_ours:
-        notes.append(f"only django-prodserver does {', '.join(only_ours)}")
+        notes.append(f"not part of the native command: {', '.join(only_ours)}")
     if project.is_installed():
         where = "INSTALLED_APPS and MIDDLEWARE"
-        notes.append(f"to do without django-prodserver, remove it from {where}")
+        notes.append(f"to run without django-prodserver, remove it from {where}")
     return notes
 
 
@@ -77,7 +77,7 @@ def as_text(show_secrets: bool = False) -> str:
         backend = str(row["backend"] or "-").rpartition(".")[2]
         command = row["command"]
         if error := row["error"]:
-            # As a comment of the shell's: it can be pasted with the command.
+            # A shell comment, so that the line can be pasted as it is.
             command = f"{command}  # {error}" if command else f"# {error}"
         rows.append((name, backend, str(command)))
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
@@ -85,7 +85,7 @@ def as_text(show_secrets: bool = False) -> str:
         f"{name:{widths[0]}}  {backend:{widths[1]}}  {command}"
         for name, backend, command in rows
     )
-    # A command that cannot start is listed too, with what no terminal takes.
+    # A command that cannot start may hold characters that no terminal can print.
     return text.encode(errors="backslashreplace").decode()
 
 
@@ -144,14 +144,14 @@ def _fill(row: dict[str, object], process: Process, show_secrets: bool) -> None:
 
 
 def _as_line(value: object) -> str:
-    """Return a name, or whatever stands in its place, as a short line."""
+    """Return a name, or an invalid value in its place, as one short line."""
     plain = isinstance(value, str) and value.isprintable() and 0 < len(value) <= 100
     return str(value) if plain else safe_repr(value)
 
 
 def with_path(plan: Plan, entry: Program | None = None) -> list[str]:
     """
-    Return the words that run the command in a process of its own.
+    Return the words that run the command in a separate process.
 
     A management command is run by the project's entry, and a console script has its
     full path if PATH does not find it.

@@ -1,4 +1,4 @@
-"""Reject options of the command line that neither we nor the server have."""
+"""Reject command-line options that neither prodserver nor the server has."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def reject(
     Reject misspelled options, before anything is started.
 
     Args:
-        typed: The words of the command line that are not ours.
-        ours: Our options.
+        typed: The words of the command line that prodserver does not know.
+        ours: The options of prodserver.
         backend: The backend, if it is known.
 
     Raises:
@@ -28,7 +28,7 @@ def reject(
     command = backend.as_command() if backend else None
     for flag in _flags(typed, table):
         if backend and table.may_take(flag):
-            # Natively it is taken. But "--initg" is hardly "--initgroups".
+            # The server would accept it, but "--initg" hardly means "--initgroups".
             if switch := table.abbreviates_switch(flag):
                 raise _error(flag, f"Did you mean {switch!r}?")
             continue
@@ -40,7 +40,7 @@ def reject(
 
 
 def _flags(typed: Sequence[str], table: OptionTable) -> Iterator[str]:
-    """Yield the long options: what a short one is near to says nothing."""
+    """Yield the long options; a short one is close to too many others."""
     for name, words in groups(typed, table):
         if name and words[0][:2] == "--":
             yield words[0].partition("=")[0]
@@ -56,7 +56,7 @@ def _nearest_of_ours(flag: str, ours: Sequence[str], table: OptionTable) -> str:
 
 
 def _nearest_of_installed(flag: str, backend: CommandBackend) -> str:
-    """Return a hint if the installed server has no such option, but one like it."""
+    """Return a hint if the installed server only has a similar option."""
     # Imported here: most command lines have no unknown option.
     from django_prodserver.checks import server_options
 
@@ -66,8 +66,8 @@ def _nearest_of_installed(flag: str, backend: CommandBackend) -> str:
     try:
         options, _ = server_options.read(installed)
     except Exception:
-        # It is not installed, stores its options in another way, or is a management
-        # command where Django is not set up yet.
+        # The server is not installed, stores its options in another way, or is a
+        # management command and Django is not set up yet.
         options = backend.option_table
     if options.knows(flag):
         return ""
@@ -80,5 +80,5 @@ def _nearest_of_installed(flag: str, backend: CommandBackend) -> str:
 
 
 def _error(flag: str, hint: str) -> UsageError:
-    message = f"There is no option {safe_repr(flag)}."
-    return UsageError(message, f"{hint} If it is the server's, put it after --.")
+    message = f"Unknown option {safe_repr(flag)}."
+    return UsageError(message, f"{hint} If it is a server option, put it after --.")

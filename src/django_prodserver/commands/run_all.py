@@ -18,8 +18,8 @@ from django_prodserver.process.entry import prodserver_command
 from django_prodserver.process.executable import Program
 from django_prodserver.process.signals import STOP_SIGNALS, StopSignal
 
-# Exit codes after a stop that we asked for: uvicorn raises the signal once more, and
-# a terminal's Ctrl-C reaches a process before it has its own session.
+# Exit codes after a requested stop: uvicorn raises the signal again, and Ctrl-C in a
+# terminal can reach a process before it has its own session.
 _CLEAN = {0, -signal.SIGTERM, 128 + signal.SIGTERM, -signal.SIGINT}
 
 
@@ -31,7 +31,7 @@ def run(names: Sequence[str], entry: Program | None = None) -> int:
 
     Args:
         names: The processes; all configured ones if empty.
-        entry: The project's entry, if that has started this process.
+        entry: The project's entry, if it started this process.
 
     Returns:
         The exit code of the first process to exit; after a signal 0, or the code of
@@ -49,13 +49,13 @@ def run(names: Sequence[str], entry: Program | None = None) -> int:
     except ImportError:
         hint = 'Install it: python -m pip install "django-prodserver[honcho]"'
         raise ConfigurationError(
-            Fault.NOT_INSTALLED, "honcho, which --all runs on, is not installed.", hint
+            Fault.NOT_INSTALLED, "--all needs honcho, which is not installed.", hint
         ) from None
 
     class ProdserverManager(_StopMixin, Manager):  # type: ignore[misc]  # honcho has no types
         pass
 
-    # Without honcho's clock: each line has the time of its own log.
+    # Without honcho's timestamps: each line already has the time of its log.
     manager = ProdserverManager(Printer(sys.stdout, time_format=""))
     for plan in plans:
         name = plan.process.name
@@ -71,7 +71,7 @@ def run(names: Sequence[str], entry: Program | None = None) -> int:
 def _shell_command(words: list[str]) -> str:
     if sys.platform == "win32":
         return subprocess.list2cmdline(words)
-    # "exec": honcho's shell would stay between it and the server.
+    # "exec", so that honcho's shell does not stay between honcho and the server.
     return f"exec {shlex.join(words)}"
 
 
@@ -96,7 +96,7 @@ class _ProcessSignals:
 
 
 class _StopMixin:
-    """Stop a honcho ``Manager`` without a time limit of honcho's."""
+    """Stop a honcho ``Manager`` without honcho's time limit."""
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
@@ -114,11 +114,11 @@ class _StopMixin:
         return 128 - code if code < 0 else code
 
     def kill(self) -> None:
-        """Do nothing, where honcho kills 5 seconds after SIGTERM."""
+        """Do nothing; honcho calls this 5 seconds after SIGTERM."""
 
     def loop(self) -> None:
-        # Block signals until our handlers are installed: honcho's need the pids of
-        # all processes, and each process it forks has its handlers for a moment.
+        # Block signals until our handlers are installed: honcho's handlers need the
+        # pids of all processes, and each process that it forks has them for a moment.
         if sys.platform != "win32":
             signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         super().loop()  # type: ignore[misc]
@@ -130,8 +130,8 @@ class _StopMixin:
         super()._start()  # type: ignore[misc]
 
     def _all_started(self) -> bool:
-        # honcho's loop calls this every time around; before all are started there
-        # are no pids to signal.
+        # honcho's loop calls this in each round; there are no pids to signal until
+        # all processes are started.
         started = bool(super()._all_started())  # type: ignore[misc]
         if started and self._stop.received:
             self.terminate()  # type: ignore[attr-defined]

@@ -11,7 +11,7 @@ from django_prodserver.exceptions import ConfigurationError, Fault
 from django_prodserver.process import project
 from django_prodserver.text import did_you_mean, redact, safe_repr
 
-# Of the text of an exception; it may hold a whole document.
+# Characters of an exception's text, which may hold a whole document.
 _LONGEST = 200
 
 
@@ -21,38 +21,38 @@ def describe(module: str, error: Exception) -> ConfigurationError:
 
     Args:
         module: The name of the settings module.
-        error: What it has raised.
+        error: The exception that it raised.
     """
     if isinstance(error, AttributeError) and (
         name := project.missing_configuration(module)
     ):
         return _missing_configuration(module, name)
-    # str() of a SyntaxError ends with the place.
+    # str() of a SyntaxError already ends with the place.
     text = error.msg if isinstance(error, SyntaxError) else str(error)
     text = redact(" ".join(text.split())[:_LONGEST])
     what = f"{type(error).__name__}: {text}" if text else type(error).__name__
     message = f"The settings {module!r} cannot be loaded: {what}"
     if place := _place(error):
         message = f"{message} ({place})"
-    hint = "To see where it comes from, add --traceback."
+    hint = "To see the traceback, add --traceback."
     if variable := _missing_variable(error):
-        hint = f"Set the variable: {variable}=... prodserver ..."
+        hint = f"Set the environment variable: {variable}=... prodserver ..."
     return ConfigurationError(Fault.NO_SETTINGS, message, hint)
 
 
 def _missing_configuration(module: str, name: str) -> ConfigurationError:
     message = (
-        f"{project.CONFIGURATION} is {safe_repr(name)}, and the settings {module!r} "
+        f"{project.CONFIGURATION} is {safe_repr(name)}, but the settings {module!r} "
         "have no such class."
     )
     names = project.configurations(module)
-    hint = f"They have {', '.join(names)}." if names else project.CONFIGURATION_HINT
+    hint = f"Classes: {', '.join(names)}." if names else project.CONFIGURATION_HINT
     hint = f"{did_you_mean(name, names)} {hint}".strip()
     return ConfigurationError(Fault.NO_SETTINGS, message, hint)
 
 
 def _place(error: Exception) -> str:
-    """Return the file and line of the user's code that has raised it; "" if none."""
+    """Return the file and line of the user's code that raised it; "" if none."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{_shown(error.filename)}, line {error.lineno}"
     installed = {sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")}
@@ -75,9 +75,9 @@ def _shown(file: str) -> str:
 
 
 def _missing_variable(error: Exception) -> str:
-    """Return the environment variable that ``os.environ[...]`` has not found."""
+    """Return the environment variable that ``os.environ[...]`` did not find."""
     frames = traceback.extract_tb(error.__traceback__)
-    # The os module is frozen into the interpreter, as a rule.
+    # The os module is usually frozen into the interpreter.
     modules = (os.__file__, "<frozen os>")
     if isinstance(error, KeyError) and frames and frames[-1].filename in modules:
         return str(error.args[0])

@@ -17,7 +17,7 @@ from django_prodserver.text import safe_repr
 _TRUE = {"true", "yes", "on", "1"}
 #: What turns a switch off, in lower case.
 FALSE = {"false", "no", "off", "0"}
-# As in a Procfile. Other variables may be for the server to expand, but never PORT.
+# As in a Procfile. The server may expand other variables itself, but never PORT.
 _PORT = re.compile(r"\$(PORT\b|\{PORT\b)")
 _SCALARS = (str, int, float, Decimal, os.PathLike, Promise)
 
@@ -75,9 +75,8 @@ class OptionTable:
 
     Args:
         options: The server's options.
-        join: The separator for a list that is given to an option which cannot be
-            repeated.
-        abbreviates: Whether the server takes the beginning of a long name for it.
+        join: The separator for a list given to an option that cannot be repeated.
+        abbreviates: Whether the server accepts abbreviated long names.
     """
 
     def __init__(
@@ -103,24 +102,24 @@ class OptionTable:
             return known
         # Without a table, keep the spelling: the server may use underscores.
         on = bare if self._options else spelling.lstrip("-")
-        # If it is a flag and gets a value, the server itself reports the error.
+        # If it is a flag and gets a value, the server reports the error.
         return Option(bare, "list", f"--{on}"), True
 
     def find_written(self, flag: str) -> tuple[Option, bool]:
         """Do the same for an option of a command line, which may be abbreviated."""
         matches = self._abbreviated(flag)
-        # Of several, the server says that it is ambiguous.
+        # If several match, the server reports that it is ambiguous.
         return matches[0] if len(matches) == 1 else self.find(flag)
 
     def abbreviates_switch(self, flag: str) -> str:
-        """Return the switch that an abbreviation means; "" if it means none."""
+        """Return the switch that an abbreviation stands for; "" if there is none."""
         for option, positive in self._abbreviated(flag):
             if option.kind == "flag":
                 return option.on if positive else option.off
         return ""
 
     def _abbreviated(self, flag: str) -> list[tuple[Option, bool]]:
-        """Return the options whose names begin like an unknown one."""
+        """Return the options whose names start with an unknown one."""
         if not self.abbreviates or flag[:2] != "--" or self.knows(flag):
             return []
         begin = _bare(flag)
@@ -165,7 +164,7 @@ def render(args: object, option_table: OptionTable) -> list[str]:
             args = shlex.split(args)
         except ValueError as error:
             message = f" is {safe_repr(args)}, which a shell cannot split: {error}."
-            raise ArgumentError(message, "Close the quotation.") from error
+            raise ArgumentError(message, "Close the quotation marks.") from error
     if isinstance(args, list | tuple):
         return [_text("", item) for item in args]
     if not isinstance(args, Mapping):
@@ -231,7 +230,7 @@ def values_of(
 def _words(key: object, value: object, option_table: OptionTable) -> Iterator[str]:
     if not isinstance(key, str) or not _bare(key) or not fits(key):
         raise ArgumentError(
-            f" has the key {safe_repr(key)}.", "Keys are the options' names."
+            f" has the key {safe_repr(key)}.", "Use the name of an option."
         )
     option, positive = option_table.find(key)
     known = option_table.knows(key)
@@ -245,8 +244,8 @@ def _words(key: object, value: object, option_table: OptionTable) -> Iterator[st
         yield f"{option.on}={str(value).lower()}"
     elif value is None or value is True:
         if known:
-            message = f"[{safe_repr(key)}] is {value!r}, and {option.on} needs a value."
-            raise ArgumentError(message, f'Write "{key}": value, or leave it out.')
+            message = f"[{safe_repr(key)}] is {value!r}, but {option.on} needs a value."
+            raise ArgumentError(message, f'Write "{key}": value, or remove it.')
         yield option.on
     elif value is False:
         return
@@ -269,7 +268,7 @@ def _boolean(key: str, value: object) -> bool:
     if text in FALSE:
         return False
     message = (
-        f"[{safe_repr(key)}] is {safe_repr(value, key)}, and that option is a switch."
+        f"[{safe_repr(key)}] is {safe_repr(value, key)}, but that option is a switch."
     )
     raise ArgumentError(message, f'Write "{key}": True or False.')
 
@@ -277,22 +276,23 @@ def _boolean(key: str, value: object) -> bool:
 def _text(key: str, value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, _SCALARS):
         where = f"[{safe_repr(key)}]" if key else ""
-        message = f"{where} holds {safe_repr(value, key)}, a {type(value).__name__}."
-        raise ArgumentError(message, "Options take text and numbers, or lists of them.")
+        message = f"{where} has {safe_repr(value, key)}, a {type(value).__name__}."
+        raise ArgumentError(message, "Use a string, a number, or a list of them.")
     if not fits(value):
         where = f"[{safe_repr(key)}]" if key else ""
         message = f"{where} is {safe_repr(value, key)}, which no command line can hold."
-        raise ArgumentError(message, "No NUL, half surrogate or number of 4300 digits.")
+        hint = "Remove the NUL, the lone surrogate, or the number of 4300 digits."
+        raise ArgumentError(message, hint)
     text = _as_text(value)
     if _PORT.search(text):
         where = f"[{safe_repr(key)}]" if key else ""
-        message = f"{where} is {safe_repr(text, key)}, and no shell puts PORT in."
+        message = f"{where} is {safe_repr(text, key)}, but no shell expands PORT here."
         raise ArgumentError(message, "Write os.environ['PORT'] in the settings.")
     return text
 
 
 def fits(value: object) -> bool:
-    """Return whether a value can be text in a command line or an environment."""
+    """Return whether a command line or an environment can hold a value."""
     try:
         return b"\0" not in os.fsencode(_as_text(value))
     except ValueError:  # a lone surrogate, or more digits than Python converts

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-#: Where a web server listens if nothing sets an address: for a proxy on this machine.
+#: The default address of a web server: only a proxy on this machine can reach it.
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = "8000"
 _TCP = re.compile(r"(?P<host>\[[0-9A-Fa-f:.%\w]+\]|[^\[\]:/\s]*):(?P<port>\d{1,5})")
@@ -60,7 +60,7 @@ def split_host_port(text: str, default_port: str = "") -> tuple[str, str]:
 
 
 def is_host(text: str) -> bool:
-    """Return whether a text is the name or the address of a host, without a port."""
+    """Return whether a string is a host name or an IP address, without a port."""
     host = text.removeprefix("[").removesuffix("]")
     if ":" not in host:
         return bool(_HOST.fullmatch(text))
@@ -72,5 +72,5 @@ def is_host(text: str) -> bool:
 
 
 def is_port(text: str) -> bool:
-    """Return whether a text is a number from 1 to 65535."""
+    """Return whether a string is a number from 1 to 65535."""
     return text.isascii() and text.isdecimal() and 0 < int(text) < 65536

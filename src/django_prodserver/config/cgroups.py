@@ -26,7 +26,7 @@ def cpus(root: Path = Path("/")) -> Amount:
 
 
 def memory(root: Path = Path("/")) -> Amount | None:
-    """Return the bytes of memory: the cgroup's limit, else the machine's; or None."""
+    """Return the bytes of memory: the least of cgroup and machine; None if unknown."""
     amounts = [Amount(total, "") for total in _machine_memory(root)]
     amounts += (Amount(limit, "cgroup limit") for limit in _limits(root))
     return min(amounts, key=lambda amount: amount.value, default=None)
@@ -59,8 +59,8 @@ def _groups(root: Path, controller: str) -> Iterator[Path]:
     """
     Yield the directories of the process's cgroup and of the cgroups above it.
 
-    Each of them may limit it. In a container without a cgroup namespace the path is
-    the host's and does not exist: the container's own cgroup is mounted at the top.
+    Each of them may limit it. In a container without a cgroup namespace, the path is
+    the host's and does not exist; the container's own cgroup is mounted at the top.
     """
     mounted = root / "sys/fs/cgroup"
     for line in _read(root / "proc/self/cgroup").splitlines():

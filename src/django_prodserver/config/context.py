@@ -1,7 +1,7 @@
 """
-What the launcher hands on to the processes that it starts.
+The data that the launcher passes to the process that it starts.
 
-It travels in one private environment variable, because an ``exec`` keeps nothing
+It is stored in one private environment variable, because an ``exec`` keeps nothing
 else. The launcher sets it, and ``prodserver --dry-run`` prints it.
 """
 
@@ -33,25 +33,25 @@ class Context:
     Attributes:
         process: Its name in ``PRODUCTION_PROCESSES``.
         command: The native command with its subcommand, ``celery worker``.
-        log_format: One of ``LOG_FORMATS``; "" where the launcher has not decided.
-        log_format_written: Whether the user has chosen it: then every line of the
+        log_format: One of ``LOG_FORMATS``; "" if the launcher has not decided.
+        log_format_written: Whether the user chose it: then every line of the
             standard streams has that format.
-        console_formatter: The formatter of the project's own console handler, as JSON
-            of what LOGGING has for it; our lines have it where no format is chosen.
+        console_formatter: The formatter of the project's own console handler, as the
+            JSON of its entry in LOGGING; used for our lines if no format is chosen.
         log_level: One of ``LOG_LEVELS``.
         access_log: "on", "off", or the name of the server's own access logger,
             whose handlers in LOGGING replace our access log.
         server_loggers: The server's own loggers.
-        application: The project's application, ``module:attribute``, where the server
-            loads one of ``backends.served``.
+        application: The project's application, ``module:attribute``, if the server
+            loads one of ``backends.served`` instead.
         on_unix_socket: Whether the server listens on a unix socket.
         root_path: ``ROOT_PATH``.
         trusted_proxies: ``TRUSTED_PROXIES``.
         threads: ``THREADS``, for a server that has no option for it; 0 for none.
         state_file: The file that tells the probe about this process.
-        environment_set_by: The process ID whose ``ENV`` is set already.
-        entry: What has named the project's entry: a variable, or a file.
-        entry_pid: The process ID that was started through that.
+        environment_set_by: The ID of the process whose ``ENV`` is already set.
+        entry: The variable or the file that names the project's entry.
+        entry_pid: The ID of the process that was started through the entry.
         changes: What ``--compare`` changes in the process's settings, as JSON: see
             ``processes.Changes``.
     """
@@ -77,7 +77,7 @@ class Context:
 
     @classmethod
     def decode(cls, text: str) -> Context | None:
-        """Return the context in that text; None if this launcher did not write it."""
+        """Return the context in a string; None if this launcher did not write it."""
         try:
             values = json.loads(text)
             context = cls(**values)
@@ -101,7 +101,7 @@ class Context:
         return cls.decode(text) if text else None
 
     def encode(self) -> str:
-        """Return it as JSON, without what has its default."""
+        """Return it as JSON, without values that are defaults."""
         values = {
             field.name: getattr(self, field.name)
             for field in dataclasses.fields(self)
@@ -126,11 +126,11 @@ class Context:
         """
         Tell whether a command line is that of the process itself.
 
-        A command that a task or a hook runs inherits the variable too, and its
-        standard output may be data.
+        A command run by a task or a hook inherits the variable too, and its standard
+        output may be data.
         """
         script, *words = self.command.split() or [""]
-        # A management command is run by the project's own manage.py as well.
+        # A management command may also be run by the project's own manage.py.
         runs = script == "django-admin" or (argv and Path(argv[0]).name == script)
         return bool(script and runs and all(word in argv[1:] for word in words))
 

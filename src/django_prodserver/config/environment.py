@@ -15,7 +15,7 @@ class Variable(NamedTuple):
 
     Args:
         meaning: What it sets, in one line.
-        default: What applies if it is not set.
+        default: The value that is used if it is not set.
     """
 
     meaning: str

@@ -15,9 +15,9 @@ from django_prodserver.config.context import LOG_FORMATS, LOG_LEVELS
 from django_prodserver.config.trusted_proxies import are_valid
 
 AUTO = "auto"
-#: More processes of one web server are a mistake, which would stop the machine.
+#: More processes of one web server are a mistake that would bring the machine down.
 MAX_WORKERS = 1000
-#: Where a value comes from that nobody has written.
+#: The origin of a value that the user has not set.
 DEFAULT = "default"
 #: The variable behind ``LOG_FORMAT``.
 LOG_FORMAT_VARIABLE = "PRODSERVER_LOG_FORMAT"
@@ -45,7 +45,7 @@ class Key(NamedTuple):
 
 
 class Unsupported(NamedTuple):
-    """Marks a key that a server does not support: the reason, and the alternative."""
+    """A key that a server does not support: the reason, and the alternative."""
 
     why: str
 
@@ -55,8 +55,8 @@ class Resolved(NamedTuple):
     The value of a setting or an option, and where it comes from.
 
     Args:
-        value: The value; None where nothing gives one.
-        why: The reason for a default, and for the number that "auto" became.
+        value: The value; None if there is none.
+        why: The reason for a default, or for the number that "auto" stands for.
         origin: The key, the environment variable, or "default".
     """
 
@@ -144,10 +144,10 @@ WEB: Mapping[str, Key] = {
         "a slow request leaves room for others, and for the probe",
     ),
     "TIMEOUT": Key(
-        "Seconds after which a worker that hangs is replaced.", _SECONDS, _is_number
+        "Seconds after which a hanging worker is replaced.", _SECONDS, _is_number
     ),
     "KEEP_ALIVE": Key(
-        "Seconds that an idle connection is kept.",
+        "Seconds that an idle connection is kept open.",
         _SECONDS,
         _is_number,
         65,
@@ -173,7 +173,7 @@ WEB: Mapping[str, Key] = {
         "True or False",
         lambda value: isinstance(value, bool),
         True,
-        "the first thing to look at; a proxy's log does not know the worker",
+        "a proxy's log does not show which worker handled a request",
     ),
     "WARM_UP": Key(
         "Paths to request before the workers are forked, so that they share what the "
@@ -189,7 +189,7 @@ WORKER: Mapping[str, Key] = {
         _COUNT,
         _is_count,
         AUTO,
-        "natively it is the host's CPUs, whatever the container has",
+        "the server's own default counts the host's CPUs, not the container's",
     ),
     "QUEUES": Key(
         "The queues to take tasks from.",
@@ -214,21 +214,21 @@ SHARED: Mapping[str, Key] = {
         _SECONDS,
         _is_number,
         25,
-        "within the 30 s that Kubernetes and ECS give",
+        "shorter than the 30 s that Kubernetes and ECS allow",
     ),
     "LOG_LEVEL": Key(
         "The lowest level that is logged.",
         _one_of(LOG_LEVELS),
         lambda value: value in LOG_LEVELS,
         "info",
-        "a start, a stop and each request are worth a line",
+        "includes starts, stops and requests",
     ),
     "LOG_FORMAT": Key(
         "The format of a log line; native leaves it to the server.",
         _one_of(LOG_FORMATS),
         lambda value: value in LOG_FORMATS,
         "text",
-        "people read it first",
+        "human-readable; use json for log collectors",
         LOG_FORMAT_VARIABLE,
     ),
 }
@@ -237,14 +237,14 @@ KEYS: Mapping[str, Key] = {**WEB, **WORKER, **SHARED}
 
 
 def from_text(text: str) -> object:
-    """Return a key's value from the text of an environment variable."""
-    # Python converts no number of thousands of digits.
+    """Return a key's value from the string in an environment variable."""
+    # Python refuses to convert a number with thousands of digits.
     is_number = text.isascii() and text.isdecimal() and len(text) < 20
     return int(text) if is_number else text
 
 
 def resolve(key: str, config: Mapping[str, Any]) -> Resolved:
-    """Return a portable setting: what is written, else its variable, else a default."""
+    """Return a portable setting: the key, else its variable, else its default."""
     known = KEYS[key]
     found = Resolved(known.default, known.why)
     text = os.environ.get(known.variable, "") if known.variable else ""

@@ -1,4 +1,4 @@
-"""``PRODUCTION_PROCESSES`` and the environment, as processes with a name."""
+"""Read ``PRODUCTION_PROCESSES`` and select a process."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EXAMPLE = (
     'PRODUCTION_PROCESSES = {"web": {"BACKEND": '
     '"django_prodserver.backends.gunicorn.GunicornServer"}}'
 )
-#: The keys of every process, and what each is. APP does nothing but for Celery's.
+#: The keys of every process, and what each is. Only Celery's backends use APP.
 KEYS = {
     "BACKEND": "The dotted path of the backend.",
     "ARGS": "The server's own options, under the server's own names.",
@@ -40,9 +40,9 @@ KEYS = {
     "START_TIMEOUT": "Seconds that loading the application may take.",
     "WAIT_FOR": f"What must be ready before the process starts: {wait_for.FORM}.",
 }
-# Processes that an error lists.
+# The most processes that an error lists.
 _MAX_LISTED = 20
-# A name is typed in shells, and names files.
+# Names are typed in shells and used as file names.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -77,7 +77,7 @@ class Process:
     config: Mapping[str, Any]
 
     def fault(self, fault: Fault, message: str, hint: str = "") -> ConfigurationError:
-        """Return an error that says where in the settings it is."""
+        """Return an error whose message names the place in the settings."""
         return ConfigurationError(fault, message, hint, self.where)
 
     def named(self, error: ConfigurationError) -> ConfigurationError:
@@ -103,7 +103,7 @@ class Process:
 
     @property
     def environment(self) -> dict[str, str]:
-        """``ENV``, as the text that an environment holds."""
+        """``ENV``, with its values as strings."""
         return {name: str(value) for name, value in self.config.get("ENV", {}).items()}
 
     @property
@@ -123,12 +123,12 @@ class Process:
         return wait_for.listed(self.config.get("WAIT_FOR", ()))
 
     def without(self, keys: Iterable[object]) -> Process:
-        """Return it without some keys."""
+        """Return the process without some keys."""
         left = {key: self.config[key] for key in self.config if key not in set(keys)}
         return Process(self.name, left)
 
     def faults(self) -> Iterator[tuple[object, ConfigurationError]]:
-        """Yield the keys that are wrong in any process, each with its fault."""
+        """Yield the invalid keys that every process may have, each with its fault."""
         wanted = {
             "ENV": ('{"NAME": "value"}', _is_environment),
             "PREFIX": ('["command", "argument"]', _is_words),
@@ -142,28 +142,29 @@ class Process:
                 # Not the value of ENV: it may hold a secret.
                 message = f"[{key!r}] is {safe_repr(self.config[key])}."
                 if key == "ENV":
-                    message = "['ENV'] is not an environment."
+                    message = "['ENV'] is not a dictionary of variables."
                 hint = f"Write {key} as {form}."
                 yield key, self.fault(Fault.BAD_VALUE, message, hint)
         for key in self.config:
             if not isinstance(key, str):
                 message = f" has the key {safe_repr(key)}."
-                yield key, self.fault(Fault.UNKNOWN_KEY, message, "Keys are text.")
+                hint = "Use strings as keys."
+                yield key, self.fault(Fault.UNKNOWN_KEY, message, hint)
 
 
 def table() -> Mapping[object, object]:
     """
-    Return the setting, as it is.
+    Return the setting as it is.
 
     Raises:
-        ConfigurationError: It is no dictionary, or holds nothing.
+        ConfigurationError: It is not a dictionary, or it is empty.
     """
     found = getattr(settings, "PRODUCTION_PROCESSES", {})
     if not isinstance(found, Mapping):
         message = f"PRODUCTION_PROCESSES is {_what(found)}, not a dictionary."
         raise ConfigurationError(Fault.NOT_A_DICT, message, f"For example: {EXAMPLE}")
     if not found:
-        message = "PRODUCTION_PROCESSES names no processes."
+        message = "PRODUCTION_PROCESSES is empty or not set."
         raise ConfigurationError(Fault.EMPTY, message, f"For example: {EXAMPLE}")
     return found
 
@@ -173,11 +174,11 @@ def entry(name: object) -> Process:
     Return the process of that name, which is in the table.
 
     Raises:
-        ConfigurationError: The name or the entry is not of the right form.
+        ConfigurationError: The name or the entry is invalid.
     """
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         message = f"PRODUCTION_PROCESSES has the name {safe_repr(name)}."
-        hint = "Names start with a letter or digit; then also '.', '_' and '-'."
+        hint = "Use letters, digits, '.', '_' and '-', with a letter or digit first."
         raise ConfigurationError(Fault.BAD_NAME, message, hint)
     process = Process(name, config if isinstance(config := table()[name], dict) else {})
     if not isinstance(config, dict):
@@ -192,13 +193,13 @@ def entry(name: object) -> Process:
 
 def process(name: str | None = None) -> Process:
     """
-    Return the process that is meant by that name, or by none.
+    Return the process of that name, or the default process.
 
-    Without one it is ``PROCESS_NAME``, else ``web``, else the only one.
+    The default is ``PROCESS_NAME``, else ``web``, else the only one.
 
     Raises:
-        UnknownProcess: There is none of that name, or it is not clear which.
-        ConfigurationError: The table is wrong, or this entry.
+        UnknownProcess: There is no such process, or no default.
+        ConfigurationError: The table or this entry is invalid.
     """
     names = [key for key in table() if isinstance(key, str)]
     listed = [key for key in names if _NAME.fullmatch(key)]
@@ -209,20 +210,20 @@ def process(name: str | None = None) -> Process:
     if not chosen and ("web" in names or len(names) == 1):
         chosen = "web" if "web" in names else names[0]
     if not chosen:
-        message = "Which process? None is named 'web', and none was given."
+        message = "No process was named, and none is called 'web'."
         raise UnknownProcess(message, configured)
     if chosen not in names:
         guess = did_you_mean(chosen, listed)
         hint = f"{guess} {configured}".strip()
-        # The one who reads it may not know of the variable.
-        origin = "" if name else ", which PROCESS_NAME says"
+        # The reader may not know that the variable is set.
+        origin = "" if name else " (from PROCESS_NAME)"
         message = f"No process named {safe_repr(chosen)}{origin}."
         raise UnknownProcess(message, hint)
     return entry(chosen)
 
 
 def _what(value: object) -> str:
-    # Not what it holds, which may be an ENV with secrets.
+    # Not its contents, which may be an ENV with secrets.
     holds = isinstance(value, list | tuple | set) and value
     return f"a {type(value).__name__}" if holds else safe_repr(value)
 

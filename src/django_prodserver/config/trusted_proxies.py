@@ -16,11 +16,11 @@ _SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 
 class Forwarded(NamedTuple):
     """
-    What the headers of a trusted proxy say about a request.
+    The client and the scheme of a request, from the headers of a trusted proxy.
 
     Attributes:
         client: The address of the client.
-        scheme: "http" or "https"; "" if no header says so.
+        scheme: "http" or "https"; "" if no header has it.
     """
 
     client: str
@@ -29,7 +29,7 @@ class Forwarded(NamedTuple):
 
 class TrustedProxies:
     """
-    The proxies whose ``X-Forwarded-*`` headers are believed.
+    The proxies whose ``X-Forwarded-*`` headers are trusted.
 
     Args:
         entries: Addresses and networks; "*" for any peer.
@@ -53,9 +53,9 @@ class TrustedProxies:
 
         Args:
             peer: Its address; "" if the server has none.
-            is_unix_socket: Whether it has connected to a unix socket, to which only
-                processes of the same machine can. A TCP client without an address has
-                disconnected already, and could be anyone.
+            is_unix_socket: Whether it is connected to a unix socket, which only
+                processes of the same machine can reach. A TCP client without an
+                address has already disconnected, and could be anyone.
         """
         if self._trusts_anyone or is_unix_socket:
             return True
@@ -69,12 +69,12 @@ class TrustedProxies:
 
     def read(self, forwarded_for: str, forwarded_proto: str, peer: str) -> Forwarded:
         """
-        Return what the headers of a trusted peer say.
+        Return the client and the scheme from the headers of a trusted peer.
 
-        Each proxy appends to these lists, so the last entry comes from the peer itself,
-        and the one before from the proxy in front of it. The client is the last address
-        that is not a trusted proxy, and the scheme is from the same place. What comes
-        earlier may be forged. Only if any peer is trusted, the first entries count.
+        Each proxy appends to these lists, so the last entry comes from the peer itself
+        and the one before it from the proxy in front of that. The client is the last
+        address that is not a trusted proxy, and the scheme is at the same position.
+        Earlier entries may be forged; the first ones are used only with "*".
         """
         addresses = [_address(entry) for entry in forwarded_for.split(",")]
         schemes = [entry.strip().lower() for entry in forwarded_proto.split(",")]

@@ -13,14 +13,14 @@ FORM = (
     '"database:replica"), "broker", "tcp://host:port"'
 )
 #: Seconds. Longer than a database takes to start or to fail over, and half of the
-#: 600 s after which Kubernetes reports a rollout as failed: by then the reason is in
-#: the log.
+#: 600 s after which Kubernetes reports a rollout as failed, so that the log has the
+#: reason by then.
 DEFAULT_TIMEOUT = 300.0
 _TCP = "tcp://"
 
 
 def listed(value: object) -> list[Any]:
-    """Return the names as a list; a single one may be written without."""
+    """Return the names as a list; a single name may be a string."""
     if isinstance(value, str):
         return [value]
     return list(value) if isinstance(value, list | tuple) else []
@@ -41,7 +41,7 @@ def address(name: str) -> tuple[str, int] | None:
 
 
 def split_alias(name: str) -> tuple[str, str]:
-    """Return ("database", "replica") for "database:replica"; default without one."""
+    """Return ("database", "replica") for "database:replica"; "default" if no alias."""
     kind, colon, alias = name.partition(":")
     return kind, alias if colon else "default"
 

@@ -1,9 +1,9 @@
 """
-Readiness checks, each run in its own thread and shared by everyone who asks.
+Readiness checks: each runs in its own thread, and requests share the result.
 
-A check that hangs keeps one thread, however often it is requested, and no request
-waits for its connection. Twice a minute it is started again: whatever it hangs on may
-be gone for good, while the service it checks is back.
+A check that hangs blocks one thread, however often it is requested, and no request
+waits for its connection. Twice a minute it is started again, because its connection
+may be lost for good while the service itself is back.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from django_prodserver.health import conf
 from django_prodserver.text import is_missing, redact
 
 logger = logging.getLogger("django_prodserver.health")
-# Seconds after which a run that hangs is given up for a new one.
+# Seconds after which a hanging run is abandoned and a new one is started.
 _GIVE_UP_AFTER = 30.0
-# How many runs of a check may hang before no more are started.
+# The number of hanging runs of a check at which no more are started.
 _MAX_HANGING = 10
 
 
 class NotReady(Exception):
-    """Raised by a check whose message is enough, without the exception's class."""
+    """Raised by a check if its message needs no exception class in front."""
 
 
 class CheckRun:
@@ -57,19 +57,19 @@ class CheckRun:
         return max(0.0, self.deadline - time.monotonic())
 
     def wait(self) -> None:
-        """Return when the run has finished, or its time is up."""
+        """Wait until the run has finished or its time is up."""
         if remaining := self.remaining():
             wait([self.future], remaining)
 
     async def wait_async(self) -> None:
         """Do the same without blocking the event loop."""
-        # A future keeps every waiter until it is done, so one that hangs would keep
-        # them forever: only those who come before the deadline are added.
+        # A future keeps every waiter until it is done, and one that hangs would keep
+        # them forever, so no waiters are added after the deadline.
         if remaining := self.remaining():
             await asyncio.wait([asyncio.wrap_future(self.future)], timeout=remaining)
 
     def finish(self, passed: bool) -> None:
-        """Set the result; too late counts as failed."""
+        """Set the result; a late one counts as failed."""
         self.finished = time.monotonic()
         self.future.set_result(passed and self.finished <= self.deadline)
 
@@ -79,7 +79,7 @@ class Check:
     One entry of ``CHECKS``.
 
     Args:
-        name: As in the settings; the response names it if it fails.
+        name: As in the settings; included in the response if it fails.
         health: The ``PRODSERVER_HEALTH`` setting.
 
     Raises:
@@ -110,7 +110,7 @@ class Check:
             return run
 
     def passed(self, run: CheckRun) -> bool:
-        """Return the result of a run, after waiting for it; a late one has failed."""
+        """Wait for a run and return its result; a late one counts as failed."""
         if run.future.done():
             return run.future.result()
         self._log_change(f"no answer within {self._timeout:g} s")
@@ -143,7 +143,7 @@ class Check:
         problem = ""
         try:
             if self._function() is False:
-                problem = "it returned False"
+                problem = "returned False"
         except NotReady as error:
             problem = redact(str(error))
         # SystemExit too: a run that never finishes would block the check for good.
@@ -156,7 +156,7 @@ class Check:
         with self._lock:
             self._active_runs -= 1
             is_current = run is self._run
-        if is_current:  # the result of a run that was given up is out of date
+        if is_current:  # an abandoned run: its result is outdated
             self._log_change(problem)
         run.finish(not problem)
         # Last, because closing may hang too if the other side hangs.
@@ -171,7 +171,7 @@ class Check:
         if problem:
             logger.warning("not ready: %s: %s", self.name, problem)
         else:
-            logger.warning("%s is well again", self.name)
+            logger.warning("%s passes again", self.name)
 
 
 def _resolve(name: str) -> Callable[[], object]:
@@ -190,17 +190,17 @@ def _resolve(name: str) -> Callable[[], object]:
             return async_to_sync(function)
         if callable(function):
             return cast("Callable[[], object]", function)
-        problem = f"is no function: {path} has no such"
-    hint = "Write the dotted path of a function without arguments."
+        problem = f"is not a function in {path}"
+    hint = "Use the dotted path of a function without arguments."
     raise conf.fault(f"['CHECKS'] has {name!r}, which {problem}.", hint)
 
 
 def check_database(alias: str) -> None:
-    """Raise if the database accepts no connection, or no query on it."""
+    """Raise if the database does not accept a connection or a query."""
     connection = connections[alias]
     connection.ensure_connection()
     if not connection.is_usable():
-        raise NotReady("it takes connections, and no query")
+        raise NotReady("accepts connections but no queries")
 
 
 def check_migrations(alias: str) -> None:
@@ -210,16 +210,16 @@ def check_migrations(alias: str) -> None:
     executor = MigrationExecutor(connections[alias])
     plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
     if plan:
-        raise NotReady(f"{len(plan)} not applied, the first is {plan[0][0]}")
+        raise NotReady(f"{len(plan)} not applied, first: {plan[0][0]}")
 
 
 def check_cache(alias: str) -> None:
     """Raise if the cache does not store a value."""
-    # Write and read: a client may be configured to ignore that its server is down.
+    # Write and read, because a client can be configured to ignore a dead server.
     key = "django-prodserver-health"
     caches[alias].set(key, "1", 60)
     if caches[alias].get(key) != "1":
-        raise NotReady("it does not keep what it is given")
+        raise NotReady("does not return the stored value")
 
 
 #: The checks that have a name; ``conf.NAMED`` has the same.

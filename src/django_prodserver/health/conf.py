@@ -1,8 +1,8 @@
 """
 ``PRODSERVER_HEALTH``: the checks and the paths of ``HealthMiddleware``.
 
-It is a setting of the project, not a key of a process: so is the middleware, which is
-the same in every process, and does not know its process if the server was started by
+It is a setting of the project and not a key of a process, because the middleware is
+the same in every process and cannot know its process if the server was started by
 hand.
 """
 
@@ -33,9 +33,9 @@ class Health:
         checks: What must work for the process to be ready: ``database``,
             ``migrations``, ``cache``, each with ``:alias`` for an alias other than
             ``default``, and dotted paths of functions without arguments.
-        timeout: Seconds that each check may take. They run at the same time, so the
-            response takes no longer. Below the second that Kubernetes and the probe
-            wait.
+        timeout: Seconds that each check may take; they run at the same time, so the
+            response takes no longer. Less than 1 s, after which Kubernetes and the
+            probe time out.
         max_age: Seconds for which a result is reused.
         live_path: The path of the liveness endpoint.
         ready_path: The path of the readiness endpoint.
@@ -84,7 +84,7 @@ def faults() -> Iterator[ConfigurationError]:
     }
     for key, value in given.items():
         if key not in forms:
-            hint = f"{did_you_mean(str(key), _KEYS)} It takes {', '.join(_KEYS)}."
+            hint = f"{did_you_mean(str(key), _KEYS)} Valid keys: {', '.join(_KEYS)}."
             yield fault(f" has the unknown key {safe_repr(key)}.", hint.strip())
         elif not forms[key][1](value):
             yield fault(f"[{key!r}] is {safe_repr(value)}.", f"Write {forms[key][0]}.")
@@ -93,7 +93,7 @@ def faults() -> Iterator[ConfigurationError]:
     live = given.get("LIVE_PATH", Health.live_path)
     if live == given.get("READY_PATH", Health.ready_path):
         message = f" has {safe_repr(live)} for both LIVE_PATH and READY_PATH."
-        yield fault(message, "They are two questions: write two paths.")
+        yield fault(message, "Use a different path for each.")
 
 
 def fault(message: str, hint: str) -> ConfigurationError:
@@ -112,9 +112,9 @@ def missing_alias(name: str, alias: str) -> tuple[str, str]:
     known = list(getattr(settings, NAMED[name]))
     if alias in known:
         return "", ""
-    hint = f"{did_you_mean(alias, known)} It has {', '.join(known)}.".strip()
+    hint = f"{did_you_mean(alias, known)} It has: {', '.join(known)}.".strip()
     if not known:
-        hint = f"Write {NAMED[name]}[{alias!r}] into the settings, or leave it out."
+        hint = f"Add {NAMED[name]}[{alias!r}] to the settings, or remove it here."
     return f"{NAMED[name]} has no {safe_repr(alias)}", hint
 
 
@@ -128,10 +128,10 @@ def _check_fault(check: str) -> ConfigurationError | None:
         problem, hint = missing_alias(name, alias)
         if not problem:
             return None
-        return fault(f"['CHECKS'] has {safe_repr(check)}, and {problem}.", hint)
+        return fault(f"['CHECKS'] has {safe_repr(check)}, but {problem}.", hint)
     if is_dotted_path(check):
         return None
-    hint = f"{did_you_mean(name, NAMED)} Write {', '.join(NAMED)}, or a dotted path."
+    hint = f"{did_you_mean(name, NAMED)} Use {', '.join(NAMED)}, or a dotted path."
     return fault(f"['CHECKS'] has {safe_repr(check)}.", hint.strip())
 
 

@@ -1,11 +1,11 @@
 """
-The heartbeat: one line in ``NAME.heartbeat``, beside the state file.
+The heartbeat: one line in ``NAME.heartbeat``, next to the state file.
 
-Only the process's own main loop writes it, so that a loop that hangs shows. The
-file is overwritten in place, which needs no space on a full device. It contains the
-line twice, so that a reader notices when it is just being written. Its time is from
-the monotonic clock, which nobody can set, and it names the process that wrote it, so
-that the heartbeat of an earlier process or of another container does not count.
+Only the process's own main loop writes it, so a hanging loop is noticed. The file is
+overwritten in place, which needs no space on a full device. It contains the line
+twice, so that a reader can detect an incomplete write. Its time is from the monotonic
+clock, which cannot be changed, and it names the process that wrote it, so that the
+heartbeat of an earlier process or of another container is ignored.
 """
 
 # ruff: noqa: PTH108
@@ -22,7 +22,7 @@ CONDITIONS = (
     "draining",
     "silent",
 )
-# Windows lacks two of them, and would convert the ends of lines without the third.
+# Windows lacks two of them, and without the third converts line endings.
 _FLAGS = (
     os.O_WRONLY
     | os.O_CREAT
@@ -31,7 +31,7 @@ _FLAGS = (
     | getattr(os, "O_BINARY", 0)
 )
 _HALF = 512
-# Seconds between two writes of the same: a loop may call as often as it likes.
+# Minimum seconds between two writes of the same line, however often a loop calls.
 _INTERVAL = 0.5
 
 TYPE_CHECKING = False
@@ -41,22 +41,22 @@ if TYPE_CHECKING:
 
 def beat(condition: str, detail: str = "") -> None:
     """
-    Record how this process is doing. Never raises, and takes some microseconds.
+    Record the condition of this process. Never raises; takes a few microseconds.
 
-    Does nothing in a process that our launcher did not start, nor in a child of one
-    that it did.
+    Does nothing in a process that our launcher did not start, and in a child of a
+    process that it did start.
 
     Args:
-        condition: ``starting``: not at work yet, or not now (no broker); live as
-            long as the process is. ``ready``: at work, and back here within the
-            maximum age. ``busy``: at work on something that this loop waits for,
-            however long it takes. ``standby``: able to work as soon as another
-            replica ends, however long that takes. ``waiting``: not at work, because
-            it waits for something outside, and back here within the maximum age.
-            ``draining``: asked to stop; nothing else counts after it. ``silent``: no
-            heartbeat will come.
-        detail: What it waits for, or why; one line for people. For a web process,
-            "starting" counts only with a detail.
+        condition: ``starting``: not working yet, or not now (no broker); live as
+            long as the process exists. ``ready``: working; beats again within the
+            maximum age. ``busy``: working on something that blocks this loop,
+            however long it takes. ``standby``: will work as soon as another replica
+            exits, however long that takes. ``waiting``: not working, because it
+            waits for something external; beats again within the maximum age.
+            ``draining``: asked to stop; later conditions are ignored. ``silent``:
+            no heartbeat will follow.
+        detail: What it waits for, or why; one human-readable line. For a web
+            process, "starting" is ignored without a detail.
     """
     if writer := current_writer():
         writer.beat(condition, detail)
@@ -68,7 +68,7 @@ def current_writer() -> "HeartbeatWriter | None":
 
 
 class HeartbeatWriter:
-    """Writes the heartbeat of one process; a child of it may do so too."""
+    """Writes the heartbeat of one process; its child may write it too."""
 
     def __init__(self, state: "State") -> None:
         self.name = state.name
@@ -78,7 +78,7 @@ class HeartbeatWriter:
         self._draining = False
 
     def beat(self, condition: str, detail: str = "") -> None:
-        """Write a line; see the function of the same name."""
+        """Write a line; see the function ``beat``."""
         if condition == "draining":
             self._draining = True
         now = time.monotonic()
@@ -113,7 +113,7 @@ class HeartbeatWriter:
 
 
 class _Current:
-    """The writer of the process it is called in: a forked child has none."""
+    """The writer of the current process; a forked child has none."""
 
     def __init__(self) -> None:
         self._key = (0, "")
@@ -143,7 +143,7 @@ class Heartbeat:
 
     Attributes:
         condition: One of ``CONDITIONS``.
-        detail: A line for people; "" for none.
+        detail: A human-readable line; "" for none.
         age: Seconds since it was written.
     """
 
@@ -155,15 +155,15 @@ class Heartbeat:
 
 def is_writable(state: "State") -> bool:
     """
-    Return whether the next heartbeat can be written: a device may turn read-only.
+    Return whether the next heartbeat can be written; a device can become read-only.
 
-    Call it as a user who can read the heartbeat: root, or the process's own.
+    Call it as a user who can read the heartbeat: root, or the user of the process.
     """
     return os.access(f"{state.directory}/{state.stem}.heartbeat", os.W_OK)
 
 
 def read(state: "State") -> Heartbeat | None:
-    """Return the heartbeat of a process; None if absent or not to be trusted."""
+    """Return the heartbeat of a process; None if absent or not trustworthy."""
     for _ in range(5):
         content = state.read_sibling("heartbeat")
         if not content:
@@ -182,5 +182,5 @@ def read(state: "State") -> Heartbeat | None:
             if age > -1:
                 return Heartbeat(condition, detail.strip(), max(age, 0.0))
             return None
-        time.sleep(0.001)  # it is just being written
+        time.sleep(0.001)  # the write is not complete
     return None

@@ -16,9 +16,9 @@ Response = HttpResponseBase | Awaitable[HttpResponseBase]
 
 class HealthMiddleware:
     """
-    Answer liveness and readiness requests; pass all others on.
+    Answer liveness and readiness requests; pass on all others.
 
-    As the first of ``MIDDLEWARE`` it accepts any Host, needs no TLS and opens no
+    As the first of ``MIDDLEWARE``, it accepts any Host, needs no TLS and opens no
     session. Live: the process responds. Ready: not draining, and all of
     ``PRODSERVER_HEALTH["CHECKS"]`` pass; by default there are none, so readiness does
     not depend on anything that replicas share.
@@ -36,7 +36,7 @@ class HealthMiddleware:
         self._live_path = health.live_path
         self._ready_path = health.ready_path
         self._checks = [Check(name, health) for name in health.checks]
-        # Read once: the next start of the same process overwrites the file.
+        # Read once, because the next start of the same process overwrites the file.
         context = Context.from_environment()
         file = context.state_file if context else ""
         self._state = state.read(file) if file else None
@@ -64,7 +64,7 @@ class HealthMiddleware:
     def _start_checks(
         self, request: HttpRequest
     ) -> tuple[dict[Check, CheckRun], list[str]]:
-        """Return the runs to wait for, and the problems that are already known."""
+        """Return the runs to wait for, and the problems known so far."""
         if request.path_info == self._live_path:
             return {}, []
         if self._state and self._state.draining():
@@ -85,7 +85,7 @@ class HealthMiddleware:
 
 def _text_response(line: str, status: int, **headers: str) -> HttpResponse:
     response = HttpResponse(f"{line}\n", "text/plain; charset=utf-8", status)
-    # Set by a middleware of Django's that is not reached.
+    # Otherwise set by a Django middleware that is not reached.
     response.headers["Content-Length"] = str(len(response.content))
     response.headers["Cache-Control"] = "no-store"
     for name, value in headers.items():

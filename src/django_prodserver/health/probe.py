@@ -1,19 +1,18 @@
 """
-``prodserver-probe``: check whether the process in this container is ready, or live.
+``prodserver-probe``: check whether the process in this container is ready or live.
 
 Exits with 0 for yes, 1 for no and 2 for unknown, and prints one line with the
-reason. It costs little more than the start of Python: it imports almost nothing that
-Python has not loaded by then (``socket`` alone would double the cost), and also runs
+reason. It costs little more than starting Python: it imports almost nothing that
+Python has not already loaded (``socket`` alone would double the cost), and also runs
 as ``python -I -S probe.py``.
 
-A web process is ready when it answers a request in time with a status below 500: a
+A web process is ready if it answers a request in time with a status below 500: a
 redirect, a 401 and a 404 are valid answers of the application. A 400 is about this
-request, usually about its Host header, and tells nothing about others: unknown.
+request, usually its Host header, and says nothing about others: unknown.
 
-It is live when it is the process that was started, is not stopped, and listens. The
-probe does not wait for an answer, not even one from ``HealthMiddleware``: a server
-with more requests than it can serve would be restarted for being busy. A server that
-hangs is live, and not ready.
+It is live if it is the process that was started, is not stopped, and listens. The
+probe does not wait for an answer, not even from ``HealthMiddleware``: an overloaded
+server would be restarted for being busy. A server that hangs is live but not ready.
 
 ``--drain`` prepares a stop: from then on the process is not ready but keeps serving,
 and the command returns after that many seconds. That gives a proxy or a Service time
@@ -67,7 +66,7 @@ class Options:
     json = False
     help = False
     timeout = 1.0
-    #: Seconds to wait after marking the process as draining; None to only ask.
+    #: Seconds to wait after marking the process as draining; None to only check.
     drain: float | None = None
     name = ""
 
@@ -85,9 +84,9 @@ class Options:
                 seconds = _seconds(option, value if equals else next(words, ""))
                 setattr(self, option[2:], seconds)
             elif word.startswith("-"):
-                raise ValueError(f"there is no option {word}")
+                raise ValueError(f"unknown option {word}")
             elif self.name or not states.is_name(word):
-                raise ValueError(f"{word!r} is not the name of one process")
+                raise ValueError(f"{word!r} is not a process name, or a second one")
             else:
                 self.name = word
 
@@ -128,7 +127,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def answer(state: states.State, options: Options) -> tuple[int, str]:
-    """Return the answer for a process, as an exit code and the line with the reason."""
+    """Return the answer for a process: an exit code, and a line with the reason."""
     name = state.name
     condition = state.condition()
     if answer_if_absent := _absence(state, condition):
@@ -136,7 +135,7 @@ def answer(state: states.State, options: Options) -> tuple[int, str]:
     if not options.live and state.draining():
         return NO, f"{name} is not ready: it is draining"
     if condition == "stopped" and (options.live or state.kind != "web"):
-        question = "alive" if options.live else "ready"
+        question = "live" if options.live else "ready"
         return NO, f"{name} is not {question}: process {state.pid} is stopped"
     last = heartbeat.read(state)
     is_waiting = last and last.condition == "starting" and last.detail
@@ -144,8 +143,8 @@ def answer(state: states.State, options: Options) -> tuple[int, str]:
         return _by_heartbeat(state, last, live=options.live)
     if not state.addresses:
         if options.live:
-            return YES, f"{name} is alive: process {state.pid} runs"
-        return UNKNOWN, f"where {name} listens is not known"
+            return YES, f"{name} is live: process {state.pid} is running"
+        return UNKNOWN, f"the address of {name} is unknown"
     where = state.addresses[0].removeprefix("tcp://")
     check = _is_live if options.live else _is_ready
     return check(state, where, options.timeout)
@@ -156,40 +155,41 @@ def _by_heartbeat(
 ) -> tuple[int, str]:
     name = state.name
     if state.kind != "web" and not state.max_age:
-        return UNKNOWN, f"{name} is a {state.kind} that has no heartbeat"
+        return UNKNOWN, f"{name} is a {state.kind} without a heartbeat"
     if not last:
         return UNKNOWN, f"{name} has no heartbeat in {state.directory}"
     if last.condition == "silent":
         return UNKNOWN, f"{name} has no heartbeat: {last.detail}"
     why = f": {last.detail}" if last.detail else ""
-    # Only a loop that is running is judged by the age of its heartbeat: one that has
-    # not started yet, or has ended, is live as long as its process is.
+    # Check the age only while the loop runs: before it starts and after it ends, the
+    # process is live as long as it exists.
     if last.condition in ("ready", "standby", "busy", "waiting"):
-        age = f"its last heartbeat is {last.age:.1f} s old"
+        age = f"last heartbeat {last.age:.1f} s ago"
         is_timed = last.condition in ("ready", "waiting")
         if is_timed and last.age > state.max_age:
             if not heartbeat.is_writable(state):
-                return UNKNOWN, f"{age}, and {state.directory} has become read-only"
-            question = "alive" if live else "ready"
-            return NO, f"{name} is not {question}: {age}, of {state.max_age:g} s"
+                return UNKNOWN, f"{age}, and {state.directory} is now read-only"
+            question = "live" if live else "ready"
+            return NO, f"{name} is not {question}: {age}, limit {state.max_age:g} s"
         if not live and last.condition != "waiting":
-            return YES, f"{name} is ready: it is {last.condition}, {age}{why}"
+            now = "" if last.condition == "ready" else f": it is {last.condition}"
+            return YES, f"{name} is ready{now} ({age}){why}"
     if not live:
         return NO, f"{name} is not ready: it is {last.condition}{why}"
-    return YES, f"{name} is alive: it is {last.condition}{why}"
+    return YES, f"{name} is live: it is {last.condition}{why}"
 
 
 def _absence(state: states.State, condition: str) -> tuple[int, str] | None:
     """Return the answer for a process that has ended or is elsewhere; else None."""
     if condition == "elsewhere":
-        return UNKNOWN, f"what is known of {state.name} is of another container or boot"
+        return UNKNOWN, f"the state of {state.name} is from another container or boot"
     if condition == "gone":
         return NO, f"{state.name} is not running: process {state.pid} has ended"
     return None
 
 
 def _drain(state: states.State | None, reason: str) -> tuple[int, str]:
-    """Mark the process as draining; ``main`` waits the seconds even if this fails."""
+    """Mark the process as draining; ``main`` waits even if this fails."""
     if state is None:
         return UNKNOWN, reason
     if answer_if_absent := _absence(state, state.condition()):
@@ -198,7 +198,7 @@ def _drain(state: states.State | None, reason: str) -> tuple[int, str]:
         state.drain()
     except OSError as error:
         return UNKNOWN, f"{error.filename}: {error.strerror}"
-    return YES, f"{state.name} is draining: it is not ready, and serves on"
+    return YES, f"{state.name} is draining: it is not ready but keeps serving"
 
 
 def _die_of_sigint() -> None:
@@ -212,11 +212,11 @@ def _is_live(state: states.State, where: str, timeout: float) -> tuple[int, str]
     try:
         _connect(state.addresses[0], time.monotonic() + timeout).close()
     except TimeoutError:
-        # Its backlog is full, and it has not accepted a connection in all this time.
-        return YES, f"{state.name} is alive: the queue at {where} is full"
+        # Its backlog is full, and no connection was accepted during the timeout.
+        return YES, f"{state.name} is live: the connection queue at {where} is full"
     except (ConnectionRefusedError, FileNotFoundError):
-        return NO, f"{state.name} is not alive: nothing listens on {where}"
-    return YES, f"{state.name} is alive: it listens on {where}"
+        return NO, f"{state.name} is not live: nothing listens on {where}"
+    return YES, f"{state.name} is live: it listens on {where}"
 
 
 def _is_ready(state: states.State, where: str, timeout: float) -> tuple[int, str]:
@@ -229,9 +229,9 @@ def _is_ready(state: states.State, where: str, timeout: float) -> tuple[int, str
     except (ConnectionRefusedError, FileNotFoundError):
         return NO, f"{no} nothing listens on {where}"
     except ConnectionError:
-        return NO, f"{no} {where} hangs up without an answer"
+        return NO, f"{no} {where} closed the connection without an answer"
     if not status:
-        return NO, f"{no} what {where} answers is not HTTP"
+        return NO, f"{no} the answer from {where} is not HTTP"
     line = f"{status} from {where} in {(time.monotonic() - started) * 1000:.0f} ms"
     if status == 400:
         return UNKNOWN, f"{line}; is {state.host} in ALLOWED_HOSTS?"
@@ -241,7 +241,7 @@ def _is_ready(state: states.State, where: str, timeout: float) -> tuple[int, str
 
 
 def _get(state: states.State, deadline: float) -> int:
-    """Send one request; return the status of the answer, 0 if it is not HTTP."""
+    """Send a request; return the status of the answer, or 0 if it is not HTTP."""
     lines = [
         f"GET {state.path} HTTP/1.1",
         f"Host: {state.host}",
@@ -276,7 +276,7 @@ def _connect(address: str, deadline: float) -> "_socket.socket":
             connection.connect(where if scheme == "unix" else (name, int(port)))
             return connection
         except BlockingIOError:
-            # The backlog of a unix socket is full, and connect() does not wait for it.
+            # The backlog of a unix socket is full; connect() does not wait then.
             connection.close()
             time.sleep(0.02)
         except BaseException:
@@ -326,7 +326,7 @@ def _read_status(connection: "_socket.socket", deadline: float) -> int:
 
 
 def _read_rest(connection: "_socket.socket", deadline: float) -> None:
-    """Read a page of usual size to its end: some servers log a client that leaves."""
+    """Read the rest of a page, because some servers log clients that disconnect."""
     deadline = min(deadline, time.monotonic() + 0.2)
     try:
         for _ in range(16):
@@ -387,7 +387,7 @@ def _as_json(
 
 
 def _print(line: str) -> None:
-    # Not print(): it may fail again when Python exits, and change the exit code.
+    # Not print(), which may fail again when Python exits and change the exit code.
     line = " ".join(line.split("\n"))
     try:
         os.write(1, f"{line}\n".encode(errors="backslashreplace"))

@@ -1,11 +1,11 @@
 """
-The probe over HTTP, for platforms that can ask in no other way.
+The probe over HTTP, for platforms that can only send HTTP requests.
 
-It is a process of its own, beside the one that it answers for: it tells the truth
-also when that one hangs, and no fork copies it. It ends when that process has ended.
+It is a separate process, so it answers correctly even if the process it reports on
+hangs, and no fork copies it. It exits when that process has exited.
 
-Arguments: the state file, and the port. This runs as a file, as the probe does; it
-exits with 0 when it listens, in a child that goes on.
+Arguments: the state file and the port. It runs as a file, like the probe, and exits
+with 0 once a child of it listens.
 """
 
 # ruff: noqa: PTH100, PTH120
@@ -29,18 +29,18 @@ else:  # run as a file, by a Python that may not have the package
 
 #: The options of the probe for each path.
 PATHS = {"/live": ["--live"], "/ready": ["--ready"]}
-# Seconds between two looks at the process, for a client, and for the port, which the
-# server of the last start may still have.
+# Seconds between two checks of the process, for a client, and for the port, which the
+# server of the last start may still hold.
 _POLL = 0.5
 _CLIENT = 2.0
 _PORT = 5.0
-# Clients at a time, and bytes of a request.
+# The most clients at a time, and bytes of a request.
 _MAX_CLIENTS = 16
 _MAX_SIZE = 8192
 
 
 def main(argv: list[str]) -> int:
-    """Listen, and go on in a child; return the exit code."""
+    """Listen, and serve in a child; return the exit code."""
     file, port = argv
     state = states.read(file)
     if state is None:
@@ -52,7 +52,7 @@ def main(argv: list[str]) -> int:
         sys.stderr.write(error.strerror or str(error))
         return 1
     if os.fork():
-        # The caller waits for this process, and has no child of it.
+        # The caller waits for this process, so that it gets no child.
         os._exit(0)
     _detach()
     _serve(listener, state)
@@ -75,7 +75,7 @@ def _listen(port: int) -> socket.socket:
 
 
 def _detach() -> None:
-    """Hold nothing that others wait for, and hear no signal to the process group."""
+    """Close what others may wait for, and leave the process group."""
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, signal.SIG_IGN)
     nothing = os.open(os.devnull, os.O_RDWR)
@@ -84,7 +84,7 @@ def _detach() -> None:
 
 
 def _serve(listener: socket.socket, state: "states.State") -> None:
-    """Answer until the process has ended."""
+    """Serve until the process has exited."""
     clients = threading.BoundedSemaphore(_MAX_CLIENTS)
 
     def answer(client: socket.socket) -> None:
@@ -92,7 +92,7 @@ def _serve(listener: socket.socket, state: "states.State") -> None:
             with client:
                 _answer(client, state)
         except OSError:
-            pass  # the client has gone, or is too slow
+            pass  # the client disconnected or is too slow
         finally:
             clients.release()
 
@@ -100,7 +100,7 @@ def _serve(listener: socket.socket, state: "states.State") -> None:
     while state.exists():
         try:
             client, _ = listener.accept()
-        except OSError:  # as a rule because nobody has come
+        except OSError:  # usually because there is no client
             continue
         if clients.acquire(blocking=False):
             threading.Thread(target=answer, args=(client,), daemon=True).start()
@@ -133,19 +133,19 @@ def _answer(client: socket.socket, state: "states.State") -> None:
 
 
 def respond(method: str, path: str, state: "states.State") -> tuple[str, str]:
-    """Return the status and the text, by the probe's own rules."""
+    """Return the status and the text, by the rules of the probe."""
     if path not in PATHS:
         return "404 Not Found", "not found"
     if method not in ("GET", "HEAD"):
         return "405 Method Not Allowed", "GET"
     try:
         code, _ = probe.answer(state, probe.Options(PATHS[path]))
-    except Exception:  # the probe cannot tell, and a probe that fails is no yes
+    except Exception:  # unknown counts as no
         code = probe.UNKNOWN
     word = path[1:]
     if code == probe.YES:
         return "200 OK", word
-    # The reason is for prodserver-probe: anyone may ask here.
+    # Without the reason, because anyone can send this request.
     text = f"not {word}" if code == probe.NO else "unknown"
     return "503 Service Unavailable", text
 

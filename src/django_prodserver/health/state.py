@@ -1,16 +1,16 @@
 """
-The state file: tells the probe which process runs, and where it listens.
+The state file: tells the probe which process is running and where it listens.
 
-The launcher writes ``NAME.state`` to the runtime directory just before it becomes
-the process, and nothing changes the file afterwards. What changes later, the
-heartbeat and the drain, is in files of their own beside it.
+The launcher writes ``NAME.state`` to the runtime directory just before it starts the
+process, and the file does not change afterwards. The heartbeat and the drain, which
+do change, have their own files next to it.
 
-The file belongs to its process until that ends. A second start of the same name
-writes ``NAME@PID.state``: perhaps it fails, because the port is in use; or it takes
-over, as in an upgrade of Gunicorn, and then its file counts once the first has ended.
+The file belongs to its process until that exits. A second start of the same name
+writes ``NAME@PID.state``: it may fail because the port is in use; or it takes over, as
+in an upgrade of Gunicorn, and then its file is used once the first process exits.
 
 The format is lines of ``key=value``, and this module imports little more than os:
-json alone takes half as long as a whole probe may.
+importing json alone takes half the time that a probe may take.
 """
 
 # ruff: noqa: PTH101, PTH102, PTH105, PTH108, PTH116, PTH123, PTH208, SIM105
@@ -29,8 +29,8 @@ _MEMORY = "/dev/shm"  # noqa: S108
 _TEMPORARY = "/tmp"  # noqa: S108
 _PROC = "/proc"
 _MAX_SIZE = 65536
-# Do not follow a link, nor block on a pipe that nobody writes to. Windows, which lacks
-# both, would convert the ends of lines.
+# Do not follow links, and do not block on a pipe without a writer. Windows lacks both,
+# and converts line endings without O_BINARY.
 _READ_FLAGS = (
     os.O_RDONLY
     | getattr(os, "O_NOFOLLOW", 0)
@@ -45,26 +45,26 @@ _CONDITIONS = ("running", "stopped", "gone", "elsewhere")
 
 class State:
     """
-    What the probe must know about a process.
+    The data that the probe needs about a process.
 
     Args:
         name: Its name in the settings.
         kind: ``web`` or ``worker``.
-        backend: The dotted path of its backend, for people to read.
+        backend: The dotted path of its backend, for people.
         addresses: As bound: ``tcp://127.0.0.1:8000``, ``tcp://[::1]:8000`` or
             ``unix:///run/web.sock``. The probe uses the first; none if unknown.
         tls: Whether it speaks TLS there.
         host: A Host header that the site accepts.
         path: The path to request.
-        max_age: Seconds after which a heartbeat no longer counts; 0 if it has none.
+        max_age: Seconds after which a heartbeat is too old; 0 if it has none.
         pid: The process; this one by default.
-        start: Its start time, as the kernel counts; looked up by default.
-        namespace: Where that pid is valid; this boot and PID namespace by default.
+        start: Its start time, as the kernel counts it; looked up by default.
+        namespace: Where the pid is valid; this boot and PID namespace by default.
     """
 
     #: The directory it was read from.
     directory = ""
-    #: The name of its file without ``.state``; those beside it have it, too.
+    #: The name of its file without ``.state``; the files next to it share it.
     stem = ""
 
     def __init__(
@@ -113,42 +113,42 @@ class State:
         return self.condition() in ("running", "stopped")
 
     def draining(self) -> bool:
-        """Return whether ``NAME.draining`` exists and is about this very process."""
-        # By its content, not its date: a clock may be set back between two runs.
+        """Return whether ``NAME.draining`` exists and is about this process."""
+        # Compare the content, not the date: a clock may be set back between two runs.
         return self.read_sibling("draining") == self.identity().encode()
 
     def drain(self) -> None:
         """
-        Write ``NAME.draining``, which marks this very process as draining.
+        Write ``NAME.draining``, which marks this process as draining.
 
         Raises:
             OSError: It cannot be written.
         """
         unfinished = f"{self.directory}/.{self.stem}.draining.{os.getpid()}"
-        # Readable by everyone, unlike the state: whoever asks must see the drain.
+        # Readable by everyone, unlike the state, so that every user sees the drain.
         _create(unfinished, self.identity().encode(), mode=0o644)
         os.replace(unfinished, f"{self.directory}/{self.stem}.draining")
 
     def identity(self) -> str:
-        """Return what no other process has, not even a later one with this pid."""
+        """Return an ID that no other process has, even a later one with this pid."""
         return f"{self.pid}/{self.start}/{self.namespace}"
 
     def read_sibling(self, suffix: str) -> bytes:
-        """Return the content of ``NAME.suffix``; b"" if absent or not to be trusted."""
+        """Return the content of ``NAME.suffix``; b"" if absent or not trustworthy."""
         content, owner = _read(f"{self.directory}/{self.stem}.{suffix}")
         return content if self._is_owner(owner) else b""
 
     def _is_owner(self, user: int) -> bool:
         """
-        Return whether a file of that user's can be about this process.
+        Return whether a file owned by that user can be about this process.
 
-        Only root can read those of others. It must not believe what somebody else has
-        put beside the file of a process.
+        Only root can read the files of other users. It must not trust a file that
+        someone else put next to the file of a process.
         """
         return user in (0, _user()) or user == _user_of(self.pid)
 
     def lines(self) -> list[tuple[str, str]]:
-        """Return it as keys and values; the key of a list comes once for each item."""
+        """Return keys and values; the key of a list is repeated for each item."""
         return [
             ("name", self.name),
             ("kind", self.kind),
@@ -165,23 +165,23 @@ class State:
 
 
 def is_name(text: str) -> bool:
-    """Return whether a text can be the name of a process, and so of a file."""
+    """Return whether a string can be the name of a process, and of a file."""
     plain = text.translate(dict.fromkeys(map(ord, "._-")))
     return text.isascii() and plain.isalnum() and text[0].isalnum() and len(text) <= 100
 
 
 def write(state: State) -> str | None:
     """
-    Write the state where the probe looks for it.
+    Write the state to a directory in which the probe looks for it.
 
     Returns:
         The path of the file; None if no directory is writable.
 
     Raises:
-        ValueError: The name is not a process's, or a value is not one line of text.
+        ValueError: The name is invalid, or a value is not one line of text.
     """
     if not is_name(state.name):
-        raise ValueError(f"{state.name!r} is not the name of a process.")
+        raise ValueError(f"{state.name!r} is not a valid process name.")
     for key, value in state.lines():
         if not value.isprintable():
             raise ValueError(f"{key} is {value!r}, which is not one line of text.")
@@ -202,15 +202,15 @@ def write(state: State) -> str | None:
                 os.replace(unfinished, file)
                 return file
             except OSError:
-                # The file of an earlier start is out of date from now on, and may
-                # take up the space that this one needs.
+                # The file of an earlier start is now outdated, and may take up the
+                # space that this one needs.
                 _remove(file)
     return None
 
 
 def take_over(file: str) -> str | None:
     """
-    Write for this process what that file says about another one, which it replaces.
+    Write the state of the process that this one replaces for this process.
 
     Returns:
         The path of the new file; None if it cannot be written.
@@ -224,7 +224,7 @@ def take_over(file: str) -> str | None:
 
 
 def hand_over(file: str, user: int) -> None:
-    """Let a process that changes its user read its state and write its heartbeat."""
+    """Give a process that changes its user access to its state and heartbeat."""
     directory, _, name = file.rpartition("/")
     heartbeat = f"{directory}/{name.removesuffix('.state')}.heartbeat"
     try:
@@ -233,16 +233,16 @@ def hand_over(file: str, user: int) -> None:
         for each in (file, heartbeat):
             os.chown(each, user, -1)
     except OSError:
-        pass  # it may not do that, nor change its user
+        pass  # without this right it cannot change its user either
 
 
 def read(file: str) -> State | None:
-    """Return the state in a file; None if absent, invalid or not to be trusted."""
+    """Return the state in a file; None if absent, invalid or not trustworthy."""
     content, owner = _read(file)
     values: dict[str, list[str]] = {}
     for line in content.decode(errors="replace").split("\n"):
         key, _, value = line.partition("=")
-        # The probe sends some of them: none may hold another header or request.
+        # The probe sends some of them, so none may contain another header or request.
         if not value.isprintable():
             return None
         values.setdefault(key, []).append(value)
@@ -272,10 +272,10 @@ def read(file: str) -> State | None:
 
 def find(name: str = "") -> tuple[State | None, str]:
     """
-    Return the state of the process to ask about; or None, and the reason.
+    Return the state of the process to check; or None, and the reason.
 
-    It is the process with that name, else ``PROCESS_NAME`` if that process has been
-    started here, else the only one that runs.
+    It is the process with that name, else ``PROCESS_NAME`` if that process was started
+    here, else the only running process.
     """
     usable = [directory for directory in directories() if _is_usable(directory)]
     wanted = name or os.environ.get("PROCESS_NAME", "")
@@ -285,7 +285,7 @@ def find(name: str = "") -> tuple[State | None, str]:
         return named[0], ""
     searched = f"looked in {', '.join(directories())}"
     if name:
-        return None, f"{name} has not written its state; {searched}"
+        return None, f"there is no state file of {name}; {searched}"
     files = [file for directory in usable for file in _files(directory)]
     running: dict[str, State] = {}
     for state in sorted(_read_all(files), key=_rank):
@@ -294,13 +294,13 @@ def find(name: str = "") -> tuple[State | None, str]:
     if len(running) == 1:
         return running.popitem()[1], ""
     if not running:
-        return None, f"no process that runs has written its state; {searched}"
+        return None, f"there is no state file of a running process; {searched}"
     names = ", ".join(sorted(running))
-    return None, f"several processes run, give the name of one: {names}"
+    return None, f"several processes are running, name one of them: {names}"
 
 
 def _rank(state: State) -> tuple[bool, bool, int, int]:
-    """Sort those that run first, and of them the one that has started first."""
+    """Sort running processes first, and the one that started first before others."""
     start = int(state.start) if state.start.isdecimal() else 0
     condition = state.condition()
     is_later = state.stem != state.name
@@ -309,14 +309,14 @@ def _rank(state: State) -> tuple[bool, bool, int, int]:
 
 
 def _of_name(name: str, directory: str) -> list[State]:
-    """Return the states of a name: of its process, and of later starts."""
+    """Return the states of a name: that of its process, and those of later starts."""
     found = _read_all([f"{directory}/{name}.state"])
     later = (file for file in _files(directory) if f"/{name}@" in file)
     return found + [state for state in _read_all(list(later)) if state.name == name]
 
 
 def _remove_those_that_ended(name: str, directory: str) -> None:
-    """Remove the files of later starts of a name that have ended."""
+    """Remove the files of later starts of a name if their processes have exited."""
     for state in _of_name(name, directory):
         if state.stem != name and not state.exists():
             for suffix in ("state", "heartbeat", "draining"):
@@ -325,7 +325,7 @@ def _remove_those_that_ended(name: str, directory: str) -> None:
 
 def directories() -> list[str]:
     """Return the directories that the file may be in, in order of preference."""
-    # Not from tempfile, which takes long to import.
+    # Without tempfile, which is slow to import.
     temporary = os.environ.get("TEMP" if _WINDOWS else "TMPDIR", "")
     shared = [_MEMORY, temporary, _TEMPORARY]
     own = [f"{parent.rstrip('/')}/{_own_name()}" for parent in shared if parent]
@@ -350,10 +350,10 @@ def runtime_directory() -> str | None:
 
 def write_file(name: str, content: bytes) -> str | None:
     """
-    Write a file into the runtime directory.
+    Write a file to the runtime directory.
 
     Returns:
-        Its path; None if no directory is writable, or there is no room.
+        Its path; None if no directory is writable or has space.
     """
     directory = runtime_directory()
     if directory is None:
@@ -386,7 +386,7 @@ def stat_fields(pid: int) -> list[str]:
         OSError: There is no such process, or no /proc.
     """
     with open(f"{_PROC}/{pid}/stat", "rb") as file:
-        # The second, the name, is in parentheses, and may contain anything.
+        # The second field, the name, is in parentheses and may contain anything.
         return file.read().rpartition(b")")[2].decode("ascii", "replace").split()
 
 
@@ -399,7 +399,7 @@ def _is_usable(directory: str, *, make: bool = False) -> bool:
     try:
         if not directory.endswith(f"/{_own_name()}"):
             return stat.S_ISDIR(os.stat(directory).st_mode)
-        # Its parent is writable by everyone: another user may have created it.
+        # Its parent is writable by everyone, so another user may have created it.
         status = os.lstat(directory)
     except OSError:
         return False
@@ -411,8 +411,8 @@ def _is_usable(directory: str, *, make: bool = False) -> bool:
 
 
 def _own_name() -> str:
-    # Containers that share a /dev/shm each need their own: their processes may have
-    # the same names.
+    # Containers that share a /dev/shm need separate directories, because their
+    # processes may have the same names.
     inode = _pid_namespace()
     user = "" if _WINDOWS else f"-{os.geteuid()}"
     return f"prodserver{user}" + (f"-{inode}" if inode else "")
@@ -460,8 +460,8 @@ def _user() -> int:
 
 
 def _user_of(pid: int) -> int:
-    """Return the user of a process; -1 if it cannot be told."""
-    # Not the owner of /proc/PID: that is root's once a process has changed its user.
+    """Return the user of a process; -1 if unknown."""
+    # Not the owner of /proc/PID, which is root once a process has changed its user.
     try:
         with open(f"{_PROC}/{pid}/status", "rb") as file:
             users = file.read().partition(b"\nUid:")[2].split()

@@ -1,1 +1,1 @@
-"""From a process to the running server: plan, prepare, wait, start."""
+"""Plan a start, prepare the environment, wait for dependencies, start the server."""

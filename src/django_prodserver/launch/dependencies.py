@@ -14,22 +14,22 @@ from django_prodserver.health import checks
 from django_prodserver.process import bootstrap
 from django_prodserver.process.retry import describe_error
 
-# Seconds, where a client takes a timeout; launch.wait_for kills the others.
+# Seconds, for clients with a timeout; launch.wait_for kills the others.
 _TIMEOUT = 5
 
 Check = Callable[[], object]
 
 
 def prepare(name: str, backend: Backend) -> Check:
-    """Return a function that raises if ``name`` is not available, its imports done."""
+    """Return a function that raises if ``name`` is not available; do its imports."""
     if address := wait_for.address(name):
         return partial(_connect, address)
     if name == "broker":
-        # The checks of the settings reject it for a backend that has no broker.
+        # The settings are checked, so the backend has a broker.
         return backend.broker()
     kind, alias = wait_for.split_alias(name)
     if kind != "cache":
-        # Not waited for: it does not come by itself.
+        # A missing driver is an error at once; waiting would not help.
         with bootstrap.named_driver_errors():
             connections[alias]
     return partial(checks.BUILT_IN[kind], alias)

@@ -26,9 +26,9 @@ def set_before_load(
     """
     Return the variables that the settings must find when they are imported.
 
-    They are ``ENV``, and what the server itself sets before it loads the application,
-    from an environment file for example. What decides about the command is left to
-    the server: it comes too late for that with the native command, too.
+    They are ``ENV`` and the variables that the server itself sets before it loads the
+    application, for example from an environment file. Variables that would change the
+    command are left to the server, because the native command also sets them too late.
     """
     native = backend.as_command()
     if native is None:
@@ -45,15 +45,15 @@ def set_before_load(
 
 def restart_with(variables: Mapping[str, str]) -> None:
     """
-    Start this very command again, if these variables are not in the environment yet.
+    Restart this command if these variables are not in the environment yet.
 
-    The settings have been imported by now, and may have read them. Others are read
-    while an interpreter or the C library starts, such as ``MALLOC_ARENA_MAX``,
-    ``LD_PRELOAD`` and ``PYTHONHASHSEED``.
+    The settings are already imported and may have read them. Others, such as
+    ``MALLOC_ARENA_MAX``, ``LD_PRELOAD`` and ``PYTHONHASHSEED``, are read while Python
+    or the C library starts.
     """
     context = Context.from_environment() or Context()
     if context.environment_set_by == os.getpid():
-        return  # something changes a variable back: once is enough
+        return  # something resets a variable; restart only once
     if any(os.environ.get(name) != value for name, value in variables.items()):
         os.environ.update(variables)
         marked = dataclasses.replace(context, environment_set_by=os.getpid())
@@ -65,7 +65,7 @@ def drop_service_links(prefix: str) -> None:
     """
     Drop the variables that Kubernetes sets for a Service named like the server.
 
-    The server would read ``UVICORN_PORT=tcp://10.0.0.1:80`` as its option, and exit.
+    The server would read ``UVICORN_PORT=tcp://10.0.0.1:80`` as an option, and exit.
     """
     for name, value in list(os.environ.items()):
         if name.startswith(prefix) and value.startswith("tcp://"):

@@ -1,4 +1,4 @@
-"""Start the probe over HTTP, where ``PRODSERVER_PROBE_PORT`` asks for it."""
+"""Start the HTTP server of the probe if ``PRODSERVER_PROBE_PORT`` is set."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _SERVER = Path(django_prodserver.__file__).parent / "health" / "probe_server.py"
 
 def start(before: Snapshot) -> Snapshot:
     """
-    Start the server of the probe, if the environment has a port for it.
+    Start the HTTP server of the probe if the environment has a port for it.
 
     Returns:
-        What is not the application's, with the server.
+        The snapshot, with the server as one of our children.
 
     Raises:
         ConfigurationError: It cannot listen on that port.
@@ -39,28 +39,30 @@ def start(before: Snapshot) -> Snapshot:
         hint = f"Set {PROBE_PORT} to a port, such as 8081, or unset it."
         raise ConfigurationError(Fault.BAD_VARIABLE, message, hint)
     if sys.platform == "win32":
-        log(f"{PROBE_PORT} does nothing on Windows", logging.WARNING)
+        log(f"{PROBE_PORT} has no effect on Windows", logging.WARNING)
         return before
     _run(context.state_file, text)
-    # As PID 1 this process is the parent of every process that has lost its own.
+    # As PID 1, this process also becomes the parent of orphaned processes.
     new = fork_safety.children() - before.children
     servers = {pid for pid in new if _is_server(pid)}
     return dataclasses.replace(before, children=before.children | servers)
 
 
 def _run(state_file: str, port: str) -> None:
-    # Imported here: a start without such a port does not need it.
+    # Imported here, because a start without this port does not need it.
     import subprocess
 
-    # Without site-packages, as the probe: a few MiB, and some milliseconds.
+    # Without site-packages, like the probe, to save a few MiB and milliseconds.
     command = [sys.executable, "-I", "-S", str(_SERVER), state_file, port]
     done = subprocess.run(
         command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
     if done.returncode:
         reason = done.stderr.strip().rpartition("\n")[2]
-        message = f"{PROBE_PORT} is {port}, where the probe cannot listen: {reason}."
-        hint = f"Set {PROBE_PORT} to a free port: one for each process of a machine."
+        message = (
+            f"{PROBE_PORT} is {port}, but the probe cannot listen there: {reason}."
+        )
+        hint = f"Set {PROBE_PORT} to a free port, a different one for each process."
         raise ConfigurationError(Fault.BAD_VARIABLE, message, hint)
 
 

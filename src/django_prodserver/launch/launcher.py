@@ -1,4 +1,4 @@
-"""Start a planned process: in this very process, or by exec."""
+"""Start a planned process, in this process or by exec."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ def start(
 
     Args:
         plan: What to start.
-        before: What was there before the settings, where that was looked at.
-        entry: The project's entry, if that has started this process.
+        before: A snapshot from before the settings were loaded, if one was taken.
+        entry: The project's entry, if it started this process.
 
     Raises:
-        ConfigurationError: Before anything has started.
-        UnavailableError: What ``WAIT_FOR`` names was not there in time.
+        ConfigurationError: The process cannot be started.
+        UnavailableError: A dependency in ``WAIT_FOR`` was not available in time.
         SystemExit: The server's own exit.
     """
     plan.check()
@@ -58,12 +58,12 @@ def start(
     environment.restart_with(
         environment.set_before_load(plan.process, plan.backend, plan.args)
     )
-    # Not what another process, which starts this one, has been told.
+    # Drop the context of a parent that was started by prodserver too.
     os.environ.pop(VARIABLE, None)
     os.environ.update(plan.environment)
     configure_launcher()
     for key, why in plan.backend.unsupported_keys().items():
-        log(f"{key} does nothing here: {why}", logging.WARNING)
+        log(f"{key} has no effect here: {why}", logging.WARNING)
     for warning in (*plan.backend.start_warnings(plan.args), *media.warnings()):
         log(warning, logging.WARNING)
     for note in plan.notes:
@@ -74,7 +74,7 @@ def start(
         _write_state(plan)
         before = http_probe.start(before)
     if plan.process.waits:
-        # Imported here: a start that waits for nothing need not load it.
+        # Imported here, because most starts wait for nothing.
         from django_prodserver.launch import wait_for
 
         bootstrap.set_up_django()
@@ -100,18 +100,18 @@ def _write_state(plan: Plan) -> None:
         max_age=max_age,
         path=backend.path(plan.args),
     )
-    # A process that cannot be described to the probe starts all the same: the
-    # probe then reports that it cannot tell.
+    # Start even if the file cannot be written; the probe then reports that it
+    # cannot tell.
     try:
         file = state.write(described)
     except (OSError, ValueError):
         return
     if file is None:
         places = ", ".join(state.directories())
-        why = f"there is no room, or no right, in {places}"
-        log(f"the probe cannot tell: {why}", logging.WARNING)
+        why = f"cannot write to {places} (no space, or no permission)"
+        log(f"the probe will not work: {why}", logging.WARNING)
         return
-    # For the process itself and its workers, however they are started.
+    # The process and its workers find the file through the environment.
     context = plan.context or Context(process=plan.process.name)
     dataclasses.replace(context, state_file=file).put_into_environment()
     heartbeat.beat("starting")
@@ -121,7 +121,7 @@ def _write_state(plan: Plan) -> None:
 
 
 def _run_start_server(plan: Plan) -> NoReturn:
-    """Run a backend that has no native command, or starts it in another way."""
+    """Run a backend that has no native command, or starts it in its own way."""
     bootstrap.set_up_django()
     with plan.process.named_faults():
         plan.backend.check_loaded()
@@ -132,7 +132,7 @@ def _run_start_server(plan: Plan) -> NoReturn:
 
 
 def _find_program(plan: Plan, entry: Program | None) -> Program:
-    """Return what runs the command: its console script, or the project's entry."""
+    """Return the program that runs the command: a console script, or the entry."""
     if entry and plan.runs_management_command:
         return entry
     script = executable.find(plan.command[len(plan.prefix)])
@@ -154,7 +154,7 @@ def _run_command(
 
 
 def _run_in_place(plan: Plan, backend: CommandBackend, program: Program) -> NoReturn:
-    """Run the script in this process, where no process can be replaced (Windows)."""
+    """Run the script in this process, on Windows, which cannot replace a process."""
     if backend.kind != "web":
         bootstrap.set_up_django()
         loader.install_in_worker(backend)
@@ -165,7 +165,7 @@ def _run_in_place(plan: Plan, backend: CommandBackend, program: Program) -> NoRe
 
 def _take_arguments(plan: Plan, program: Program) -> None:
     """Set the command line and the path that the script finds on its own."""
-    # The executables of Windows leave their suffix out.
+    # Executables on Windows omit their suffix here.
     sys.argv = [program.script.removesuffix(".exe"), *plan.options]
     # The interpreter puts a script's directory first.
     directory = str(Path(program.script).absolute().parent)
@@ -175,7 +175,7 @@ def _take_arguments(plan: Plan, program: Program) -> None:
 def _try_in_place(
     plan: Plan, backend: CommandBackend, program: Program, before: Snapshot
 ) -> None:
-    """Run the script in this process; return if it must be executed instead."""
+    """Run the script in this process; return if it must be started by exec instead."""
     reason = backend.must_exec(plan.args)
     if not reason and plan.process.preload is not True and backend.forks(plan.args):
         reason = fork_safety.blind_spot()
@@ -197,15 +197,15 @@ def _run_preloaded(
     before: Snapshot,
     memory: preload_memory.Memory,
 ) -> NoReturn:
-    """Run the script in this process, which loads the application before it forks."""
-    # Until the application is loaded, the server must find logging untouched.
+    """Run the script in this process and load the application before it forks."""
+    # Until the application is loaded, the server must see untouched logging.
     detach_from_root()
     restore_logging = logging_state.suspend()
     before_server = fork_safety.everything()
 
     def load() -> None:
-        # What the server has opened by now, such as a socket for statsd, is shared
-        # with the native command, too.
+        # Workers of the native command also share what the server has opened by now,
+        # such as a socket for statsd.
         not_ours = before.with_new(before_server, fork_safety.everything())
         server_logging = LoggingState.now()
         logging_state.hide_handlers()
@@ -232,20 +232,20 @@ def _preload(
     before: Snapshot,
     memory: preload_memory.Memory,
 ) -> str:
-    """Load the application; return why that has to be undone, or ""."""
+    """Load the application; return why it cannot be used after a fork, or ""."""
     obstacle = ""
     with fork_safety.garbage_collection_paused():
         with random_state.record_seeds() as seeds, load_witness.watch_load() as witness:
             failure = _load(plan, backend)
         if failure:
-            return failure  # perhaps not of the code, so the next start tries again
+            return failure  # maybe not caused by the code: try again next time
         if backend.forks(plan.args):
             fork_repair.repair(seeds)
             obstacle = fork_safety.find_obstacle(before) or witness.find_obstacle()
         given_up = obstacle if plan.process.preload is not True else ""
         if not given_up:
-            # Frozen objects are not collected, so that the collector does not write
-            # to memory that the workers share.
+            # Exclude these objects from garbage collection, which would write to
+            # memory that the workers share.
             gc.freeze()
     if obstacle and not given_up:
         log(f"preloading, although {obstacle}: PRELOAD is True", logging.WARNING)
@@ -265,15 +265,15 @@ def _load(plan: Plan, backend: CommandBackend) -> str:
     except ConfigurationError:
         raise
     except Exception as error:
-        # Let the server report it in its own way, and exit with its own code.
-        # It is logged, remembered and shown by --explain.
+        # Let the server report it in its own way and exit with its own code. This
+        # text is logged, remembered and shown by --explain.
         return redact(f"the application fails: {type(error).__name__}: {error}")
     fork_repair.close_database_connections()
     return ""
 
 
 def _end_application(before: Snapshot) -> None:
-    """Do what the end of a process does with what the application has started."""
+    """Clean up after the application as at the end of a process."""
     executable.run_exit_functions()
     fork_safety.end_children(before.children)
 
@@ -284,12 +284,12 @@ def _replace_process(
     """Replace this process with the native command, which loads the application."""
     if plan.process.config.get("WARM_UP"):
         why = "the application is not preloaded"
-        log(f"WARM_UP does nothing here: {why}", logging.WARNING)
+        log(f"WARM_UP has no effect here: {why}", logging.WARNING)
     if backend.heartbeat_max_age(plan.args) and not project.is_installed():
-        # Nothing of ours runs in the process that this one becomes.
+        # Without our app, none of our code runs after the exec.
         hint = 'add "django_prodserver" to INSTALLED_APPS'
-        heartbeat.beat("silent", f"what is not preloaded is joined by its app: {hint}")
-    # It would end with this program, as a zombie of the next one.
+        heartbeat.beat("silent", f"without a preload, our app must send it: {hint}")
+    # It would end with this program, and be a zombie of the next one.
     fork_safety.stop_idle_resource_tracker(before.children)
     descriptors.close_on_exec(before.descriptors)
     executable.replace_process([*plan.prefix, *program.command, *plan.options])

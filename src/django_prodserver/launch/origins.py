@@ -37,7 +37,7 @@ def find_rows(
     layers: Iterable[Layer],
     backend: Backend,
 ) -> list[Row]:
-    """Return what a native command consists of, in its order."""
+    """Return the parts of a native command in order, each with its origin."""
     rows = [Row("command", shlex.join(base_command), "BACKEND")]
     rows += _options(args, layers, backend.option_table)
     if native := backend.as_command():
@@ -57,8 +57,8 @@ def variable_rows(
 
 
 def notes(rows: Iterable[Row]) -> list[str]:
-    """Return what "auto" became, and why, a line each."""
-    # Of what somebody has written, only "auto" has a reason.
+    """Return the number that each "auto" stands for, and why, a line each."""
+    # Among the values that the user has set, only "auto" has a reason.
     return [
         f"{row.origin} is {row.value}: {row.why}"
         for row in rows
@@ -85,7 +85,7 @@ def _options(
 
 
 def _keys_without_option(backend: CommandBackend) -> Iterator[Row]:
-    """Yield the portable settings that become no option: the backend applies them."""
+    """Yield the portable settings that the backend applies without an option."""
     for key, translation in backend.keys.items():
         resolved = backend.resolve(key)
         is_shown_elsewhere = key == "LOG_FORMAT"  # commands.explain
@@ -100,7 +100,7 @@ def _keys_without_option(backend: CommandBackend) -> Iterator[Row]:
 def _configured_elsewhere(
     backend: CommandBackend, args: Sequence[str]
 ) -> Iterator[Row]:
-    """Yield what the server reads from its own environment and configuration file."""
+    """Yield the options from the server's own environment and configuration file."""
     replaced = names(args, backend.option_table)
     elsewhere = backend.configured_elsewhere(args)
     for option, found in elsewhere.items():

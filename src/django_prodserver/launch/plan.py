@@ -1,4 +1,4 @@
-"""Plan a start: the command, its origins, and what keeps it from starting."""
+"""Plan a start: the command, the origin of each option, and any faults."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class Plan:
             dotted path of the backend where there is no native command.
         command: The native command, ``PREFIX`` first; empty for a backend that has
             only ``start_server``.
-        commands: The native commands that do the same; several for a release.
+        commands: The equivalent native commands; several for a release.
         environment: The environment variables that the command needs.
-        context: What the process will know about its start; None for a backend of
-            another package that we know nothing about.
+        context: The data that is passed to the process; None for a backend of another
+            package that we know nothing about.
         rows: Each option, variable and key with its origin.
-        notes: What "auto" became, a line each.
-        faults: What keeps it from starting.
+        notes: The number that each "auto" stands for, a line each.
+        faults: The errors that prevent a start.
     """
 
     process: Process
@@ -62,12 +62,12 @@ class Plan:
 
     @property
     def options(self) -> tuple[str, ...]:
-        """The words of the command behind the name of its script."""
+        """The words of the command after the name of its script."""
         return self.command[len(self.prefix) + 1 :]
 
     @property
     def runs_management_command(self) -> bool:
-        """Whether the command is ``django-admin``, or what takes its place."""
+        """Whether the command is ``django-admin``, or is run by the project's entry."""
         native = self.backend.as_command()
         return bool(native and native.is_management_command)
 
@@ -106,8 +106,8 @@ def make_plan(
         native: Whether the command must run where this package is not installed.
 
     Raises:
-        ConfigurationError: There is no backend to make a plan of. All other faults
-            are in the plan.
+        ConfigurationError: The backend cannot be loaded. All other faults are in the
+            plan.
         UsageError: The backend takes no options.
     """
     for _, fault in process.faults():
@@ -139,7 +139,7 @@ def make_plan(
     except ConfigurationError as error:
         faults.append(error)
     except UsageError:
-        # The faults of the settings come first.
+        # Faults of the settings are reported first.
         if not faults:
             raise
     if commands and backend.as_command():

@@ -1,4 +1,4 @@
-"""Wait until what ``WAIT_FOR`` names is available."""
+"""Wait for the dependencies in ``WAIT_FOR``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from django_prodserver.process.signals import STOP_SIGNALS
 # Seconds that one attempt may take: TCP sends an unanswered packet again after 1, 3
 # and 7 s, and a resolver gives each of its servers 5 s.
 _ATTEMPT = 10.0
-# The same, when the time to wait is nearly over.
+# The same, near the deadline.
 _LAST_ATTEMPT = 5.0
 # Seconds between two heartbeats during an attempt.
 _TICK = 0.5
@@ -35,9 +35,9 @@ _MAX_REASON = 4096
 
 def wait(names: Iterable[str], backend: Backend) -> None:
     """
-    Wait until everything that is named is available; Django is set up.
+    Wait until all named dependencies are available; Django must be set up.
 
-    SIGTERM and SIGINT end the process at once, with 143 and 130.
+    SIGTERM and SIGINT end the process at once, with exit code 143 and 130.
 
     Args:
         names: The names in ``WAIT_FOR``.
@@ -46,7 +46,7 @@ def wait(names: Iterable[str], backend: Backend) -> None:
     Raises:
         UnavailableError: Something was not available in time.
     """
-    # The children must not share the connections that the application has opened.
+    # The children must not share the application's open connections.
     fork_repair.close_database_connections()
     waiter = _Waiter()
     handlers = {signum: signal.signal(signum, waiter.exit) for signum in STOP_SIGNALS}
@@ -73,8 +73,8 @@ class _Waiter:
         Return why the check fails; "" if it passes.
 
         It runs in a child, which can be killed: nothing else limits a resolver, and
-        few clients have a timeout for everything they do. What the child opens is
-        not open here, so that the application can still be preloaded.
+        few clients have a timeout for everything they do. Also, what the child opens
+        does not prevent this process from preloading the application.
         """
         started = time.monotonic()
         limit = max(min(_ATTEMPT, backoff.deadline - started), _LAST_ATTEMPT)
@@ -84,8 +84,8 @@ class _Waiter:
         sys.stdout.flush()
         sys.stderr.flush()
         with warnings.catch_warnings():
-            # The application may have threads by now. The child is killed whatever
-            # locks they hold, and the next one tries again.
+            # The application may have threads by now. If the child hangs on one of
+            # their locks, it is killed and the next child tries again.
             warnings.simplefilter("ignore", DeprecationWarning)
             self._child = os.fork()
         if not self._child:
@@ -116,7 +116,7 @@ class _Waiter:
 
 
 def _attempt_in_thread(check: Check, backoff: Backoff, limit: float) -> str:
-    """Do the same on Windows, where a check that hangs is left behind."""
+    """Do the same on Windows; a check that hangs keeps running."""
     reasons: list[str] = []
 
     def find_problem() -> None:
@@ -133,15 +133,15 @@ def _attempt_in_thread(check: Check, backoff: Backoff, limit: float) -> str:
         thread.join(_TICK)
     if thread.is_alive():
         return f"no answer within {limit:.0f} s"
-    return reasons[0] if reasons else "it cannot be looked for"
+    return reasons[0] if reasons else "the check failed"
 
 
 def _run_in_child(check: Check, writer: int) -> NoReturn:
     """Write why the check fails to the pipe, and exit."""
-    # Ends the child if its parent is killed.
+    # The alarm ends the child if its parent is killed.
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.alarm(2 * int(_ATTEMPT))
-    reason = "it cannot be looked for"
+    reason = "the check failed"
     try:
         for signum in STOP_SIGNALS:
             signal.signal(signum, signal.SIG_DFL)

@@ -24,7 +24,7 @@ from django_prodserver.text import redact
 
 #: The launcher's own logger.
 LAUNCHER = "prodserver"
-# These must be seen wherever the user's LOGGING sends the application's lines.
+# These are always logged, wherever LOGGING sends the application's lines.
 _OURS = ("django_prodserver", LAUNCHER)
 # Libraries that add a handler to their logger while they are imported, in any
 # process, if they find none.
@@ -49,7 +49,7 @@ def configure_launcher() -> None:
 
 
 def log(message: str, level: int = logging.INFO) -> None:
-    """Log a line of the launcher's, with its secrets masked."""
+    """Log a line of the launcher, with secrets masked."""
     message = redact(message)
     context = Context.from_environment()
     logger = logging.getLogger(LAUNCHER)
@@ -58,12 +58,12 @@ def log(message: str, level: int = logging.INFO) -> None:
     elif logger.hasHandlers():
         logger.log(level, "%s", message)
     else:
-        # process.preload has set logging aside until the server loads the application.
+        # process.preload suspends logging until the server loads the application.
         _write_record(message, level)
 
 
 def set_format(process: str, log_format: object) -> None:
-    """Set the log format before the rest of the process is known to be right."""
+    """Set the log format before the rest of the process is validated."""
     log_format = log_format or os.environ.get(LOG_FORMAT_VARIABLE)
     if log_format not in LOG_FORMATS:
         log_format = ""
@@ -79,10 +79,10 @@ def set_format(process: str, log_format: object) -> None:
 
 def configure_before_settings(process: str) -> None:
     """
-    Write what the settings print in the format of the variable, if that is set.
+    Log what the settings print in the format of the variable, if that is set.
 
     Args:
-        process: The process that is to be started.
+        process: The process to start.
     """
     if os.environ.get(LOG_FORMAT_VARIABLE) in ("text", "json"):
         set_format(process, None)
@@ -91,10 +91,10 @@ def configure_before_settings(process: str) -> None:
 
 def log_fatal(message: str) -> bool:
     """
-    Log why the process cannot start, if LOG_FORMAT is written.
+    Log why the process cannot start, if LOG_FORMAT is set.
 
     Returns:
-        False if it is not: then the caller prints the message.
+        False if it is not set; then the caller prints the message.
     """
     context = Context.from_environment()
     if context is None:
@@ -103,19 +103,19 @@ def log_fatal(message: str) -> bool:
     is_ours = context and context.log_format_written and not context.logs_natively
     if not is_ours:
         return False
-    # Past the loggers: LOGGING may be what is wrong.
+    # Bypass the loggers, because LOGGING may be what is wrong.
     _write_record(message.replace("\n", " "), logging.ERROR)
     return True
 
 
 def attach_to_root() -> None:
-    """Add our handler to the root logger, if that has none."""
+    """Add our handler to the root logger if that has none."""
     if not logging.root.handlers:
         logging.root.addHandler(StdoutHandler())
 
 
 def detach_from_root() -> None:
-    """Remove our handler from the root logger: the server may set up its own."""
+    """Remove our handler from the root logger, as the server may set up its own."""
     for handler in logging.root.handlers[:]:
         if isinstance(handler, StdoutHandler):
             logging.root.removeHandler(handler)
@@ -125,13 +125,13 @@ def configure(context: Context | None = None) -> None:
     """
     Configure logging around the user's LOGGING, in a process where Django is set up.
 
-    What LOGGING configures stays: handlers and levels. Where it configures nothing,
-    records reach our handler at the root. If LOG_FORMAT is written, every line on the
-    standard streams has that format. Safe to call again, for example after an
-    application has called ``django.setup()``.
+    The handlers and levels of LOGGING stay. Where it configures nothing, records reach
+    our handler at the root. If LOG_FORMAT is set, every line on the standard streams
+    has that format. Safe to call again, for example after an application has called
+    ``django.setup()``.
 
     Args:
-        context: How to log; by default what the launcher has set.
+        context: How to log; by default, as the launcher has set it.
     """
     context = context or Context.from_environment()
     if context is None or context.logs_natively:
@@ -152,7 +152,7 @@ def configure(context: Context | None = None) -> None:
             continue
         logger = logging.getLogger(name)
         if name in _OURS:
-            # The level of the project's root logger holds for requests, too.
+            # The level of the project's root logger also applies to requests.
             is_inherited = root_level and name != LAUNCHER
             logger.setLevel(logging.NOTSET if is_inherited else level)
         if not to_console and handler not in logger.handlers:
@@ -176,15 +176,14 @@ def _remove_console_handlers(named: Mapping[str, Any]) -> None:
     for name in ("django", *_SELF_CONFIGURING):
         if name not in named:
             logger = logging.getLogger(name)
-            # Django's own console handler is for DEBUG; the one that mails admins
-            # stays.
+            # Django's own console handler is for DEBUG; keep the one that mails admins.
             for handler in filter(writes_to_console, logger.handlers[:]):
                 logger.removeHandler(handler)
             logger.propagate = True
 
 
 def _enable(names: tuple[str, ...], named: Mapping[str, Any]) -> None:
-    """Enable what "disable_existing_loggers" has disabled, by default, of these."""
+    """Enable those of these loggers that "disable_existing_loggers" has disabled."""
     for name, logger in list(logging.root.manager.loggerDict.items()):
         is_known = name.startswith(names) and name.partition(".")[0] in names
         if is_known and name not in named and isinstance(logger, logging.Logger):
@@ -192,9 +191,9 @@ def _enable(names: tuple[str, ...], named: Mapping[str, Any]) -> None:
 
 
 def _own_standard_streams() -> None:
-    """Write all that goes to standard output and error in our format."""
+    """Log everything that is written to standard output and error in our format."""
     if isinstance(sys.stdout, StreamToLog):
-        # Perhaps since before the settings were loaded.
+        # They may be ours already, since before the settings were loaded.
         sys.stdout.handler.read_context()
         return
     handler = StdoutHandler()
@@ -219,7 +218,7 @@ def _own_standard_streams() -> None:
 
 
 def _give_back_standard_streams() -> None:
-    """Undo it: the key LOG_FORMAT is "native", and the variable is not."""
+    """Undo it, if the key LOG_FORMAT is "native" but the variable is not."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if isinstance(stream, StreamToLog):

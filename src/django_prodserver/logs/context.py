@@ -1,4 +1,4 @@
-"""The current request or task, which every log line about it names."""
+"""The current request or task, whose id is in every log line about it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from contextvars import ContextVar
 #: The id of the current request.
 request_id: ContextVar[str] = ContextVar("prodserver_request_id", default="")
 
-# Short, and nothing to escape: it goes into the log and back into a header.
+# Short, without characters to escape: it is logged and sent back in a header.
 _ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}", re.ASCII)
 
 
 def id_for(given: str) -> str:
-    """Return the id that a request was sent with if it is usable, else a new one."""
+    """Return the id in the header of a request if it is usable, else a new one."""
     return given if given and _ID.fullmatch(given) else os.urandom(16).hex()
 
 
@@ -30,7 +30,7 @@ class Task:
             self.fields["queue"] = str(queue)
         self.fields["state"] = "started"
         self.started = time.monotonic()
-        #: Whether only the next line is about it: it ran in another process.
+        #: Whether only the next line is about it, because it ran in another process.
         self.for_one_line = False
 
     def end(self, state: str, runtime: float | None = None) -> None:

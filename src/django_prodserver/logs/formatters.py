@@ -13,9 +13,9 @@ from typing import Any
 
 from django_prodserver.logs import context
 
-#: Bytes of a line: Docker and containerd split lines that are longer than 16 KiB.
+#: The most bytes of a line: Docker and containerd split lines longer than 16 KiB.
 MAX_LINE = 16_000
-#: Characters of a value whose length a client, or the application, controls.
+#: The most characters of a value whose length a client or the application controls.
 _MAX_VALUE = 2_048
 
 ACCESS = ("method", "path", "status", "duration", "bytes", "client")
@@ -61,10 +61,10 @@ class JSONFormatter(logging.Formatter):
 
 class TextFormatter(logging.Formatter):
     """
-    The same fields for people: time, level, process, pid, logger, message, the rest.
+    The same fields as text: time, level, process, pid, logger, message, the rest.
 
-    The further lines of a message are indented, so that none of them can be taken for
-    another record.
+    Further lines of a message are indented, so that none can be mistaken for another
+    record.
 
     Args:
         process: The name of the process, as in ``PRODUCTION_PROCESSES``.
@@ -97,7 +97,7 @@ class TextFormatter(logging.Formatter):
 
 
 def fields(record: logging.LogRecord, process: str) -> dict[str, Any]:
-    """Return the fields of a record, in the order in which they are written."""
+    """Return the fields of a record, in order."""
     values: dict[str, Any] = {
         "time": _time(record.created),
         "level": _level(record.levelno),
@@ -136,7 +136,7 @@ def fields(record: logging.LogRecord, process: str) -> dict[str, Any]:
 
 
 def shortened(text: str, length: int) -> str:
-    """Cut out the middle of a text if it is longer."""
+    """Cut out the middle of a string if it is longer."""
     if len(text) <= length:
         return text
     half = (length - 7) // 2
@@ -151,8 +151,8 @@ def _message(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
     except Exception:
-        # Without the arguments: they may contain what nobody meant to log.
-        return f"{record.msg} (its arguments do not fit)"
+        # Without the arguments, which may contain secrets.
+        return f"{record.msg} (the arguments do not match)"
 
 
 def _text(value: object) -> str:
@@ -163,7 +163,7 @@ def _text(value: object) -> str:
 
 
 def _is_plain(value: object) -> bool:
-    # JSON has no infinity, and a string may have any length.
+    # JSON has no infinity. Strings are shortened elsewhere.
     if isinstance(value, float):
         return math.isfinite(value)
     return value is None or isinstance(value, bool | int)
@@ -191,7 +191,7 @@ def _level(number: int) -> str:
 
 
 def _time(created: float) -> str:
-    """Return an RFC 3339 time in UTC: only workers have Django's time zone."""
+    """Return an RFC 3339 time in UTC, because only workers use Django's time zone."""
     seconds = int(created)
     return f"{_whole_second(seconds)}.{int((created - seconds) * 1000):03d}Z"
 

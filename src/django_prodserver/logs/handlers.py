@@ -1,4 +1,4 @@
-"""Write log lines to standard output, whole even if several processes write."""
+"""Write whole log lines to standard output, even if several processes write."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from django_prodserver.logs import context
 from django_prodserver.logs.formatters import JSONFormatter, TextFormatter
 from django_prodserver.logs.output import Output
 
-# All handlers of a process have the same standard output.
+# All handlers of a process share the standard output.
 _output = Output()
 
 
@@ -23,8 +23,8 @@ class StdoutHandler(logging.Handler):
     """
     Writes each record to standard output, never mixed with those of other processes.
 
-    It does not use ``sys.stdout``, which an application may replace, and whose buffer
-    is lost if the process is killed.
+    It does not use ``sys.stdout``, because an application may replace it and its
+    buffer is lost if the process is killed.
     """
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class StdoutHandler(logging.Handler):
         try:
             line = self.format(record)
         except Exception as error:  # logging must not break what it logs
-            line = f"cannot log a line of {record.name}: {type(error).__name__}"
+            line = f"cannot log a record of {record.name}: {type(error).__name__}"
         with contextlib.suppress(OSError):  # nobody reads it any more
             _output.write(_encoded(line), self._report_dropped)
         task = context.task.get()
@@ -56,7 +56,9 @@ class StdoutHandler(logging.Handler):
             context.task.set(None)
 
     def _report_dropped(self, lines: int, seconds: float) -> bytes:
-        message = "lines dropped from the log: %d, because nobody read them for %.0f s"
+        message = (
+            "%d log lines dropped, because standard output was not read for %.0f s"
+        )
         args: Any = (
             "prodserver",
             logging.WARNING,
@@ -74,7 +76,7 @@ def _encoded(line: str) -> bytes:
 
 
 def _formatter(config: str) -> logging.Formatter | None:
-    """Return the project's formatter; None if there is none that can be made here."""
+    """Return the project's formatter; None if it cannot be created here."""
     if not config:
         return None
     try:
@@ -100,7 +102,7 @@ def _is_standard_stream(stream: Any) -> bool:
 
 def take_over_console_handlers(ours: StdoutHandler) -> None:
     """
-    Make every console handler write our lines, whoever has added it, and when.
+    Make every console handler write our lines, whoever added it.
 
     Its level and its filters still apply.
     """
@@ -128,7 +130,7 @@ def give_back_console_handlers() -> None:
 
 
 def _is_not_written_already(record: logging.LogRecord) -> bool:
-    """Return False if a handler of the user's LOGGING has written it already."""
+    """Return False if a handler in the user's LOGGING has already written it."""
     logger: logging.Logger | None = logging.getLogger(record.name)
     while logger is not None and logger.parent is not None:
         for handler in logger.handlers:
@@ -145,12 +147,13 @@ def _is_not_written_already(record: logging.LogRecord) -> bool:
 
 class StreamToLog(io.TextIOBase):
     """
-    Replaces ``sys.stdout`` and ``sys.stderr`` where ``LOG_FORMAT`` is written.
+    Replaces ``sys.stdout`` and ``sys.stderr`` if ``LOG_FORMAT`` is set.
 
-    Each line that is printed becomes a record.
+    Each printed line is logged as a record.
 
     Attributes:
-        passes_on: Whether lines are only passed on: a handler may keep this stream.
+        passes_on: Whether lines are only passed on, since a handler may keep this
+            stream.
     """
 
     passes_on = False
@@ -180,7 +183,7 @@ class StreamToLog(io.TextIOBase):
 
     def _log(self, line: str) -> None:
         if line.strip():
-            # Directly to our handler: the line may come from a handler that fails.
+            # Directly to our handler, as the line may come from a handler that fails.
             args: Any = (self._name, self._level, "", 0, "%s", (line,), None)
             self.handler.handle(logging.LogRecord(*args))
 

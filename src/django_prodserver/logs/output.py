@@ -13,12 +13,12 @@ if sys.platform != "win32":
     import fcntl
 
 STDOUT = 1
-#: Seconds that a line waits for a reader that does not read.
+#: Seconds that a line waits for a reader.
 PATIENCE = 2.0
-# Seconds that a line waits if others have been dropped in the last half a minute.
+# Seconds that a line waits if others were dropped in the last half minute.
 _SHORT_PATIENCE = 0.1
 _MEMORY = 30.0
-# What a pipe takes whole, if it takes anything (PIPE_BUF of Linux).
+# Bytes that a pipe writes at once or not at all (PIPE_BUF on Linux).
 _AT_ONCE = 4096
 # Seconds between two attempts to get the lock.
 _PAUSE = 0.001
@@ -28,12 +28,12 @@ class Output:
     """
     Writes whole lines, and drops them if nobody reads.
 
-    A pipe holds 64 KiB. If its reader stops, a write would block for as long as that
-    lasts: the request that is logged, and then the stop. So a line is dropped after
-    ``PATIENCE``, and the ones after it at once, until the pipe has room again.
+    A pipe holds 64 KiB. If its reader stops, each write would block: first the request
+    that is logged, and then the stop. So a line is dropped after a while, and the next
+    ones at once, until the pipe has room again.
 
     Attributes:
-        dropped: Lines that have been dropped, and not been reported yet.
+        dropped: Dropped lines that have not been reported yet.
     """
 
     def __init__(self) -> None:
@@ -47,9 +47,9 @@ class Output:
         Write a line before any other process can write.
 
         Args:
-            line: The line, with its end.
-            report: Returns a line that says how many have been dropped, in how many
-                seconds; it is written before the first line that is not dropped.
+            line: The line, with its newline.
+            report: Returns a line with the number of dropped lines and the seconds;
+                it is written before the first line that is not dropped.
 
         Raises:
             OSError: Standard output is closed.
@@ -59,9 +59,9 @@ class Output:
             _write_all(line)
             return
         deadline = time.monotonic() + self._patience()
-        # Only a pipe is locked: unrelated programs may hold a lock on a terminal or
-        # on /dev/null. Without the lock, which a frozen process may hold, lines of
-        # more than a page may be mixed.
+        # Only pipes are locked: unrelated programs may hold a lock on a terminal or
+        # on /dev/null. Without the lock, which a frozen process may hold, lines longer
+        # than a page may be mixed.
         is_locked = stat.S_ISFIFO(mode) and _lock(deadline)
         try:
             self._write_pages(line, report, deadline)
@@ -84,7 +84,7 @@ class Output:
                     line = b"\n" + line
             try:
                 line = line[os.write(STDOUT, line[:_AT_ONCE]) :]
-            except BlockingIOError:  # non-blocking, and somebody else was faster
+            except BlockingIOError:  # non-blocking, and another process was faster
                 continue
             is_begun = True
             deadline = time.monotonic() + PATIENCE

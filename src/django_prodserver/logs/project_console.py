@@ -1,4 +1,4 @@
-"""What the project's LOGGING writes to the console, and in which form."""
+"""Find the console handler of the project's LOGGING, and its format."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _ONLY_DEBUG = "django.utils.log.RequireDebugTrue"
 
 class Console(NamedTuple):
     """
-    A handler of the project's that writes to standard output or error.
+    A handler of the project that writes to standard output or error.
 
     Attributes:
-        logger: The logger that has it; "root" for the root logger.
+        logger: Its logger; "root" for the root logger.
         handler: Its name in LOGGING, or its class.
-        formatter: Its formatter in LOGGING; None if that is not known.
+        formatter: Its formatter in LOGGING; None if unknown.
     """
 
     logger: str
@@ -43,15 +43,15 @@ class Console(NamedTuple):
         try:
             return json.dumps(values) if values else ""
         except TypeError:
-            return ""  # an object of the project's
+            return ""  # an object of the project
 
 
 def find() -> Console | None:
     """
-    Return the project's console handler, of the root logger if that has one.
+    Return the project's console handler, that of the root logger if it has one.
 
-    It is looked up in LOGGING, which may not be applied yet, and then at the root
-    logger, which the settings may have configured themselves.
+    It is looked up in LOGGING, which may not be applied yet, and then on the root
+    logger, which the settings may have configured directly.
     """
     return next(_written(), None) or next(_installed(), None)
 

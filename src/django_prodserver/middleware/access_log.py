@@ -1,8 +1,8 @@
 """
 The request id and the access log, implemented around Django's request handlers.
 
-There they are the same on every server. The servers' own access logs differ from each
-other, and Waitress has none.
+This way they are the same on every server. The servers' own access logs differ, and
+Waitress has none.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def install(access: bool) -> None:
 
 
 def _health_paths() -> frozenset[str]:
-    """Return the paths of probes, whose successful requests are not logged."""
+    """Return the paths of probes; their successful requests are not logged."""
     if not health.is_installed():
         return frozenset()
     try:
@@ -73,9 +73,9 @@ def log_request(
         return
     path = shortened(path, _MAX_PATH)
     method = shortened(method, _MAX_METHOD)
-    # A space in a path would end it for whatever reads the line.
+    # Escape spaces: a reader of the line would take one for the end of the path.
     shown = _SPACE.sub(lambda space: quote(space[0]), path)
-    # Not info(): it looks up the caller, which costs more than all the rest.
+    # Not info(), which looks up the caller and costs more than all the rest.
     args = (method, shown, status)
     record = logging.LogRecord(logger.name, logging.INFO, "", 0, "%s %s %d", args, None)
     record.__dict__.update(

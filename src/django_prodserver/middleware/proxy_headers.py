@@ -1,13 +1,13 @@
 """
 ``ROOT_PATH`` and ``TRUSTED_PROXIES``, implemented around the project's application.
 
-There they mean the same on every server. The servers themselves differ: gunicorn
+This way they mean the same on every server. The servers themselves differ: gunicorn
 responds with 400 to a path without the prefix, uvicorn doubles it and granian cuts it
 in the wrong place. gunicorn never takes the client's address from a proxy's headers,
 granian ignores these headers, and waitress deletes them.
 
-They are around everything that the project puts around Django, too: around a WSGI
-application that answers some paths itself, and around the websockets of Channels.
+They also wrap everything that the project puts around Django, such as a WSGI
+application that handles some paths itself, or the websockets of Channels.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from django_prodserver.config.context import Context
 from django_prodserver.config.trusted_proxies import TrustedProxies
 
 _FORWARDED = ("x-forwarded-", "forwarded")
-# What Waitress has as the address of each client of a unix socket.
+# The address that Waitress reports for each client of a unix socket.
 _UNIX_PEERS = ("", "localhost")
 _Environ = dict[str, Any]
 _Scope = dict[str, Any]
@@ -47,10 +47,10 @@ class ProxyHeaders:
     @classmethod
     def of_this_process(cls) -> ProxyHeaders:
         """
-        Return what this process was started with.
+        Return the configuration that this process was started with.
 
-        Without the launcher's variable nobody is trusted: a server that would remove
-        the headers was told to leave that to us.
+        Without the launcher's variable, nobody is trusted: a server that removes the
+        headers by default was configured to leave that to us.
         """
         context = Context.from_environment()
         if context is None:
@@ -63,7 +63,7 @@ class ProxyHeaders:
         )
 
     def wrap_wsgi(self, application: _WSGI) -> _WSGI:
-        """Return a WSGI application that applies them before it calls this one."""
+        """Wrap a WSGI application."""
 
         def call(environ: _Environ, start_response: Any) -> Iterable[bytes]:
             self._change_environ(environ)
@@ -72,7 +72,7 @@ class ProxyHeaders:
         return call
 
     def wrap_asgi(self, application: _ASGI) -> _ASGI:
-        """Return an ASGI application that applies them before it calls this one."""
+        """Wrap an ASGI application."""
 
         async def call(scope: _Scope, receive: Any, send: Any) -> None:
             await application(self.changed_scope(scope), receive, send)
@@ -104,7 +104,7 @@ class ProxyHeaders:
             environ["PATH_INFO"] = path[len(root) :] if _is_below(path, root) else path
 
     def changed_scope(self, scope: _Scope) -> _Scope:
-        """Return a copy of a request's scope with them applied."""
+        """Return a changed copy of a request's scope."""
         if scope["type"] not in ("http", "websocket"):
             return scope
         scope = dict(scope)
@@ -117,8 +117,8 @@ class ProxyHeaders:
         return scope
 
     def _change_headers(self, scope: _Scope, proxies: TrustedProxies) -> None:
-        # X_Forwarded_For becomes the same variable of WSGI as X-Forwarded-For. Proxies
-        # never send it, but some pass on that of a client.
+        # X_Forwarded_For is the same variable in WSGI as X-Forwarded-For. Proxies never
+        # send it, but some pass it on from a client.
         headers = [
             (name, value)
             for name, value in scope["headers"]
@@ -147,7 +147,7 @@ class ProxyHeaders:
         scope["headers"] = headers
 
     def _is_unix_socket(self, scope: _Scope) -> bool:
-        """Tell whether a client without an address has connected to a unix socket."""
+        """Tell whether a client without an address is connected to a unix socket."""
         server = scope.get("server")
         if not server:  # Hypercorn
             return self.on_unix_socket

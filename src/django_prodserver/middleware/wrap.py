@@ -12,14 +12,14 @@ def wrap_handlers(
     name: str, wsgi: Callable[[Handler], Handler], asgi: Callable[[Handler], Handler]
 ) -> None:
     """
-    Replace ``WSGIHandler.__call__`` and ``ASGIHandler.__call__`` by wrappers.
+    Replace ``WSGIHandler.__call__`` and ``ASGIHandler.__call__`` with wrappers.
 
-    A second call with the same name does nothing: forked workers inherit what is
-    wrapped.
+    A second call with the same name does nothing, because forked workers inherit the
+    wrappers.
 
     Args:
         name: The name of the wrapper.
-        wsgi: Returns the replacement of the method it is given.
+        wsgi: Takes the method and returns its replacement.
         asgi: The same for ASGI.
     """
     from django.core.handlers.asgi import ASGIHandler

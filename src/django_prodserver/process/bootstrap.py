@@ -29,10 +29,10 @@ def set_up_django() -> None:
 @contextlib.contextmanager
 def named_driver_errors() -> Iterator[None]:
     """
-    Name what is missing when Django cannot import the driver of a database.
+    Report what is missing if Django cannot import a database driver.
 
     Raises:
-        ConfigurationError: The driver is not installed, or a library of it.
+        ConfigurationError: The driver or one of its libraries is not installed.
     """
     from django.core.exceptions import ImproperlyConfigured
 
@@ -41,7 +41,7 @@ def named_driver_errors() -> Iterator[None]:
     except ImproperlyConfigured as error:
         if not (causes := list(_import_errors(error))):
             raise
-        # Django tries psycopg2 last, and says only that.
+        # Django tries psycopg2 last, and only reports that.
         cause = next(
             (each for each in causes if not isinstance(each, ModuleNotFoundError)),
             causes[-1],
@@ -58,14 +58,14 @@ def named_driver_errors() -> Iterator[None]:
 
 
 def _import_errors(error: BaseException | None) -> Iterator[ImportError]:
-    """Yield the failed imports that an error comes from, the last one first."""
+    """Yield the failed imports that caused an error, the last one first."""
     while error := error and (error.__cause__ or error.__context__):
         if isinstance(error, ImportError):
             yield error
 
 
 def _driver(causes: Sequence[ImportError]) -> str:
-    """Return what pip installs for the modules that are missing."""
+    """Return the package to install for the missing modules."""
     packages = {"MySQLdb": "mysqlclient", "oracledb": "oracledb"}
     names = [str(cause.name) for cause in causes]
     found = [package for name, package in packages.items() if name in names]
@@ -76,17 +76,16 @@ def prepare(context: Context | None = None) -> None:
     """
     Configure logging, and wrap Django's request handlers.
 
-    Safe to call again: after something has configured LOGGING once more, ours comes
-    around it again.
+    Safe to call again after something has configured LOGGING again.
 
     Args:
-        context: How the process was started; by default what the launcher has set.
+        context: How the process was started; by default, as the launcher has set it.
     """
     context = context or Context.from_environment()
     if context is None:
         return
-    # Imported here: a process that is only listed or explained needs neither Django's
-    # handlers nor its database modules.
+    # Imported here, because listing and explaining need neither Django's handlers nor
+    # its database modules.
     from django_prodserver.middleware import access_log
 
     config.configure(context)
@@ -104,9 +103,9 @@ def _is_access_log_ours(access_log: str) -> bool:
 
 def _prepare_after_each_setup() -> None:
     """
-    Prepare this process again whenever something calls ``django.setup()`` once more.
+    Prepare this process again whenever something calls ``django.setup()`` again.
 
-    Celery and ``django-admin`` do, and LOGGING is applied again then.
+    Celery and ``django-admin`` do, and LOGGING is then applied again.
     """
     from django.utils import log
 

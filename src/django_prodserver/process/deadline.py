@@ -1,4 +1,4 @@
-"""The shutdown deadline: end a stop that takes too long."""
+"""The shutdown deadline, which ends a stop that takes too long."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from django_prodserver.health.state import stat_fields
 
 #: The exit code of a worker that did not finish its work in time.
 UNFINISHED = 1
-# Seconds for the clean-up after the deadline, before everything is killed: together
-# with the default of 25 still less than the 30 that Kubernetes and ECS allow.
+# Seconds for the clean-up after the deadline, before everything is killed: with the
+# default of 25 s, still less than the 30 s that Kubernetes and ECS allow.
 _CLEANUP_TIME = 3.0
 _TICK = 0.1
 
@@ -47,11 +47,11 @@ class Deadline:
             real("start_new_thread")(self._run, ())
 
     def now(self) -> None:
-        """Let the time be up now, because of a second signal."""
+        """End the stop now, because of a second signal."""
         self.limit(0, "before the second signal")
 
     def limit(self, seconds: float, limit: str) -> None:
-        """Let no more than this many seconds pass from now, for that reason."""
+        """Reduce the time left to this many seconds, for the given reason."""
         at = time.monotonic() + seconds
         if at < self._at:
             self._at, self._limit = at, limit
@@ -66,14 +66,14 @@ class Deadline:
             sleep(_TICK)
         self.over = True
         write_line(f"not finished {self._limit}, ending it")
-        # In a thread of its own: it may block on a database or a broker.
+        # In a separate thread, because it may block on a database or a broker.
         real("start_new_thread")(self._end, ())
         sleep(_CLEANUP_TIME)
         kill_all()
 
 
 def kill_all(code: int = UNFINISHED) -> NoReturn:
-    """Kill the descendants of this process, and exit at once."""
+    """Kill the descendants of this process and exit at once."""
     for pid in descendants(os.getpid()):
         with contextlib.suppress(OSError):
             os.kill(pid, signal.SIGKILL)  # never on Windows, where none is found
@@ -81,7 +81,7 @@ def kill_all(code: int = UNFINISHED) -> NoReturn:
 
 
 def descendants(pid: int) -> list[int]:
-    """Return the pids of a process's children, their children, and so on."""
+    """Return the pids of all descendants of a process."""
     children: dict[int, list[int]] = {}
     for child, parent in _parents():
         children.setdefault(parent, []).append(child)
@@ -95,7 +95,7 @@ def descendants(pid: int) -> list[int]:
 
 
 def write_line(text: str) -> None:
-    """Write a line to stderr directly: no lock or buffer can delay it."""
+    """Write a line directly to stderr, which no lock or buffer can delay."""
     with contextlib.suppress(OSError):
         os.write(2, f"prodserver: {text}\n".encode())
 

@@ -1,4 +1,4 @@
-"""Open file descriptors: what each is, and whether this process inherited it."""
+"""Inspect open file descriptors, and find those that were inherited."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if sys.platform != "win32":
     import fcntl
 
 _OWN = Path("/proc/self/fd")
-# The first descriptor that systemd, or a server that upgrades itself, hands down.
+# The first descriptor that systemd, or a server that upgrades itself, passes on.
 _FIRST_LISTENER = 3
 # Files in memory, such as multiprocessing's arenas, are meant to be shared.
 _IN_MEMORY = ("/dev/shm/", "/memfd:")  # noqa: S108
 
 
 class Descriptor(NamedTuple):
-    """An open descriptor; what is opened later under its number is another one."""
+    """An open descriptor; one opened later with the same number is different."""
 
     number: int
     device: int
@@ -30,21 +30,21 @@ class Descriptor(NamedTuple):
 
 
 def opened() -> list[Descriptor]:
-    """Return the descriptors that are open; none elsewhere than on Linux."""
+    """Return the open descriptors; none if this is not Linux."""
     return _opened(_OWN)
 
 
 def inherited() -> list[Descriptor]:
     """
-    Return the open descriptors that whatever started this process has handed down.
+    Return the open descriptors that this process inherited.
 
     The application may have opened others by now: ``manage.py`` sets up Django before
-    it runs a command, and a library in C need not open files close-on-exec.
+    it runs a command, and C libraries may not open files close-on-exec.
     """
     known = {0, 1, 2, *_announced()}
     parents = {each[1:] for each in _opened(Path("/proc", str(os.getppid()), "fd"))}
     everything = opened()
-    # What is opened gets the lowest number that is free; only a shell skips some.
+    # A new descriptor gets the lowest free number; only shells skip some.
     numbers = {each.number for each in everything}
     lowest = next(number for number in range(len(numbers) + 1) if number not in numbers)
     return [
@@ -63,7 +63,7 @@ def inherited() -> list[Descriptor]:
 
 
 def close_on_exec(inherited: Collection[Descriptor]) -> None:
-    """Let the program that replaces this one get only what was inherited."""
+    """Close all other descriptors on exec, so that the new program gets only these."""
     for descriptor in opened():
         if descriptor not in inherited:
             with contextlib.suppress(OSError):
@@ -71,19 +71,19 @@ def close_on_exec(inherited: Collection[Descriptor]) -> None:
 
 
 def describe_unsafe(descriptor: Descriptor) -> str:
-    """Return what a descriptor is if two processes must not share it, else ""."""
+    """Describe a descriptor if two processes must not share it, else return ""."""
     number = descriptor.number
     try:
         mode = os.fstat(number).st_mode
-        # A file that is opened for appending is a log. After one worker has rotated
-        # it, the others write to the old file, with the native command as well.
+        # A file opened for appending is a log. After one worker has rotated it, the
+        # others write to the old file; that is so with the native command too.
         flags = fcntl.fcntl(number, fcntl.F_GETFL)
         if stat.S_ISSOCK(mode):
             return _describe_socket(number)
         if not stat.S_ISREG(mode) or flags & os.O_APPEND:
             return ""
         target = os.readlink(f"{_OWN}/{number}")  # noqa: PTH115
-        # A library may open itself, to map more of its code: libffi 3.5 (Debian 14)
+        # A library may open itself to map more of its code, as libffi 3.5 (Debian 14)
         # does for ctypes.
         is_read_only = flags & os.O_ACCMODE == os.O_RDONLY
         if is_read_only and _is_mapped_as_code(target):
@@ -101,7 +101,7 @@ def _opened(directory: Path) -> list[Descriptor]:
         return []
     found = []
     for number in names:
-        # The one of the listing is closed by now.
+        # The descriptor of the listing itself is closed by now.
         with contextlib.suppress(OSError):
             status = os.stat(f"{directory}/{number}")  # noqa: PTH116
             found.append(Descriptor(number, status.st_dev, status.st_ino))
@@ -109,7 +109,7 @@ def _opened(directory: Path) -> list[Descriptor]:
 
 
 def _announced() -> range:
-    """Return the numbers that systemd's protocol for passing sockets announces."""
+    """Return the numbers of the sockets that systemd passes."""
     count = os.environ.get("LISTEN_FDS", "")
     if not count.isdecimal():
         return range(0)
@@ -132,7 +132,7 @@ def _is_listening(number: int) -> bool:
 
 
 def _is_mapped_as_code(file: str) -> bool:
-    """Tell whether this process runs code of the file: a program, or a library."""
+    """Tell whether this process runs code from the file: a program or a library."""
     with open("/proc/self/maps", errors="replace") as maps:  # noqa: PTH123
         for line in maps:
             _, mode, _, _, _, *mapped = line.rstrip("\n").split(maxsplit=5)
@@ -154,7 +154,7 @@ def _describe_socket(number: int) -> str:
 
 
 def _address(name: object) -> str:
-    """Return an address in text; "" for one end of a pair of sockets."""
+    """Return an address as a string; "" for one end of a socket pair."""
     if isinstance(name, tuple):
         host, port = name[:2]
         return f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}"

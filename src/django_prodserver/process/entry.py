@@ -1,4 +1,4 @@
-"""The project's own entry: its ``manage.py``, or the command that takes its place."""
+"""The project's entry: its ``manage.py``, or the command it uses instead."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from django_prodserver.text import did_you_mean, safe_repr
 VARIABLE = "PRODSERVER_MANAGE"
 _FILE = "pyproject.toml"
 _KEY = "manage"
-_HINT = 'Write manage = "manage.py", or another command that runs Django\'s.'
-# They need no project, or find it themselves.
+_HINT = 'Write manage = "manage.py", or the command that the project uses instead.'
+# Options that need no project, or find it themselves.
 _STANDALONE = {"-h", "--help", "--init", "--version"}
 
 
 def enter_configured(words: Sequence[str]) -> None:
     """
-    Become the project's own entry, if one is configured; return if none is.
+    Replace this process with the project's entry; return if none is configured.
 
     Args:
         words: The arguments of ``prodserver``.
@@ -52,7 +52,7 @@ def enter_configured(words: Sequence[str]) -> None:
 
 
 def configured_by() -> str:
-    """Return what has named the entry that this process was started through."""
+    """Return the variable or file that configured the entry of this process."""
     context = Context.from_environment()
     return context.entry if context and context.entry_pid == os.getpid() else ""
 
@@ -64,7 +64,7 @@ def configured_script() -> str:
 
 
 def _configured() -> tuple[str, str]:
-    """Return the configured entry, and where it is written; "" if none is."""
+    """Return the configured entry and where it is configured; "" if there is none."""
     if (text := os.environ.get(VARIABLE)) is not None:
         return text, VARIABLE
     where = f"[tool.prodserver] {_KEY} in {_FILE}"
@@ -81,7 +81,7 @@ def _table() -> dict[str, Any]:
         content = Path(_FILE).read_bytes()
     except OSError:
         return {}
-    # Most projects have none, and then nothing of the file matters here.
+    # Most projects have none; then the rest of the file does not matter here.
     if b"prodserver" not in content:
         return {}
     import tomllib
@@ -90,7 +90,7 @@ def _table() -> dict[str, Any]:
         tables = tomllib.loads(content.decode())
     except ValueError as error:
         message = f"{_FILE} cannot be read: {error}."
-        hint = f"Correct it, or set {VARIABLE} to do without it."
+        hint = f"Fix it, or set {VARIABLE} instead."
         raise ConfigurationError(Fault.NO_SETTINGS, message, hint) from None
     table: Any = tables
     for name in ("tool", "prodserver"):
@@ -101,7 +101,7 @@ def _table() -> dict[str, Any]:
     for key in table:
         if key != _KEY:
             message = f"[tool.prodserver] in {_FILE} has the unknown key {key!r}."
-            hint = f"{did_you_mean(key, [_KEY])} It takes {_KEY}.".strip()
+            hint = f"{did_you_mean(key, [_KEY])} The only key is {_KEY}.".strip()
             raise ConfigurationError(Fault.NO_SETTINGS, message, hint)
     return table
 
@@ -113,18 +113,18 @@ def _find_command(text: str, origin: str) -> list[str]:
     except ValueError:  # quotes that are not closed, or only spaces
         message = f"{origin} is {safe_repr(text)}, which is not a command."
         raise ConfigurationError(Fault.NO_SETTINGS, message, _HINT) from None
-    where = f"{origin} is {safe_repr(text)}, and there is no such"
+    where = f"{origin} is {safe_repr(text)}, but there is no such"
     if program.endswith(".py"):
         program, arguments = "python", [program, *arguments]
     if program in ("python", "python3"):
         if arguments[:1] == ["-m"]:
             package = "".join(arguments[1:2]).partition(".")[0]
             if not PathFinder.find_spec(package, [os.getcwd(), *sys.path]):  # noqa: PTH109
-                hint = f"Install it for {sys.executable}, or correct its name."
+                hint = f"Install it for {sys.executable}, or fix the name."
                 message = f"{where} module."
                 raise ConfigurationError(Fault.NO_SETTINGS, message, hint)
         elif not (arguments and Path(arguments[0]).is_file()):
-            hint = f"Write its path from the working directory, {Path.cwd()}."
+            hint = f"Use a path relative to the working directory, {Path.cwd()}."
             raise ConfigurationError(Fault.NO_SETTINGS, f"{where} file.", hint)
         return [sys.executable, *arguments]
     try:
@@ -132,24 +132,24 @@ def _find_command(text: str, origin: str) -> list[str]:
     except ConfigurationError:
         if found := shutil.which(program):
             return [found, *arguments]
-    hint = f"Install the package that brings {program}, beside {sys.executable}."
+    hint = f"Install the package that provides {program} for {sys.executable}."
     raise ConfigurationError(Fault.NO_SETTINGS, f"{where} command.", hint)
 
 
 def find_entry(argv: Sequence[str]) -> Program | None:
     """
-    Return what has started this process, without the management command.
+    Return the program that started this process, without the management command.
 
-    The project's other processes are started through it as well: it may read a
+    The project's other processes are started through it too, because it may read a
     ``.env`` file, change ``sys.path`` or set up django-configurations.
 
     Args:
-        argv: What Django took the management command from: a name of the program,
-            the management command and its arguments.
+        argv: The arguments that Django parsed: the name of the program, the management
+            command and its arguments.
 
     Returns:
-        None if Python was not started with that management command, but something in
-        this process has called it.
+        None if code in this process called the management command, and Python was not
+        started with it.
     """
     arguments = list(argv[1:])
     words = restart_command()
@@ -161,14 +161,14 @@ def find_entry(argv: Sequence[str]) -> Program | None:
 
 
 def restart() -> NoReturn:
-    """Start this very command again."""
+    """Restart this command."""
     if directory := _module_directory():
         os.chdir(directory)
     executable.replace_process(restart_command())
 
 
 def restart_command() -> list[str]:
-    """Return the words that start this process again."""
+    """Return the words that restart this process."""
     words = [sys.executable, *sys.orig_argv[1:]]
     # A relative path is wrong once manage.py has changed the working directory.
     if sys.argv[0] in words[1:] and not _is_main_script(sys.argv[0]):
@@ -185,8 +185,8 @@ def prodserver_command(entry: Program | None) -> list[str]:
 
 def import_directories() -> list[str]:
     """Return the directories that the project is imported from."""
-    # Everything before the standard library on sys.path was put there: the
-    # directory of manage.py, the working directory, PYTHONPATH, --pythonpath.
+    # These are before the standard library on sys.path: the directory of manage.py,
+    # the working directory, PYTHONPATH and --pythonpath.
     standard = os.path.dirname(os.__file__)  # noqa: PTH120  # as sys.path has it
     ahead = sys.path[: sys.path.index(standard)] if standard in sys.path else []
     scripts = os.path.dirname(sys.executable)  # noqa: PTH120
@@ -207,10 +207,10 @@ def _is_main_script(path: str) -> bool:
 
 def _module_directory() -> str:
     """
-    Return the working directory that ``python -m`` has found its module in.
+    Return the working directory in which ``python -m`` found its module.
 
-    The module may have changed the working directory since. It is "" where the
-    module was found in another way.
+    The module may have changed the working directory since. Returns "" if the module
+    was found in another way.
     """
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     if spec is None or not spec.origin:

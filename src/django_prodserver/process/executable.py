@@ -1,4 +1,4 @@
-"""Find the console scripts of this interpreter, and replace this process."""
+"""Find the console scripts of this interpreter, and run them by exec or in place."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class Program:
     A program, without its arguments.
 
     Attributes:
-        command: The words that run it in a process of its own, such as a Python and
+        command: The words that run it in a separate process, such as a Python and
             ``manage.py``.
-        script: The file of Python that runs it in this process; "" if there is none,
-            as with ``python -m``.
+        script: The Python file that runs it in this process; "" if there is none, as
+            with ``python -m``.
     """
 
     command: tuple[str, ...]
@@ -50,17 +50,18 @@ def find(name: str) -> str:
     beside = Path(sys.executable).parent / file_name
     if os.access(beside, os.X_OK):
         return str(beside)
-    # Imported here: it takes 30 ms, which every start would pay.
+    # Imported here, because it takes 30 ms and most starts do not need it.
     from importlib import metadata
 
-    # System and user packages have it elsewhere: ask the metadata of the package.
+    # Scripts of system and user packages are elsewhere; the package's metadata has
+    # the path.
     for entry in metadata.entry_points(group="console_scripts", name=name):
         for file in (entry.dist.files if entry.dist else None) or ():
             path = Path(str(file.locate())).resolve()
             if file.name == file_name and os.access(path, os.X_OK):
                 return str(path)
-    message = f"The command {name} is missing beside {sys.executable}."
-    hint = f"Install the package that brings {name} for that Python."
+    message = f"The command {name} was not found next to {sys.executable}."
+    hint = f"Install the package that provides {name} for that Python."
     raise ConfigurationError(Fault.NOT_INSTALLED, message, hint)
 
 
@@ -68,7 +69,7 @@ def replace_process(argv: list[str]) -> NoReturn:
     """
     Replace this process with another program.
 
-    On Windows, where that is impossible, run it as a child, and exit with its code.
+    On Windows, where that is impossible, run it as a child and exit with its code.
 
     Raises:
         ConfigurationError: There is no such program, or the command is too long.
@@ -77,7 +78,7 @@ def replace_process(argv: list[str]) -> NoReturn:
     sys.stderr.flush()
     if sys.platform == "win32":
         _run_as_child(argv)
-    # A timer that the application has set would go on, and its handler would not.
+    # A timer that the application set would survive the exec, but not its handler.
     for timer in (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF):
         signal.setitimer(timer, 0)
     try:
@@ -87,7 +88,7 @@ def replace_process(argv: list[str]) -> NoReturn:
 
 
 def _run_as_child(argv: list[str]) -> NoReturn:
-    # A console sends Ctrl-C and Ctrl-Break to the child as well, which ends by itself.
+    # A console also sends Ctrl-C and Ctrl-Break to the child, which then exits.
     for signum in STOP_SIGNALS:
         signal.signal(signum, signal.SIG_IGN)
     try:
@@ -98,9 +99,11 @@ def _run_as_child(argv: list[str]) -> NoReturn:
 
 def _cannot_start(program: str, error: OSError) -> ConfigurationError:
     message = f"{program} cannot be started: {error.strerror}."
-    hint = "PREFIX begins with a command; is it installed?"
+    hint = "PREFIX starts with a command. Is it installed?"
     if error.errno == errno.E2BIG:
-        hint = "ENV or ARGS is too long; Linux takes 128 KiB a value, some MiB all."
+        hint = (
+            "ENV or ARGS is too long. Linux allows 128 KiB a value, a few MiB in total."
+        )
     return ConfigurationError(Fault.BAD_VALUE, message, hint)
 
 
@@ -111,22 +114,22 @@ def run_script(path: str) -> None:
         return
     from importlib import metadata
 
-    # Windows' executable calls the entry point of its name.
+    # On Windows, the executable calls the entry point of the same name.
     (entry, *_) = metadata.entry_points(group="console_scripts", name=Path(path).stem)
-    # As it does: "from granian import cli", which may be a module of its own.
+    # "from granian import cli", as the executable does; cli may be a submodule.
     __import__(entry.module, fromlist=[entry.attr.partition(".")[0]])
     sys.exit(entry.load()())
 
 
 def run_exit_functions(seconds: float = 5.0) -> None:
     """
-    Do what the interpreter does when a process ends, before this one is replaced.
+    Run the exit functions of the interpreter before this process is replaced.
 
-    ``exec`` runs no ``atexit`` function, so a lock file that the application has
-    taken would stay, and so would the processes of its pools.
+    ``exec`` runs no ``atexit`` functions, so a lock file of the application and the
+    processes of its pools would stay.
 
     Args:
-        seconds: How long it may take; what has not finished by then is left.
+        seconds: How long it may take; unfinished functions are abandoned.
     """
 
     def give_up(signum: int, frame: FrameType | None) -> NoReturn:
@@ -135,7 +138,7 @@ def run_exit_functions(seconds: float = 5.0) -> None:
     before = signal.signal(signal.SIGALRM, give_up)
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
-        # In the interpreter's order: threads and executors, then atexit.
+        # In the order of the interpreter: threads and executors, then atexit.
         threading._shutdown()  # type: ignore[attr-defined]
         atexit._run_exitfuncs()
     except TimeoutError:

@@ -1,4 +1,4 @@
-"""Repair before a fork what can be repaired without the application noticing."""
+"""Before a fork, repair whatever can be repaired without affecting the application."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from django_prodserver.process import random_state
 from django_prodserver.process.random_state import SeedRecord
 
 # Pools whose connections may be closed at any time: redis-py opens new ones, and each
-# process has its own, because a pool compares its process ID with the current one.
+# process gets its own, because a pool compares its process ID with the current one.
 _POOLS = ("redis.connection:ConnectionPool",)
-# A class of Python code: its objects refer to it. Those of NumPy's classes do not.
+# Objects of a class written in Python refer to it; those of NumPy's classes do not.
 _HEAP_TYPE = 1 << 9
 
 
 def repair(seeds: SeedRecord) -> None:
     """
-    Close what is opened again when needed, and reseed random generators after a fork.
+    Close connections that are reopened on demand, and reseed generators after a fork.
 
     Args:
-        seeds: Which generators got a seed while the application was loaded.
+        seeds: The generators that got a seed while the application was loaded.
     """
     close_database_connections()
     found = live_objects(_POOLS + random_state.GENERATORS)
@@ -36,9 +36,9 @@ def repair(seeds: SeedRecord) -> None:
 
 def _let_threads_start() -> None:
     """
-    Let a fork start the threads that its parent has created and not started.
+    Let a forked child start the threads that its parent created but did not start.
 
-    Python 3.13.0 takes them for ended; Dramatiq's time limits have such a thread.
+    Python 3.13.0 considers them ended; Dramatiq's time limits have such a thread.
     """
     if sys.version_info[:3] != (3, 13, 0):
         return
@@ -50,7 +50,7 @@ def _let_threads_start() -> None:
 
 def close_database_connections() -> None:
     """Close Django's connections of this thread, and their pools with their threads."""
-    # Imported here: what is only planned or explained needs no database modules.
+    # Imported here, because planning and explaining need no database modules.
     from django.db import connections
 
     for connection in connections.all(initialized_only=True):
@@ -76,7 +76,7 @@ def live_objects(names: Iterable[str]) -> list[list[object]]:
         base = getattr(sys.modules.get(module), attribute, None)
         kinds.update(dict.fromkeys(_with_subclasses(base) if base else (), objects))
     for each in _candidates(kinds):
-        # Not isinstance(), which asks a lazy object for what it stands for.
+        # Not isinstance(), which would evaluate lazy objects.
         if type(each) in kinds:
             kinds[type(each)].append(each)
     return found

@@ -1,4 +1,4 @@
-"""Fork safety: what a fork would break in a process that has loaded the application."""
+"""Fork safety: find what a fork would break once the application is loaded."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from django_prodserver.process import descriptors, removals
 from django_prodserver.process.descriptors import Descriptor
 from django_prodserver.process.signals import STOP_SIGNALS
 
-# What the kernel knows of this process; empty elsewhere than on Linux.
+# The kernel's data about this process; missing if this is not Linux.
 _SELF = Path("/proc/self")
-# Seconds for a thread that has just ended to leave the kernel's list, too.
+# Seconds until a thread that has just ended also leaves the kernel's list.
 _THREAD_EXIT = 0.02
 _POLL = 0.005
-# Threads that a handler for forks makes dispensable in the child. This one frees unused
-# memory; without it, jemalloc (which pyarrow brings) does so while it allocates.
+# Threads that are not needed in the child, thanks to a fork handler. This one frees
+# unused memory; without it, jemalloc (part of pyarrow) does so while it allocates.
 _MENDED_BY_FORK = {"jemalloc_bg_thd"}
 # SIGINT raises KeyboardInterrupt; the others are faulthandler's.
 _PYTHONS_SIGNALS = {"SIGINT", "SIGSEGV", "SIGFPE", "SIGABRT", "SIGBUS", "SIGILL"}
@@ -37,18 +37,18 @@ def garbage_collection_paused() -> Iterator[None]:
     """
     Pause the garbage collector while the application is loaded.
 
-    It would traverse the same lasting objects again and again. Measured: 10 % of a
-    start's CPU time for the example, 18 % for Wagtail's project. Memory is the same
-    either way: collected objects leave holes, and a worker that fills a hole no
-    longer shares that page.
+    It would traverse the same long-lived objects again and again. Measured: 10 % of
+    the CPU time of a start for the example, 18 % for Wagtail's project. Memory use is
+    the same either way: collected objects leave holes, and a worker that fills a hole
+    no longer shares that page.
     """
     threshold = gc.get_threshold()
-    # Not gc.disable(): if the application calls that, it must stay disabled.
+    # Not gc.disable(): if the application calls it, the collector must stay disabled.
     gc.set_threshold(0)
     try:
         yield
     finally:
-        if gc.get_threshold()[0] == 0:  # else the application has set its own
+        if gc.get_threshold()[0] == 0:  # otherwise the application has set its own
             gc.set_threshold(*threshold)
 
 
@@ -61,7 +61,7 @@ WAY_OUT = (
 @dataclass(frozen=True)
 class Snapshot:
     """
-    What was there before the application, and is not its own.
+    What existed before the application was loaded, and does not belong to it.
 
     Attributes:
         children: The pids of child processes, such as those of a shell that has
@@ -77,7 +77,7 @@ class Snapshot:
     signals: frozenset[str] = frozenset()
 
     def with_new(self, earlier: Snapshot, later: Snapshot) -> Snapshot:
-        """Return this snapshot, and what is new between two others."""
+        """Return this snapshot plus what is new between two others."""
         return Snapshot(
             children=self.children | (later.children - earlier.children),
             descriptors=self.descriptors | (later.descriptors - earlier.descriptors),
@@ -88,10 +88,10 @@ class Snapshot:
 
 def snapshot() -> Snapshot:
     """
-    Return what is there before the application.
+    Return what exists before the application is loaded.
 
-    Once the settings are loaded, and under ``manage.py`` all apps, it is what this
-    process has inherited: the rest may be theirs.
+    If the settings (and, under ``manage.py``, all apps) are already loaded, include
+    only what this process inherited: the rest may belong to them.
     """
     running = children()
     if settings.configured:
@@ -102,7 +102,7 @@ def snapshot() -> Snapshot:
 
 
 def everything() -> Snapshot:
-    """Return all that is there, whoever has started or opened it."""
+    """Return everything that exists, whoever started or opened it."""
     return Snapshot(
         children=frozenset(children()),
         descriptors=frozenset(descriptors.opened()),
@@ -113,10 +113,10 @@ def everything() -> Snapshot:
 
 def blind_spot() -> str:
     """
-    Return why this system does not let us look for obstacles; "" on Linux.
+    Return why obstacles cannot be found on this system; "" on Linux.
 
-    On macOS, the system's own libraries (Objective-C, Accelerate) start threads that
-    nothing shows, and end a process that uses them after a fork.
+    On macOS, system libraries (Objective-C, Accelerate) start hidden threads, and end
+    a process that uses them after a fork.
     """
     if _SELF.is_dir():
         return ""
@@ -125,13 +125,13 @@ def blind_spot() -> str:
 
 def find_obstacle(before: Snapshot) -> str:
     """
-    Return what forked workers could not share, in words; "" if there is nothing.
+    Describe what forked workers could not share; return "" if there is nothing.
 
     Args:
-        before: What was there before the application.
+        before: What existed before the application was loaded.
     """
     if _obstacle(before):
-        # It may be garbage that the paused collector has not closed.
+        # It may be garbage that the paused collector has not closed yet.
         gc.collect()
         stop_idle_resource_tracker(before.children)
         if _unknown_threads(before.threads):
@@ -148,9 +148,9 @@ def _obstacle(before: Snapshot) -> str:
         threads = "a thread" if len(names) == 1 else "threads"
         shown = ", ".join(map(repr, names))
         return f"the application has started {threads} outside Python ({shown})"
-    # Before processes: since Python 3.14, a lock starts one, the resource tracker.
+    # Before processes, because since Python 3.14 a lock starts the resource tracker.
     if _has_semaphore():
-        return "the application has made a multiprocessing lock, queue or pool"
+        return "the application has created a multiprocessing lock, queue or pool"
     if child := _child_process(before.children):
         return f"the application has started a process ({child})"
     for name in _handled_signals():
@@ -159,7 +159,7 @@ def _obstacle(before: Snapshot) -> str:
     if _has_timer():
         return "the application has set an interval timer"
     if removed := removals.removed_by_finalizers():
-        return f"the application removes {removed} as it exits"
+        return f"the application removes {removed} at exit"
     for descriptor in descriptors.opened():
         if descriptor not in before.descriptors:
             unsafe = descriptors.describe_unsafe(descriptor)
@@ -178,7 +178,7 @@ def _describe_thread(thread: threading.Thread) -> str:
 
 
 def _started_by_python() -> set[int | None]:
-    """Return the pids of the children that Python code of this process has started."""
+    """Return the pids of the children that Python code in this process started."""
     found: set[int | None] = set()
     if process := sys.modules.get("multiprocessing.process"):
         found.update(child.pid for child in process.active_children())
@@ -192,27 +192,27 @@ def _started_by_python() -> set[int | None]:
 
 def stop_idle_resource_tracker(inherited: Collection[int]) -> None:
     """
-    Stop the process that multiprocessing keeps after its locks are gone.
+    Stop multiprocessing's resource tracker if its locks are gone.
 
-    It removes what a killed process leaves. Since Python 3.14, the first lock starts
-    it, and importing Django-Q2 makes one for a moment. A worker that needs such a
-    process starts its own, as with the native command.
+    It cleans up after killed processes. Since Python 3.14, the first lock starts it,
+    and importing Django-Q2 creates one for a moment. A worker that needs a tracker
+    starts its own, as with the native command.
     """
     tracker = sys.modules.get("multiprocessing.resource_tracker")
-    # Stopped, it would remove what it still keeps for the application.
+    # If stopped, it would remove what it still tracks for the application.
     if (
         not tracker
         or _has_semaphore()
         or "multiprocessing.shared_memory" in sys.modules
     ):
         return
-    # Other children may keep it from ending.
+    # Other children may prevent it from exiting.
     if children().difference(inherited) == {tracker._resource_tracker._pid}:
         tracker._resource_tracker._stop()
 
 
 def _release_resource_tracker() -> None:
-    """Let that process remove what it keeps, and end; it ignores SIGTERM."""
+    """Let the tracker clean up and exit; it ignores SIGTERM."""
     if module := sys.modules.get("multiprocessing.resource_tracker"):
         tracker = module._resource_tracker
         if tracker._fd is not None:
@@ -229,8 +229,8 @@ def _native_threads(inherited: Collection[int]) -> list[str]:
     """
     Return the names of the threads that Python did not start.
 
-    A fork copies only the thread that calls it. Code that counts on the others, such
-    as the thread pool of polars, then waits for them without end in every worker.
+    A fork copies only the thread that calls it. Code that needs the others, such as
+    the thread pool of polars, then waits for them forever in every worker.
     """
     unknown = _unknown_threads(inherited)
     deadline = time.monotonic() + _THREAD_EXIT
@@ -248,14 +248,14 @@ def _unknown_threads(inherited: Collection[int]) -> set[int]:
 
 def _end_threads_that_expect_forks() -> None:
     """
-    Fork once, so that libraries end the threads that they start again when needed.
+    Fork once, so that libraries end the threads that they can start again.
 
-    OpenBLAS, and so NumPy, does that in its handler of ``pthread_atfork()``: its
-    threads are no obstacle. Python's own handlers do not run.
+    OpenBLAS, which NumPy uses, does that in its ``pthread_atfork()`` handler, so its
+    threads are not an obstacle. Python's own handlers do not run.
     """
     import ctypes  # only few applications have such threads
 
-    # PyDLL keeps the GIL, so that the child has it, and can exit.
+    # PyDLL keeps the GIL, so that the child has it and can exit.
     libc = ctypes.PyDLL(None)
     pid = libc.fork()
     if pid == 0:
@@ -270,14 +270,14 @@ def _thread_name(number: int) -> str:
 
 
 def _child_process(inherited: Collection[int]) -> str:
-    """Return the name and pid of a child process that runs, else ""."""
+    """Return the name and pid of a running child process, else ""."""
     for pid in _running(inherited):
         return f"{_read(Path('/proc', str(pid), 'comm'))}, pid {pid}"
     return ""
 
 
 def children() -> set[int]:
-    """Return the pids of the child processes, those that have ended included."""
+    """Return the pids of the child processes, including those that have ended."""
     return {
         int(pid)
         for task in _listed(_SELF / "task")
@@ -286,7 +286,7 @@ def children() -> set[int]:
 
 
 def _running(inherited: Collection[int]) -> list[int]:
-    """Return the pids of the child processes that run, but for the inherited ones."""
+    """Return the pids of the running child processes that were not inherited."""
     running = []
     for pid in sorted(children().difference(inherited)):
         with contextlib.suppress(OSError):
@@ -297,14 +297,14 @@ def _running(inherited: Collection[int]) -> list[int]:
 
 def end_children(inherited: Collection[int] = (), seconds: float = 1.0) -> None:
     """
-    Terminate the child processes of the application, and wait for them.
+    Terminate the child processes of the application and wait for them.
 
-    They would stay children of the program that replaces this process, which knows
-    nothing of them.
+    They would stay children of the program that replaces this process, which does not
+    know about them.
 
     Args:
-        inherited: Children that are not the application's, and are left alone.
-        seconds: After this time the others are killed.
+        inherited: Children that do not belong to the application, and are left alone.
+        seconds: The time after which the others are killed.
     """
     _release_resource_tracker()
     _send(signal.SIGTERM, _running(inherited))
@@ -345,7 +345,7 @@ def _handled_signals() -> list[str]:
 
 
 def _has_timer() -> bool:
-    """Tell whether a timer runs; a fork does not copy it."""
+    """Tell whether a timer is running; a fork does not copy it."""
     timers = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
     return any(signal.getitimer(timer)[0] for timer in timers)
 
@@ -354,8 +354,8 @@ def _has_semaphore() -> bool:
     """
     Tell whether a semaphore in shared memory is open, which workers would share.
 
-    A worker that is killed while it holds one stops all others. It has no
-    descriptor: the kernel lists it among the memory that is mapped.
+    A worker that is killed while it holds one blocks all others. It has no descriptor;
+    the kernel lists it among the mapped memory.
     """
     return "/dev/shm/sem." in _read(_SELF / "maps")  # noqa: S108
 
@@ -376,7 +376,7 @@ def restore_signals_in_children() -> None:
     Let a stop signal end a forked worker that has not set its own handlers yet.
 
     It inherits the parent's handlers, which record the signal for the parent's loop.
-    With the native command a stop at that moment is lost, and the worker stays.
+    With the native command, a stop at that moment is lost and the worker stays.
     """
     saved = threading.local()
 

@@ -1,8 +1,8 @@
 """
-Find what an application, as it is loaded, makes of what differs in each process.
+Find values that differ in each process and that an application keeps when it is loaded.
 
-A worker that loads it has a process ID, random values and exit functions of its own. A
-forked one has its parent's, and nothing can put that right afterwards.
+A worker that loads the application has its own process ID, random values and exit
+functions. A forked one has its parent's, and that cannot be repaired afterwards.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from django.conf import settings
 from django_prodserver.process import removals
 
 _PROCESS_ID = "uses the process ID"
-_RANDOM = "makes a random value, and each worker must have its own"
+_RANDOM = "creates a random value, which must differ in each worker"
 _SEED = "seeds the random module"
-# The functions whose results differ in each process, as a call of them is written.
+# The functions whose results differ in each process, as they appear in code.
 _CALLS = {
     "getpid": _PROCESS_ID,
     "uuid1": _RANDOM,
@@ -40,19 +40,19 @@ _CALLS = {
     "token_urlsafe": _RANDOM,
 }
 _ANY_CALL = re.compile(rf"\b({'|'.join(_CALLS)})\(")
-# Code that compares process IDs, or has a handler for forks, notices a fork itself.
+# Code that compares process IDs or has a fork handler notices a fork itself.
 _NOTICES_FORK = re.compile(
     r"register_at_fork|pid[\w.\]'\"]*(\(\))?\s*[!=]=|[!=]=\s*[\w.]*pid\b"
 )
-# Statements that keep what they evaluate; a line of a log, say, does not.
+# Statements that keep what they evaluate; a log call, for example, does not.
 _KEEPS = (ast.Assign, ast.AnnAssign, ast.AugAssign, ast.Return, ast.FunctionDef)
-# What is in these is called later, or perhaps never.
+# Code in these runs later, or never.
 _DEFERS = (ast.Lambda, ast.FunctionDef, ast.AsyncFunctionDef, ast.BoolOp, ast.IfExp)
 _TRUSTED = {*sys.stdlib_module_names, "django", "django_prodserver"}
 
 
 class Use(NamedTuple):
-    """A line of code, and what it does, in words."""
+    """A line of code, with a description of what it does."""
 
     file: str
     line: int
@@ -65,28 +65,28 @@ class Use(NamedTuple):
 
 
 class Witness:
-    """What an application has called while it was loaded."""
+    """The calls of an application while it was loaded."""
 
     def __init__(self) -> None:
         self._uses: dict[Use, None] = {}
         self._removed: list[str] = []
 
     def find_obstacle(self) -> str:
-        """Return what forked workers would share, in words; "" if there is nothing."""
+        """Describe what forked workers would share; return "" if there is nothing."""
         for use in self._uses:
             is_harmless = _notices_fork(use.file) or not _is_kept(use)
             if use.what == _SEED or not is_harmless:
                 return str(use)
         if self._removed:
-            return f"the application removes {self._removed[0]} as it exits"
+            return f"the application removes {self._removed[0]} at exit"
         for file in _own_files():
             for use in _uses_in(file):
                 return str(use)
         return ""
 
     def note(self, what: str) -> None:
-        """Note who has called the function that has called this one."""
-        # The requests of WARM_UP have threads of their own; they load nothing.
+        """Record the caller of the function that called this one."""
+        # The requests of WARM_UP run in other threads and load nothing.
         if threading.current_thread() is not threading.main_thread():
             return
         frame = sys._getframe(2)
@@ -94,7 +94,7 @@ class Witness:
             self._uses[Use(frame.f_code.co_filename, frame.f_lineno, what)] = None
 
     def note_exit_function(self, function: Callable[..., Any], args: Any) -> None:
-        """Note a function that removes files once a process exits."""
+        """Record a function that removes files when a process exits."""
         if removed := removals.removed_by(function, args):
             self._removed.append(removed)
 
@@ -104,8 +104,8 @@ def watch_load() -> Iterator[Witness]:
     """
     Watch an application while it is loaded.
 
-    What was loaded before, by the settings and under ``manage.py`` by all apps, is only
-    looked for in the project's own files.
+    For code that was loaded before, by the settings and under ``manage.py`` by all
+    apps, only the project's own files are searched.
     """
     witness = Witness()
 
@@ -132,7 +132,7 @@ def watch_load() -> Iterator[Witness]:
     try:
         yield witness
     finally:
-        # Also where it is bound: "from os import getpid".
+        # Also replace other names for it, as in "from os import getpid".
         for module in list(sys.modules.values()):
             for (_, name), wrapper in wrappers.items():
                 if getattr(module, "__dict__", {}).get(name) is wrapper:
@@ -144,7 +144,7 @@ def _top_package(frame: FrameType) -> str:
 
 
 def _is_logging(frame: FrameType | None) -> bool:
-    """Tell whether a frame runs for a line of a log, as a filter's does."""
+    """Tell whether a frame runs for a log record, as that of a filter does."""
     while frame:
         if _top_package(frame) == "logging":
             return True
@@ -161,7 +161,7 @@ def _notices_fork(file: str) -> bool:
 
 
 def _is_kept(use: Use) -> bool:
-    """Tell whether the statement in that line may keep what it evaluates."""
+    """Tell whether the statement in that line may keep the value."""
     try:
         nodes = list(ast.walk(ast.parse(_source(use.file))))
     except SyntaxError:
@@ -191,7 +191,7 @@ def _own_files() -> Iterator[str]:
 
 
 def _uses_in(file: str) -> Iterator[Use]:
-    """Yield the assignments of a module, or of its classes, that keep such a result."""
+    """Yield the assignments in a module or its classes that keep such a value."""
     try:
         source = Path(file).read_text(errors="replace")
     except OSError:
@@ -208,13 +208,13 @@ def _uses_in(file: str) -> Iterator[Use]:
         function = call.func
         name = getattr(function, "attr", None) or getattr(function, "id", "")
         what = _CALLS.get(name)
-        # A secret key that is made up where the environment has none is better shared.
+        # A secret key that is generated because none is set is better shared.
         if what and not (is_settings and what == _RANDOM):
             yield Use(file, call.lineno, what)
 
 
 def _kept_calls(node: ast.AST, is_kept: bool = False) -> Iterator[ast.Call]:
-    """Yield the calls in the assignments that run as a module is imported."""
+    """Yield the calls in assignments that run when a module is imported."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, _DEFERS):
             continue

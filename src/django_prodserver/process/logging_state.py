@@ -1,4 +1,4 @@
-"""Logging of an application that is loaded before the server, and not after it."""
+"""Save and restore the logging configuration of a preloaded application."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _LoggerState = dict[str, Any]
 
 class LoggingState:
     """
-    How logging is configured: the state of each logger, and the known handlers.
+    A logging configuration: the state of each logger, and the known handlers.
 
-    Of a logger that is not in it, the state is Python's default.
+    A logger that is not in it has Python's default state.
     """
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class LoggingState:
 
     @classmethod
     def now(cls) -> LoggingState:
-        """Return how logging is configured now."""
+        """Return the current logging configuration."""
         state = cls()
         state.loggers = {logger: _state(logger) for logger in _loggers()}
         state.handlers = _all_handlers()[:]
@@ -50,14 +50,14 @@ def suspend(before: LoggingState | None = None) -> Callable[[], None]:
     """
     Undo the application's logging configuration until the server has its own.
 
-    With the native command, the server configures its logging first, and the
-    application's comes on top: Django's LOGGING, and whatever is done in ``ready()``
-    or on import. Configuring LOGGING a second time instead would lose the latter,
-    and by default disable the loggers that the application's modules have created.
+    With the native command, the server configures its logging first and the
+    application's is applied on top: Django's LOGGING, and any changes in ``ready()`` or
+    on import. Configuring LOGGING a second time would lose those changes, and by
+    default disable the loggers that the application's modules have created.
 
     Args:
-        before: What it was before the application was loaded; Python's default if
-            None.
+        before: The configuration before the application was loaded; Python's default
+            if None.
 
     Returns:
         A function that restores it on top of the server's, to call after the server
@@ -73,13 +73,13 @@ def suspend(before: LoggingState | None = None) -> Callable[[], None]:
 
 def hide_in_forks(before: LoggingState) -> Callable[[], None]:
     """
-    Let each forked worker configure logging once more, below the application's.
+    Let the server in each forked worker configure logging below the application's.
 
     This process keeps the application's configuration, and so does a worker until its
-    server configures its own.
+    server configures logging.
 
     Args:
-        before: What it was before the application was loaded.
+        before: The configuration before the application was loaded.
 
     Returns:
         A function that restores the application's, to call in the worker after the
@@ -117,7 +117,7 @@ def _restorer(before: LoggingState, application: LoggingState) -> Callable[[], N
 
 
 def _reconfigure(servers: set[logging.Logger], config: Mapping[str, Any]) -> None:
-    """Do what dictConfig() does to existing loggers that are not in it."""
+    """Disable existing loggers that are not in LOGGING, as dictConfig() does."""
     below = tuple(f"{name}." for name in config.get("loggers", ()))
     for logger in servers:
         if logger.name.startswith(below):
@@ -133,7 +133,7 @@ def _loggers() -> list[logging.Logger]:
 
 
 def _all_handlers() -> list[Any]:
-    """Return the list, of weak references, in which logging has all handlers."""
+    """Return logging's list of weak references to all handlers."""
     handlers: list[Any] = logging._handlerList  # type: ignore[attr-defined]
     return handlers
 

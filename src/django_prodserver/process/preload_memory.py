@@ -1,9 +1,9 @@
 """
-Remember what a start decided about preloading, until the code changes.
+Remember the preload decision of a start until the code changes.
 
-A preload that is given up loads the application twice: once here, and again in the
-server. ``NAME.preload`` in the runtime directory spares the next start the first of
-them, and lets ``--explain`` and ``check --deploy`` report the reason.
+An abandoned preload loads the application twice: once here, and again in the server.
+``NAME.preload`` in the runtime directory saves the next start the first of them, and
+lets ``--explain`` and ``check --deploy`` report the reason.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from django.conf import settings
 
 from django_prodserver.health import state
 
-# Some ten thousand files.
+# Room for tens of thousands of files.
 _MAX_SIZE = 4 * 2**20
 _STANDARD_LIBRARY = str(Path(os.__file__).parent)
 _INSTALLED = ("site-packages", "dist-packages")
-# Variables that differ at each start, and that no application decides by.
+# Variables that differ at each start and do not affect the application.
 _VOLATILE = {
     "INVOCATION_ID",
     "JOURNAL_STREAM",
@@ -58,13 +58,13 @@ class Decision:
     files: dict[str, list[int]]
 
     def is_about_this_code(self) -> bool:
-        """Tell whether nothing has been deployed or installed since."""
+        """Tell whether nothing was deployed or installed since."""
         return self.versions == _versions() and self.files == _stamps(self.files)
 
 
 class Memory:
     """
-    The last decision about one process, and room for the next one.
+    The stored decision about one process.
 
     Create it before the application is loaded, which may change the environment.
 
@@ -78,26 +78,26 @@ class Memory:
         self._start = _start(command)
 
     def reason_given_up(self) -> str:
-        """Return why the same start has given up the preload; "" if it has not."""
+        """Return why the same start gave up the preload; "" if it did not."""
         decision = last_decision(self._name)
         if decision is None or decision.preloaded or decision.start != self._start:
             return ""
         return decision.reason
 
     def remember(self, preloaded: bool, reason: str) -> None:
-        """Write down a decision; where that is impossible, the next start looks."""
+        """Store a decision; if that fails, the next start decides again."""
         files = _stamps(_files_of_the_code())
         decision = Decision(preloaded, reason, _versions(), self._start, files)
         state.write_file(_file_name(self._name), json.dumps(asdict(decision)).encode())
 
 
 def last_decision(name: str) -> Decision | None:
-    """Return the last decision about a process; None if it was about other code."""
+    """Return the last decision about a process; None if the code has changed."""
     content = state.read_file(_file_name(name), _MAX_SIZE)
     try:
         decision = Decision(**json.loads(content))
     except (TypeError, ValueError):
-        return None  # there is none, or it is of another release
+        return None  # there is none, or it is from another release
     return decision if decision.is_about_this_code() else None
 
 
@@ -106,13 +106,13 @@ def _file_name(process: str) -> str:
 
 
 def _versions() -> list[str]:
-    # Not our own release: another one shows in what is installed, and it would take
-    # as long to read as all the rest.
+    # Without our own release: it shows in the installed files, and would take as long
+    # to read as all the rest.
     return [sys.version, str(settings.SETTINGS_MODULE)]
 
 
 def _start(command: Sequence[str]) -> str:
-    # A hash, because both may hold secrets.
+    # A hash, because both may contain secrets.
     variables = {
         name: value
         for name, value in os.environ.items()
@@ -127,12 +127,12 @@ def _files_of_the_code() -> set[str]:
     """
     Return the project's modules and packages, and where packages are installed.
 
-    A module that is added shows in its package's date, and a package that is
-    installed, upgraded or removed in that of ``site-packages``.
+    An added module changes the date of its package, and an installed, upgraded or
+    removed package that of ``site-packages``.
     """
     files = {path for path in sys.path if path.endswith(_INSTALLED)}
     for module in list(sys.modules.values()):
-        # Not getattr(): there are modules that import others on access.
+        # Not getattr(), because some modules import others on access.
         attributes = getattr(module, "__dict__", {})
         file = attributes.get("__file__")
         if isinstance(file, str) and _is_project(file):
@@ -148,7 +148,7 @@ def _is_project(file: str) -> bool:
 
 
 def _stamps(files: Iterable[str]) -> dict[str, list[int]]:
-    """Return the date and the size of each file; nothing of one that is missing."""
+    """Return the date and the size of each file, without missing ones."""
     stamps: dict[str, list[int]] = {}
     for file in files:
         stamps[file] = []

@@ -1,4 +1,4 @@
-"""Where the project and its settings are: for this Python, another one, and hints."""
+"""Find the project and its settings, for this and other Python processes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from django.conf import settings
 from django_prodserver.process import entry
 from django_prodserver.text import is_missing
 
-#: The class in the settings module that django-configurations is to load.
+#: Names the class in the settings module that django-configurations loads.
 CONFIGURATION = "DJANGO_CONFIGURATION"
 CONFIGURATION_HINT = (
     f"Set {CONFIGURATION} to the name of the class, for example: "
@@ -41,7 +41,7 @@ def install_settings_importer() -> None:
 
 
 def missing_configuration(module: str) -> str:
-    """Return what ``DJANGO_CONFIGURATION`` names if the settings do not have it."""
+    """Return the value of ``DJANGO_CONFIGURATION`` if the settings lack that class."""
     name = os.environ.get(CONFIGURATION, "")
     loaded = sys.modules.get(module)
     uses_configurations = _IMPORTER in sys.modules and loaded is not None
@@ -72,13 +72,13 @@ def admin_script() -> str:
 
 
 def environment() -> dict[str, str]:
-    """Return the variables with which another Python finds the project."""
+    """Return the variables that another Python needs to find the project."""
     found = {}
     if directories := entry.import_directories():
         found["PYTHONPATH"] = os.pathsep.join(directories)
     if settings.SETTINGS_MODULE:
         found["DJANGO_SETTINGS_MODULE"] = settings.SETTINGS_MODULE
-    # Set by manage.py, perhaps, and not by the shell in which the command is pasted.
+    # Perhaps set by manage.py, but not in the shell in which the command is pasted.
     if configuration := os.environ.get(CONFIGURATION):
         found[CONFIGURATION] = configuration
     return found
@@ -88,8 +88,8 @@ def find_module(name: str) -> str:
     """
     Return the dotted path of the project's module ``name``; "" if it has none.
 
-    Nothing is imported but packages that Django imports too, those of the root URLconf
-    and of the settings.
+    This imports only the packages of the root URLconf and of the settings, which
+    Django imports too.
     """
     for package in _packages():
         path = f"{package}.{name}".lstrip(".")
@@ -99,7 +99,7 @@ def find_module(name: str) -> str:
 
 
 def _packages() -> Iterator[str]:
-    """Yield the project's packages, the likeliest first, and at last the top level."""
+    """Yield the project's packages, the likeliest first, and the top level last."""
     # SETTINGS_MODULE is None after settings.configure().
     for module in (getattr(settings, "ROOT_URLCONF", ""), settings.SETTINGS_MODULE):
         package = str(module or "")

@@ -1,4 +1,4 @@
-"""Random generators: each forked worker has its own numbers, as without a preload."""
+"""Give each forked worker its own random numbers, as without a preload."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ GENERATORS = (
     "numpy.random.bit_generator:BitGenerator",
     "numpy.random.mtrand:RandomState",
 )
-# NumPy makes up 128 bits where it gets no seed; a person's seed is shorter.
+# Without a seed, NumPy generates 128 bits; a seed that a person chose is shorter.
 _MADE_UP = 2**64
 
 
@@ -24,11 +24,11 @@ class SeedRecord:
     """The generators of Python that got a seed, as ``random.Random(42)`` does."""
 
     def __init__(self) -> None:
-        # By identity: a subclass may have no hash.
+        # By identity, because a subclass may have no hash.
         self._seeded: dict[int, weakref.ref[random.Random]] = {}
 
     def note(self, generator: random.Random, is_seeded: bool) -> None:
-        """Note that a generator was seeded, with a seed or without."""
+        """Record that a generator was seeded, with or without a seed."""
         self._seeded.pop(id(generator), None)
         if is_seeded:
             self._seeded[id(generator)] = weakref.ref(generator)
@@ -44,9 +44,9 @@ def record_seeds() -> Iterator[SeedRecord]:
     """
     Record which generators get a seed, while the application is loaded.
 
-    Those of the settings are there by then, and under ``manage.py`` those of all apps.
-    They count as made without a seed: two workers that hand out the same numbers do
-    harm, two that hand out different ones seldom do.
+    The generators of the settings, and under ``manage.py`` those of all apps, already
+    exist by then. They are treated as unseeded: two workers with the same numbers are
+    harmful, two with different numbers rarely are.
     """
     record = SeedRecord()
     original = random.Random.seed
@@ -64,25 +64,25 @@ def record_seeds() -> Iterator[SeedRecord]:
 
 def reseed_in_children(generators: Sequence[Iterable[Any]], seeds: SeedRecord) -> None:
     """
-    Give generators that were made without a seed another state in each forked worker.
+    Give generators without a seed a different state in each forked worker.
 
-    Python does this itself for the functions of its ``random`` module only.
+    Python itself does this only for the functions of its ``random`` module.
 
     Args:
-        generators: The live objects of each of the classes in ``GENERATORS``.
-        seeds: Which of Python's generators got a seed, and stay as they are.
+        generators: The live objects of each class in ``GENERATORS``.
+        seeds: The Python generators that got a seed, which stay as they are.
     """
     pythons, numpys, legacy = generators
     reseeds: list[Callable[[], None]] = [
         partial(random.Random.seed, each) for each in pythons if not seeds.has(each)
     ]
     reseeds += [partial(_reseed, each) for each in numpys if _is_made_up(each)]
-    # After their bit generators: the second of a pair of numbers, which is kept.
+    # After their bit generators: drops the stored second number of a pair.
     reseeds += [partial(_forget_kept_number, each) for each in legacy]
     parent = os.getpid()
 
     def reseed() -> None:
-        # A child that a worker forks has the worker's numbers, as ever.
+        # A child that a worker forks has the worker's numbers, as without a preload.
         if os.getppid() == parent:
             for each in reseeds:
                 each()

@@ -1,4 +1,8 @@
-"""Functions that remove files as a process exits: the first worker to exit, for all."""
+"""
+Find functions that remove files when a process exits.
+
+With a preload, the first worker to exit would remove the files of all.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ _REMOVES = {"rmtree", "unlink", "rmdir", "removedirs", "cleanup", "_cleanup"}
 
 
 def removed_by(function: Callable[..., Any], args: Sequence[object]) -> str:
-    """Return what a function removes, "files" if that is not known; else ""."""
+    """Return what a function removes ("files" if unknown), or "" for nothing."""
     code = getattr(function, "__code__", None)
     calls = set(code.co_names) if isinstance(code, CodeType) else set()
     name = getattr(function, "__name__", "")
@@ -26,7 +30,7 @@ def removed_by(function: Callable[..., Any], args: Sequence[object]) -> str:
 
 
 def removed_by_finalizers() -> str:
-    """Return what a finalizer, as a ``TemporaryDirectory`` has, removes; else ""."""
+    """Return what a finalizer removes, as a ``TemporaryDirectory`` has one; else ""."""
     for finalizer in list(weakref.finalize._registry):  # type: ignore[attr-defined]
         alive = finalizer.peek()
         if alive and finalizer.atexit:

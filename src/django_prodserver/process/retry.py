@@ -21,7 +21,7 @@ _FIRST_DELAY, _MAX_DELAY = 0.1, 2.0
 
 def timeout() -> float:
     """
-    Return how many seconds to wait at most; 0 means a single try.
+    Return the maximum number of seconds to wait; 0 means a single try.
 
     Raises:
         ConfigurationError: ``PRODSERVER_WAIT_TIMEOUT`` is not a number of seconds.
@@ -33,17 +33,17 @@ def timeout() -> float:
         seconds = math.nan
     if 0 <= seconds < math.inf:
         return seconds
-    message = f"{VARIABLE} is {text!r} in the environment, and no number of seconds."
+    message = f"{VARIABLE} is {text!r} in the environment, not a number of seconds."
     hint = f"Set {VARIABLE} to a number such as {DEFAULT_TIMEOUT:g}, or unset it."
     raise ConfigurationError(Fault.BAD_VARIABLE, message, hint)
 
 
 def describe_error(error: Exception) -> str:
-    """Return an error as one line of text without secrets."""
+    """Return an error as one line without secrets."""
     text = f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")
     for database in settings.DATABASES.values():
         password = str(database.get("PASSWORD") or "")
-        # A shorter one may be part of a word by chance, which the mask would reveal.
+        # A shorter one may be part of a word by chance, and the mask would reveal it.
         if len(password) > 5:
             text = text.replace(password, MASK)
     text = redact(text)
@@ -55,8 +55,8 @@ class Backoff:
     Waits for something to become available, and logs what it waits for.
 
     Args:
-        what: What to wait for, as the log names it.
-        started: When the wait started, by ``time.monotonic()``; now by default.
+        what: The name of the dependency, for the log.
+        started: The start of the wait, from ``time.monotonic()``; now by default.
     """
 
     def __init__(self, what: str, started: float | None = None) -> None:
@@ -70,16 +70,17 @@ class Backoff:
 
     def wait(self, reason: str) -> None:
         """
-        Sleep before the next try, longer each time; log the first reason, and then
-        the last one now and then.
+        Sleep before the next try, longer each time; log the first reason at once, and
+        then the last one every few seconds.
 
         Raises:
             UnavailableError: The deadline has passed.
         """
         now = time.monotonic()
         if now >= self.deadline:
-            message = f"{self.what} was not there within {self._total:g} s: {reason}."
-            hint = f"{VARIABLE} is how many seconds it may take."
+            waited = f"{self._total:g} s"
+            message = f"Timed out after {waited} waiting for {self.what}: {reason}."
+            hint = f"To wait longer, increase {VARIABLE} (seconds)."
             raise UnavailableError(message, hint)
         is_first = not self._reason
         self._reason = reason
@@ -101,4 +102,4 @@ class Backoff:
         """Log that it is available, if the wait was logged."""
         if self._last_report is not None:
             took = time.monotonic() - self._started
-            log(f"{self.what} is there after {took:.1f} s")
+            log(f"{self.what} ready after {took:.1f} s")

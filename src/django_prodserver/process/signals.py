@@ -1,4 +1,4 @@
-"""Handlers of SIGINT and SIGTERM, for a process that runs other processes."""
+"""Handle SIGINT and SIGTERM in a process that runs other processes."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from types import FrameType
 
 STOP_SIGNALS: tuple[signal.Signals, ...] = (signal.SIGINT, signal.SIGTERM)
 if sys.platform == "win32":
-    # Ctrl-Break, which also stops a process that a console has started in a group.
+    # Ctrl-Break, which also stops a process that was started in a new process group.
     STOP_SIGNALS += (signal.SIGBREAK,)
-#: Seconds within which two signals are one stop: timeout(1) signals its child, and
+#: Seconds within which two signals count as one: timeout(1) signals its child, and
 # then the group that the child is in.
 DEBOUNCE = 0.1
 
@@ -36,7 +36,7 @@ class StopSignal:
             signal.signal(signum, self._on_signal)
 
     def note(self) -> None:
-        """Note a signal that a handler of someone else's has received."""
+        """Record a signal that another handler has received."""
         now = time.monotonic()
         if not self.received:
             self.received, self._received_at = True, now

@@ -1,4 +1,4 @@
-"""``START_TIMEOUT``: end a start whose application is never loaded."""
+"""``START_TIMEOUT``: exit if loading the application takes too long."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from django_prodserver.process import termination_log
 @contextlib.contextmanager
 def limit(seconds: float | None) -> Iterator[None]:
     """
-    Exit with 69 if the block takes longer, and write where it hangs to standard error.
+    Exit with 69 if the block takes longer, and write its traceback to standard error.
 
-    It needs a thread, because what hangs may never return to Python's signal handlers.
-    The thread has ended when the block is left, so the process can be forked.
+    It needs a thread, because hanging code may never run Python's signal handlers. The
+    thread has ended when the block exits, so the process can be forked.
 
     Args:
         seconds: The limit; None for none.
@@ -44,14 +44,14 @@ def limit(seconds: float | None) -> Iterator[None]:
 
 
 def _exit(seconds: float, loading: int) -> None:
-    # Imported here: most starts have no limit, and it takes time.
+    # Imported here, because it is slow and most starts have no limit.
     from django_prodserver.logs import config
 
     frame = sys._current_frames().get(loading)
     stack = "".join(traceback.format_stack(frame)) if frame else ""
     error = UnavailableError(
-        f"The application has not been loaded within {seconds:g} s (START_TIMEOUT).",
-        "Where it hangs is the last of the lines below.",
+        f"The application did not load within {seconds:g} s (START_TIMEOUT).",
+        "The last line of the traceback below shows where it hangs.",
     )
     if not config.log_fatal(str(error)):
         print(f"prodserver: {error}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""The termination log: where Kubernetes reads why a container exited."""
+"""The termination log, from which Kubernetes reads why a container exited."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PATH = "/dev/termination-log"
 
 def write(message: str) -> None:
     """Write the reason to ``/dev/termination-log``, if the file exists."""
-    # Never created: outside Kubernetes, /dev is no place for a file.
+    # Never create it: outside Kubernetes, a file does not belong in /dev.
     with contextlib.suppress(OSError):
         file = os.open(PATH, os.O_WRONLY | os.O_TRUNC)
         try:
@@ -24,8 +24,8 @@ def write(message: str) -> None:
 
 
 def exit_with(error: ProdserverError) -> NoReturn:
-    """Exit, and report why in the log and in the termination log."""
-    # Imported here: most starts do not fail, and it takes time.
+    """Exit, and write the reason to the log and the termination log."""
+    # Imported here, because it is slow and most starts do not fail.
     from django_prodserver.logs import config
 
     if not config.log_fatal(str(error)):

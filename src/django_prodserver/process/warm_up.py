@@ -1,5 +1,5 @@
 """
-``WARM_UP``: let the preloaded application answer requests to itself.
+``WARM_UP``: send requests to the preloaded application.
 
 The first request loads templates, translations and modules that no import loads. If
 that happens before the workers are forked, they share those too.
@@ -27,9 +27,9 @@ from django_prodserver.logs.config import log
 from django_prodserver.middleware import access_log
 from django_prodserver.text import redact
 
-# Seconds that one request may take.
+# The most seconds that one request may take.
 TIMEOUT = 10.0
-# Seconds for a thread to end that nothing refers to any more.
+# Seconds for an unreferenced thread to end.
 _THREAD_EXIT = 1.0
 _CLIENT = "127.0.0.1"
 
@@ -41,8 +41,8 @@ class Answer:
 
     Attributes:
         status: Its status; 0 for none.
-        location: Where it redirects to.
-        error: What was raised instead of an answer.
+        location: The target of a redirect.
+        error: The exception that was raised instead of an answer.
     """
 
     status: int = 0
@@ -59,17 +59,17 @@ def request_paths(
     """
     Request each path from an application, without a socket.
 
-    A path that fails is a warning. Nothing of a request is left in this process but
-    what the application keeps: its thread, connections and context variables end.
+    A path that fails causes a warning. Afterwards, only what the application keeps is
+    left of a request; its thread, connections and context variables are gone.
 
     Args:
-        interface: How the application is called.
+        interface: The interface of the application, WSGI or ASGI.
         application: The application.
         paths: The paths, each with its query string.
         host: A Host header that the site accepts.
 
     Raises:
-        TimeoutError: A path has not answered within ``TIMEOUT``. Its thread is still
+        TimeoutError: A path did not respond within ``TIMEOUT``. Its thread is still
             running, so this process must not fork.
     """
     get = {"wsgi": _get_wsgi, "asgi": _get_asgi}[interface]
@@ -89,10 +89,10 @@ def request_paths(
 
 def _in_a_thread(get: Callable[[], Answer], path: str) -> Answer:
     """
-    Return the answer to a request that runs in a thread of its own.
+    Return the answer to a request that runs in a separate thread.
 
     What requests leave in their thread, such as connections, the language or an event
-    loop, ends with it. And no other way ends the wait for one that hangs: an
+    loop, ends with it. Also, only this can end the wait for a request that hangs: an
     exception from a signal handler can be swallowed, or come too late.
     """
     answers: list[Answer] = []
@@ -111,7 +111,7 @@ def _in_a_thread(get: Callable[[], Answer], path: str) -> Answer:
     thread.start()
     thread.join(TIMEOUT)
     if thread.is_alive():
-        message = f"GET {redact(path)} of WARM_UP takes more than {TIMEOUT:g} s"
+        message = f"GET {redact(path)} of WARM_UP takes longer than {TIMEOUT:g} s"
         raise TimeoutError(message)
     return answers[0]
 
@@ -121,13 +121,13 @@ def _report(path: str, answer: Answer) -> None:
     if error := answer.error:
         log(f"{request} failed: {type(error).__name__}: {error}", logging.WARNING)
     elif answer.status >= 400 or not answer.status:
-        log(f"{request} was answered with {answer.status}", logging.WARNING)
+        log(f"{request} returned {answer.status}", logging.WARNING)
     elif answer.location:
         log(f"{request} redirects to {redact(answer.location)}")
 
 
 def _report_threads(threads: Mapping[threading.Thread, str]) -> None:
-    """Report the threads that stay, after those of asyncio and asgiref have ended."""
+    """Report threads that stay after those of asyncio and asgiref have ended."""
     deadline = time.monotonic() + _THREAD_EXIT
     for thread, path in threads.items():
         thread.join(max(0.0, deadline - time.monotonic()))
@@ -193,7 +193,9 @@ async def _get_async(application: Callable[..., Any], path: str, host: str) -> A
     async def receive() -> dict[str, Any]:
         nonlocal is_received
         if is_received:
-            await asyncio.Event().wait()  # the client stays until it has the answer
+            await (
+                asyncio.Event().wait()
+            )  # the client does not disconnect before the answer
         is_received = True
         return {"type": "http.request", "body": b"", "more_body": False}
 
@@ -224,8 +226,8 @@ async def _get_async(application: Callable[..., Any], path: str, host: str) -> A
         "client": (_CLIENT, 0),
         "server": (host, port),
     }
-    # Code that is not async runs in a thread, which ends with this context. Without
-    # it, asgiref keeps the thread, and a process with threads is not forked.
+    # Synchronous code runs in a thread that ends with this context. Without it,
+    # asgiref keeps the thread, and a process with threads is not forked.
     async with ThreadSensitiveContext():
         try:
             await application(scope, receive, send)
@@ -243,7 +245,7 @@ def _location(headers: Any) -> str:
 
 
 def _scheme_and_port() -> tuple[str, int]:
-    """Return https where the site is behind a proxy that speaks TLS, else http."""
+    """Return https if the site is behind a proxy that speaks TLS, else http."""
     # With http, SECURE_SSL_REDIRECT would answer every path with a redirect.
     if settings.SECURE_SSL_REDIRECT or settings.SECURE_PROXY_SSL_HEADER:
         return "https", 443
@@ -252,7 +254,7 @@ def _scheme_and_port() -> tuple[str, int]:
 
 @contextlib.contextmanager
 def _access_log_disabled() -> Iterator[None]:
-    """Log no request, because nobody has sent one."""
+    """Disable the access log, because no client has sent these requests."""
     before = access_log.logger.disabled
     access_log.logger.disabled = True
     try:
@@ -264,9 +266,9 @@ def _access_log_disabled() -> Iterator[None]:
 @contextlib.contextmanager
 def _garbage_collected_afterwards() -> Iterator[None]:
     """
-    Collect the garbage of the requests, or it would stay: it is going to be frozen.
+    Collect the garbage of the requests before all objects are frozen.
 
-    Freeze what was there before, so that it is not traversed again.
+    Freeze the earlier objects first, so that they are not traversed again.
     """
     is_ours = not gc.get_freeze_count()
     if is_ours:

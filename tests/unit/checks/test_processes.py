@@ -82,16 +82,16 @@ def worker(**config):
 
 WEB, WORKER = "PRODUCTION_PROCESSES['web']", "PRODUCTION_PROCESSES['worker']"
 EXAMPLE = f'For example: PRODUCTION_PROCESSES = {{"web": {{"BACKEND": "{GUNICORN}"}}}}'
-NAMES = "Names start with a letter or digit; then also '.', '_' and '-'."
+NAMES = "Use letters, digits, '.', '_' and '-', with a letter or digit first."
 DICT = 'Write {"BACKEND": "dotted.path", ...}.'
 LIKE = f"Did you mean '{GUNICORN}'?"
 SUBCLASS = "Write a subclass with start_server()."
-KEYS = "It takes BACKEND, ARGS, APP, ENV, PREFIX, PRELOAD, HEALTH"
-OPTIONS = "Options take text and numbers, or lists of them."
+KEYS = "Valid keys: BACKEND, ARGS, APP, ENV, PREFIX, PRELOAD, HEALTH"
+OPTIONS = "Use a string, a number, or a list of them."
 ENVIRONMENT = 'Write ENV as {"NAME": "value"}.'
 PREFIX = 'Write PREFIX as ["command", "argument"].'
 SECONDS = "Write GRACEFUL_TIMEOUT as a whole number of seconds, such as 25."
-FUNCTION = "Write the dotted path of a function without arguments."
+FUNCTION = "Use the dotted path of a function without arguments."
 APP = 'Write "APP": "project.celery.app".'
 FIND_APP = 'Write the path of your Celery app: "APP": "project.celery.app".'
 WSGI = 'Write WSGI_APPLICATION = "proj.wsgi.application" in the settings.'
@@ -170,7 +170,7 @@ CASES = {
         "web", F.NOT_A_DICT, "PRODUCTION_PROCESSES is 'web', not a dictionary.", EXAMPLE
     ),
     "table-empty": Case(
-        {}, F.EMPTY, "PRODUCTION_PROCESSES names no processes.", EXAMPLE
+        {}, F.EMPTY, "PRODUCTION_PROCESSES is empty or not set.", EXAMPLE
     ),
     **{
         f"name-{label}": Case(
@@ -296,7 +296,7 @@ CASES = {
         {"web": {"BACKEND": GUNICORN, 1: 2}},
         F.UNKNOWN_KEY,
         f"{WEB} has the key 1.",
-        "Keys are text.",
+        "Use strings as keys.",
     ),
     "args-none": Case(
         web(ARGS=None),
@@ -314,30 +314,30 @@ CASES = {
         web(ARGS="--name 'a"),
         F.BAD_ARGS,
         "which a shell cannot split: No closing quotation.",
-        "Close the quotation.",
+        "Close the quotation marks.",
     ),
     "args-list-with-none": Case(
         web(ARGS=["-w", None]),
         F.BAD_ARGS,
-        f"{WEB}['ARGS'] holds None, a NoneType.",
+        f"{WEB}['ARGS'] has None, a NoneType.",
         OPTIONS,
     ),
     "args-key-number": Case(
         web(ARGS={1: 2}),
         F.BAD_ARGS,
         f"{WEB}['ARGS'] has the key 1.",
-        "Keys are the options' names.",
+        "Use the name of an option.",
     ),
     "args-value-none": Case(
         web(ARGS={"workers": None}),
         F.BAD_ARGS,
-        f"{WEB}['ARGS']['workers'] is None, and --workers needs a value.",
-        'Write "workers": value, or leave it out.',
+        f"{WEB}['ARGS']['workers'] is None, but --workers needs a value.",
+        'Write "workers": value, or remove it.',
     ),
     "args-value-dict": Case(
         web(ARGS={"bind": {"a": 1}}),
         F.BAD_ARGS,
-        f"{WEB}['ARGS']['bind'] holds {{'a': 1}}, a dict.",
+        f"{WEB}['ARGS']['bind'] has {{'a': 1}}, a dict.",
         OPTIONS,
     ),
     "args-secret-dict": Case(
@@ -346,26 +346,26 @@ CASES = {
             ARGS={"basic_auth": {"a": SECRET}},
         ),
         F.BAD_ARGS,
-        f"{WORKER}['ARGS']['basic_auth'] holds ***, a dict.",
+        f"{WORKER}['ARGS']['basic_auth'] has ***, a dict.",
         OPTIONS,
     ),
     "args-flag-typo": Case(
         web(ARGS={"preload": "flase"}),
         F.BAD_ARGS,
-        f"{WEB}['ARGS']['preload'] is 'flase', and that option is a switch.",
+        f"{WEB}['ARGS']['preload'] is 'flase', but that option is a switch.",
         'Write "preload": True or False.',
     ),
     "args-backend-list": Case(
         worker(BACKEND=TASKS, ARGS={"backend": [{}]}),
         F.BAD_ARGS,
-        f"{WORKER}['ARGS']['backend'] holds {{}}, a dict.",
+        f"{WORKER}['ARGS']['backend'] has {{}}, a dict.",
         OPTIONS,
     ),
     **{
         f"env-{label}": Case(
             web(ENV=env),
             F.BAD_VALUE,
-            f"{WEB}['ENV'] is not an environment.",
+            f"{WEB}['ENV'] is not a dictionary of variables.",
             ENVIRONMENT,
         )
         for label, env in [
@@ -431,11 +431,11 @@ CASES = {
             (
                 "database:defalt",
                 "DATABASES has no 'defalt'",
-                "Did you mean 'default'? It has default.",
+                "Did you mean 'default'? It has: default.",
                 {},
             ),
-            ("migrations:q", "DATABASES has no 'q'", "It has default.", {}),
-            ("cache:q", "CACHES has no 'q'", "It has default.", {}),
+            ("migrations:q", "DATABASES has no 'q'", "It has: default.", {}),
+            ("cache:q", "CACHES has no 'q'", "It has: default.", {}),
             (
                 "cache",
                 f"CACHES['default'] has the BACKEND '{DUMMY}', which does nothing",
@@ -616,13 +616,13 @@ CASES = {
                 "typo",
                 {"CHECKS": ["databse"]},
                 "['CHECKS'] has 'databse'.",
-                "Did you mean 'database'? Write database, migrations, cache, or",
+                "Did you mean 'database'? Use database, migrations, cache, or",
             ),
             (
                 "alias",
                 {"CHECKS": ["database", "cache:defualt"]},
-                "['CHECKS'] has 'cache:defualt', and CACHES has no 'defualt'.",
-                "Did you mean 'default'? It has default.",
+                "['CHECKS'] has 'cache:defualt', but CACHES has no 'defualt'.",
+                "Did you mean 'default'? It has: default.",
             ),
             (
                 "module",
@@ -634,8 +634,8 @@ CASES = {
             (
                 "function",
                 {"CHECKS": ["proj.settings.check"]},
-                "['CHECKS'] has 'proj.settings.check', which is no function:"
-                " proj.settings has no such.",
+                "['CHECKS'] has 'proj.settings.check', which is not a function in"
+                " proj.settings.",
                 FUNCTION,
             ),
             ("zero", {"TIMEOUT": 0}, "['TIMEOUT'] is 0.", "number of seconds up to 60"),
@@ -645,7 +645,7 @@ CASES = {
                 "one-path",
                 {"LIVE_PATH": "/-/ready"},
                 " has '/-/ready' for both LIVE_PATH and READY_PATH.",
-                "write two paths",
+                "different path for each",
             ),
         )
     },
@@ -756,12 +756,18 @@ def test_the_check_is_registered(settings):
 @pytest.mark.parametrize(
     ("middleware", "said"),
     [
-        ([], ("prodserver.W020", "PRODSERVER_HEALTH is set, and nothing answers it.")),
+        (
+            [],
+            (
+                "prodserver.W020",
+                "PRODSERVER_HEALTH is set, but MIDDLEWARE has no HealthMiddleware.",
+            ),
+        ),
         (
             ["django.middleware.common.CommonMiddleware", health.MIDDLEWARE],
             (
                 "prodserver.W021",
-                "HealthMiddleware is behind"
+                "HealthMiddleware comes after"
                 " 'django.middleware.common.CommonMiddleware'.",
             ),
         ),
@@ -1109,7 +1115,7 @@ def test_an_unknown_process_is_answered_with_those_there_are(via, start: Starter
         (["--list", "--dry-run"], "--dry-run: not allowed with argument --list"),
         (["--list", "web"], "--list takes no names"),
         (["--list", "--format=xml"], "--format: invalid choice: 'xml'"),
-        (["--all", "web", "--workers=2"], "--all takes names only"),
+        (["--all", "web", "--workers=2"], "--all takes only process names"),
     ],
     ids=["two-modes", "list-of-one", "format", "all-with-options"],
 )
@@ -1125,8 +1131,8 @@ def test_wrong_usage_is_2(args, said, via, start: Starter):
     ("module", "said"),
     [
         ("", "DJANGO_SETTINGS_MODULE is not set"),
-        ("shop.settings", "The settings 'shop.settings' are not there: no module"),
-        ("proj.nosuch", "are not there: no module 'proj.nosuch'."),
+        ("shop.settings", "The settings 'shop.settings' were not found: no module"),
+        ("proj.nosuch", "were not found: no module 'proj.nosuch'."),
         ("proj.refusing", "'proj.refusing' cannot be used: Set SHOP_KEY."),
     ],
     ids=["unset", "no-package", "no-module", "refusing"],
@@ -1146,32 +1152,32 @@ def test_no_settings_are_a_fault_too(module, said, start: Starter):
         (
             "import os\nKEY = os.environ['SHOP_KEY']",
             "KeyError: 'SHOP_KEY' (*, line 2)",
-            "Set the variable: SHOP_KEY=... prodserver ...",
+            "Set the environment variable: SHOP_KEY=... prodserver ...",
         ),
         (
             "DATA = {}\nKEY = DATA['key']",
             "KeyError: 'key' (*, line 2)",
-            "To see where it comes from, add --traceback.",
+            "To see the traceback, add --traceback.",
         ),
         (
             "import nosuch",
             "ModuleNotFoundError: No module named 'nosuch' (*, line 1)",
-            "To see where it comes from, add --traceback.",
+            "To see the traceback, add --traceback.",
         ),
         (
             "import json\n\njson.loads('{')",  # raised in the standard library
             "JSONDecodeError: * (*, line 3)",
-            "To see where it comes from, add --traceback.",
+            "To see the traceback, add --traceback.",
         ),
         (
             "A = (",
             "SyntaxError: '(' was never closed (*, line 1)",
-            "To see where it comes from, add --traceback.",
+            "To see the traceback, add --traceback.",
         ),
         (
             "raise PermissionError('postgres://shop:secret@db/shop')",
             "PermissionError: postgres://shop:***@db/shop (*, line 1)",
-            "To see where it comes from, add --traceback.",
+            "To see the traceback, add --traceback.",
         ),
     ],
     ids=["variable", "key", "import", "library", "syntax", "password"],

@@ -79,7 +79,7 @@ CASES = {
     "useless": Case(
         {"BACKEND": WAITRESS, "WORKERS": 3},
         WarningId.USELESS_KEY,
-        f"{WEB}: WORKERS does nothing here: waitress is one process; use THREADS.",
+        f"{WEB}: WORKERS has no effect here: waitress is one process; use THREADS.",
     ),
     "gunicorn": options(
         GUNICORN, "Did you mean 'access-logfile'?", "'accesslogg'", accesslogg="-"
@@ -98,7 +98,7 @@ CASES = {
     ),
     "db_worker": options(TASKS, "Did you mean 'interval'?", "'intervall'", intervall=3),
     "q2": options(Q2, "Did you mean 'name'?", "'nam'", nam="a"),
-    "like-nothing": options(UVICORN, "Look at its --help.", "'zzz'", zzz=1),
+    "like-nothing": options(UVICORN, "See its --help.", "'zzz'", zzz=1),
     "gunicorn-number": value(GUNICORN, "Write a whole number.", "w", "four"),
     "gunicorn-negative": value(
         GUNICORN, "Write a whole number from 0.", "max-requests", -1
@@ -115,7 +115,7 @@ CASES = {
     "db_worker-alias": value(TASKS, "It says: ", "backend", "nope"),
 }
 DEPLOY = {
-    "debug": Case({}, WarningId.DEBUG, "DEBUG is on", more={"DEBUG": True}),
+    "debug": Case({}, WarningId.DEBUG, "DEBUG is True", more={"DEBUG": True}),
     "hosts": Case({}, WarningId.ALLOWED_HOSTS, "", more={"ALLOWED_HOSTS": []}),
     "reload": Case(
         {"ARGS": {"reload": True}}, WarningId.DEVELOPMENT_OPTION, f"{WEB} has"
@@ -154,14 +154,14 @@ DEPLOY = {
     "pool": Case(
         {"THREADS": 8},
         WarningId.POOL_TOO_SMALL,
-        f"{WEB} has 8 threads a process, and DATABASES['default'] a pool of 4",
-        'Write OPTIONS = {"pool": {"max_size": 8}}.',
+        f"{WEB} has 8 threads per process, but the pool of DATABASES['default'] has 4",
+        'Set "OPTIONS": {"pool": {"max_size": 8}} for it.',
         {"DATABASES": {"default": POOL}},
     ),
     "pool-of-fewer": Case(
         {"THREADS": 8},
         WarningId.POOL_TOO_SMALL,
-        f"{WEB} has 8 threads a process, and DATABASES['default'] a pool of 7",
+        f"{WEB} has 8 threads per process, but the pool of DATABASES['default'] has 7",
         more={"DATABASES": {"default": pool(max_size=7)}},
     ),
     "pool-celery": Case(
@@ -174,8 +174,9 @@ DEPLOY = {
         {"WORKERS": 3},
         WarningId.CONNECTIONS,
         f"{WEB} keeps up to 12 connections to DATABASES['default'] open in each "
-        "container: 3 x 4 threads, which are a default here, and CONN_MAX_AGE is 60.",
-        'Write "THREADS": 4 if all replicas together',
+        "container: 3 x 4 threads (a default of django-prodserver), and CONN_MAX_AGE "
+        "is 60.",
+        'Set "THREADS": 4 if all replicas together',
         {"DATABASES": {"default": PERSISTENT}},
     ),
     "connections-forever": Case(
@@ -208,7 +209,7 @@ DEPLOY = {
     "loggers": Case(
         {},
         WarningId.LOGGERS_DISABLED,
-        "LOGGING disables the loggers that exist before it: the tracebacks",
+        "LOGGING disables existing loggers, so tracebacks",
         more={"LOGGING": {"version": 1}},
     ),
     "native-loggers": Case(
@@ -226,7 +227,7 @@ DEPLOY = {
     "our-format": Case(
         {"LOG_FORMAT": "json"},
         WarningId.LOG_FORMAT,
-        "The log of web is json, by LOG_FORMAT: every line",
+        "The log format of web is json, set by LOG_FORMAT: every line",
         more={"LOGGING": CONSOLE},
     ),
     "sqlite": Case({}, WarningId.SQLITE, "DATABASES['default'] is SQLite"),
@@ -431,7 +432,7 @@ def test_a_backend_of_the_project_adds_its_own_warnings(settings):
             (
                 Warning,
                 f"{where} has --verbose, which is for development.",
-                "Leave it out.",
+                "Remove it.",
                 WarningId.DEVELOPMENT_OPTION,
             ),
             (Warning, f"{where} has one queue.", "Add another.", "jobs.W001"),

@@ -191,7 +191,7 @@ def test_a_misspelled_option_of_ours_starts_nothing(
     done = prodserver(*name, option)
     assert done.code == 2
     assert done.out == ""
-    assert f"There is no option '{option.partition('=')[0]}'." in done.err
+    assert f"Unknown option '{option.partition('=')[0]}'." in done.err
     assert f"Did you mean '{MISSPELLED[option]}'?" in done.err
     assert "put it after --" in done.err
 
@@ -253,7 +253,7 @@ def test_a_misspelled_option_of_the_server_starts_nothing(
     done = prodserver(name, option)
     assert done.code == 2
     assert done.out == ""
-    assert f"There is no option '{option.partition('=')[0]}'." in done.err
+    assert f"Unknown option '{option.partition('=')[0]}'." in done.err
     assert f"Did you mean '{SERVERS[name][option]}'?" in done.err
 
 
@@ -312,14 +312,14 @@ def test_behind_two_dashes_nothing_is_misspelled(configured, prodserver):
         ("--list -- x", "--list takes no names"),
         ("--list --workers=2", "--list takes no names"),
         ("--list --format=yaml", "argument --format: invalid choice: 'yaml'"),
-        ("--all web -w 8", "--all takes names only"),
-        ("--all -- x", "--all takes names only"),
+        ("--all web -w 8", "--all takes only process names"),
+        ("--all -- x", "--all takes only process names"),
         ("--dry-run=1 web", "argument --dry-run: ignored explicit argument '1'"),
-        ("web worker", "For several: prodserver --all web worker"),
-        ("web --native", "--native only goes with --dry-run."),
-        ("web --explain --native", "--native only goes with --dry-run."),
-        ("--list --native", "--native only goes with --dry-run."),
-        ("--all --native", "--native only goes with --dry-run."),
+        ("web worker", "To run several: prodserver --all web worker"),
+        ("web --native", "--native only works with --dry-run."),
+        ("web --explain --native", "--native only works with --dry-run."),
+        ("--list --native", "--native only works with --dry-run."),
+        ("--all --native", "--native only works with --dry-run."),
     ],
 )
 def test_wrong_usage_is_2(args, said, configured, prodserver):
@@ -356,9 +356,9 @@ def test_a_name_is_stronger_than_the_variable(configured, prodserver, monkeypatc
 @pytest.mark.parametrize(
     ("args", "variable", "said"),
     [
-        ([], "", "Which process? None is named 'web', and none was given."),
+        ([], "", "No process was named, and none is called 'web'."),
         (["c"], "", "No process named 'c'."),
-        ([], "c", "No process named 'c', which PROCESS_NAME says."),
+        ([], "c", "No process named 'c' (from PROCESS_NAME)."),
     ],
     ids=["none", "unknown", "unknown-variable"],
 )
@@ -470,7 +470,7 @@ FAULTY: dict[str, tuple[Any, str | None, str]] = {
     "no-backend": ({}, None, "has no BACKEND."),
     "a-class": ({"BACKEND": int}, "<class 'int'>", "has the BACKEND <class 'int'>."),
     "a-typo": ({"BACKEND": f"{GUNICORN}s"}, f"{GUNICORN}s", "cannot be imported"),
-    "env": ({**WEB, "ENV": "A=1"}, GUNICORN, "is not an environment."),
+    "env": ({**WEB, "ENV": "A=1"}, GUNICORN, "is not a dictionary of variables."),
     "prefix": ({**WEB, "PREFIX": 5}, GUNICORN, "['PREFIX'] is 5."),
     "args": ({**WEB, "ARGS": None}, GUNICORN, "['ARGS'] is None"),
     "key": ({**WEB, 1: 2}, GUNICORN, "has the key 1."),
@@ -544,7 +544,7 @@ def test_no_processes_is_an_error_for_list(settings, prodserver):
     settings.PRODUCTION_PROCESSES = {}
     done = prodserver("--list")
     assert done.code == 78
-    assert "PRODUCTION_PROCESSES names no processes." in done.err
+    assert "PRODUCTION_PROCESSES is empty or not set." in done.err
 
 
 def test_call_command(configured):
@@ -572,11 +572,11 @@ def test_call_command_raises_what_djangos_commands_raise(args, code, configured)
 def test_help_says_whose_options_are_whose(prodserver):
     done = prodserver("--help")
     assert done.code == 0
-    assert "prodserver [options] [NAME] [the server's own options]" in done.out
+    assert "prodserver [options] [NAME] [server options]" in done.out
     for option in ("--list", "--dry-run", "--all", "--format", "--show-secrets"):
         assert option in done.out
     text = " ".join(done.out.split())
-    assert "NAME is a key of PRODUCTION_PROCESSES; without it: PROCESS_NAME" in text
+    assert "NAME is a key of PRODUCTION_PROCESSES. The default is PROCESS_NAME" in text
 
 
 def test_the_console_script_is_the_same_main():
@@ -590,7 +590,7 @@ def test_the_first_of_several_words_is_what_is_unknown(configured, prodserver):
     done = prodserver("pyhton", "manage.py", "migrate")
     assert done.code == 78
     assert "No process named 'pyhton'." in done.err
-    assert "One process at a time" not in done.err
+    assert "prodserver starts one process" not in done.err
 
 
 def test_the_reason_is_left_where_kubernetes_looks(

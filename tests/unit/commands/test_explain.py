@@ -53,7 +53,7 @@ def test_every_origin(monkeypatch):
     assert rows["--backlog"] == ("99", "command line", "")
     assert rows["-b"] == ("c:3", "command line", "")
     assert rows["A"] == ("b", "ENV", "")
-    why = "within the 30 s that Kubernetes and ECS give"
+    why = "shorter than the 30 s that Kubernetes and ECS allow"
     assert rows["--graceful-timeout"] == ("25", "default", why)
     assert "--bind" not in rows
 
@@ -223,7 +223,7 @@ CONSOLE = {
 @pytest.mark.parametrize(
     ("logging", "config", "expected"),
     [
-        ({}, {}, ("text", "default", "people read it first")),
+        ({}, {}, ("text", "default", "human-readable; use json for log collectors")),
         (
             CONSOLE,
             {},

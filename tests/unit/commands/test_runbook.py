@@ -168,8 +168,8 @@ def test_some_processes_and_a_file(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("--list --format html", "--format html only goes with --explain"),
-        ("web --compare --format html", "--format html only goes with --explain"),
+        ("--list --format html", "--format html only works with --explain"),
+        ("web --compare --format html", "--format html only works with --explain"),
         ("web --explain --format pdf", "invalid choice: 'pdf'"),
         ("--explain --format html -- --workers=2", "Which process is --workers=2 for?"),
         ("--explain --format html -o /no/such/file", "cannot be written"),

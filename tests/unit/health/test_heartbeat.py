@@ -236,8 +236,8 @@ def test_it_overwrites_where_it_is(started):
     assert (before.st_ino, before.st_size) == (after.st_ino, after.st_size)
 
 
-AGE = "its last heartbeat is 0.0 s old"
-OLD = "its last heartbeat is 90.0 s old"
+AGE = "last heartbeat 0.0 s ago"
+OLD = "last heartbeat 90.0 s ago"
 
 
 @pytest.mark.parametrize(
@@ -246,50 +246,50 @@ OLD = "its last heartbeat is 90.0 s old"
         (
             ("starting", ""),
             0,
-            "0 worker is alive: it is starting",
+            "0 worker is live: it is starting",
             "1 worker is not ready: it is starting",
         ),
         # Alive as long as it runs: the broker may be away for long.
         (
             ("starting", "no broker"),
             90,
-            "0 worker is alive: it is starting: no broker",
+            "0 worker is live: it is starting: no broker",
             "1 worker is not ready: it is starting: no broker",
         ),
         (
             ("ready", ""),
             0,
-            "0 worker is alive: it is ready",
-            f"0 worker is ready: it is ready, {AGE}",
+            "0 worker is live: it is ready",
+            f"0 worker is ready ({AGE})",
         ),
         (
             ("ready", ""),
             90,
-            f"1 worker is not alive: {OLD}, of 30 s",
-            f"1 worker is not ready: {OLD}, of 30 s",
+            f"1 worker is not live: {OLD}, limit 30 s",
+            f"1 worker is not ready: {OLD}, limit 30 s",
         ),
         (
             ("busy", ""),
             90,
-            "0 worker is alive: it is busy",
-            f"0 worker is ready: it is busy, {OLD}",
+            "0 worker is live: it is busy",
+            f"0 worker is ready: it is busy ({OLD})",
         ),
         (
             ("waiting", "no answer"),
             0,
-            "0 worker is alive: it is waiting: no answer",
+            "0 worker is live: it is waiting: no answer",
             "1 worker is not ready: it is waiting: no answer",
         ),
         (
             ("waiting", "no answer"),
             90,
-            f"1 worker is not alive: {OLD}, of 30 s",
-            f"1 worker is not ready: {OLD}, of 30 s",
+            f"1 worker is not live: {OLD}, limit 30 s",
+            f"1 worker is not ready: {OLD}, limit 30 s",
         ),
         (
             ("draining", ""),
             90,
-            "0 worker is alive: it is draining",
+            "0 worker is live: it is draining",
             "1 worker is not ready: it is draining",
         ),
         (
@@ -318,7 +318,7 @@ def test_a_worker_that_has_no_heartbeat_cannot_be_judged(started, ask):
     """A backend whose loop nobody joined."""
     started(max_age=0)
     beat("ready")
-    line = "cannot tell: worker is a worker that has no heartbeat"
+    line = "cannot tell: worker is a worker without a heartbeat"
     assert ask("--live") == ask("--ready") == (2, line)
 
 
@@ -327,8 +327,8 @@ def test_a_web_process_that_waits_is_judged_by_what_it_waits_for(started, ask):
     started(kind="web", addresses=("tcp://127.0.0.1:1",), max_age=0)
     beat("starting", "waiting for database")
     reason = "it is starting: waiting for database"
-    assert ask("--live") == (0, f"worker is alive: {reason}")
+    assert ask("--live") == (0, f"worker is live: {reason}")
     assert ask("--ready") == (1, f"worker is not ready: {reason}")
     beat("starting")
     nothing = "nothing listens on 127.0.0.1:1"
-    assert ask("--live") == (1, f"worker is not alive: {nothing}")
+    assert ask("--live") == (1, f"worker is not live: {nothing}")

@@ -170,7 +170,7 @@ def test_a_failing_check_is_named_and_its_message_is_in_the_log(
         (lambda: None, ""),
         (lambda: True, ""),
         (lambda: 0, ""),
-        (lambda: False, "it returned False"),
+        (lambda: False, "returned False"),
         (lambda: sys.exit(0), "SystemExit: 0"),
     ],
     ids=["None", "True", "0", "False", "exit"],
@@ -189,8 +189,8 @@ def test_the_log_says_when_it_changes(ask, settings, caplog):
         assert ask().status_code == status
     assert asked.calls == 4
     assert caplog.messages == [
-        f"not ready: {CHECK}: it returned False",
-        f"{CHECK} is well again",
+        f"not ready: {CHECK}: returned False",
+        f"{CHECK} passes again",
     ]
 
 
@@ -231,7 +231,7 @@ def test_a_check_that_hangs_for_long_is_begun_anew(ask, settings, monkeypatch, c
     assert asked.threads[0].is_alive()
     before = [*caplog.messages]
     assert before[0] == f"not ready: {CHECK}: no answer within 0.1 s"
-    assert before[-1] == f"{CHECK} is well again"
+    assert before[-1] == f"{CHECK} passes again"
     release.set()
     asked.threads[0].join(60)
     assert caplog.messages == before, "what has been given up is of long ago"
@@ -369,9 +369,7 @@ def test_the_cache(ask, settings, caplog):
     for backend, status in ((f"{backends}.locmem.LocMemCache", 200), (DUMMY, 503)):
         settings.CACHES = {"default": {}, "own": {"BACKEND": backend}}
         assert ask().status_code == status
-    assert caplog.messages == [
-        "not ready: cache:own: it does not keep what it is given"
-    ]
+    assert caplog.messages == ["not ready: cache:own: does not return the stored value"]
 
 
 #: Takes everything and keeps nothing, as one that ignores that it has no server.

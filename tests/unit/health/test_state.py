@@ -207,7 +207,7 @@ def test_names(name):
 )
 def test_what_is_no_name(name):
     assert not state.is_name(name)
-    with pytest.raises(ValueError, match="is not the name of a process"):
+    with pytest.raises(ValueError, match="is not a valid process name"):
         state.write(State(name, "web"))
 
 
@@ -276,7 +276,7 @@ def test_where_nothing_can_be_written_there_is_none(monkeypatch):
     assert state.write(State("web", "web")) is None
     found, reason = state.find()
     assert found is None
-    assert reason.startswith("no process that runs has written its state; looked in ")
+    assert reason.startswith("there is no state file of a running process; looked in ")
     assert "/proc/nothing, /proc, " in reason
 
 
@@ -441,17 +441,17 @@ def test_the_one_that_is_named(monkeypatch):
     monkeypatch.setenv("PROCESS_NAME", "worker")
     assert found("web") == "web"
     assert found() == "worker"
-    assert found("beat").startswith("beat has not written its state; looked in ")
+    assert found("beat").startswith("there is no state file of beat; looked in ")
 
 
 def test_the_only_one_that_runs():
-    assert "no process that runs has written its state" in found()
+    assert "there is no state file of a running process" in found()
     start("release", start="1")
-    assert "no process that runs has written its state" in found()
+    assert "there is no state file of a running process" in found()
     start("web")
     assert found() == "web"
     start("worker", pid=os.getppid())
-    assert found() == "several processes run, give the name of one: web, worker"
+    assert found() == "several processes are running, name one of them: web, worker"
 
 
 def test_a_second_start_does_not_replace_the_first(process):

@@ -116,7 +116,7 @@ def test_what_is_not_for_a_log_is_left_out() -> None:
 
 def test_arguments_that_do_not_fit() -> None:
     made = logging.LogRecord("x", 20, "", 0, "%d of %d", ("SECRET",), None)
-    assert as_json(made)["message"] == "%d of %d (its arguments do not fit)"
+    assert as_json(made)["message"] == "%d of %d (the arguments do not match)"
 
 
 @pytest.mark.parametrize(

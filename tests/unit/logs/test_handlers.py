@@ -198,7 +198,7 @@ class TestReaderThatStops:
         StdoutHandler().handle(record())
         report, line = os.read(reader, 1000).splitlines()
         assert b" warning " in report
-        assert b"prodserver: lines dropped from the log: 1, because " in report
+        assert b"prodserver: 1 log lines dropped, because " in report
         assert line.endswith(b"shop: a line")
 
 
@@ -220,7 +220,7 @@ class TestRecord:
 
         monkeypatch.setattr(handler, "format", fail)
         handler.handle(record())
-        assert os.read(pipe[0], 1000) == b"cannot log a line of shop: RuntimeError\n"
+        assert os.read(pipe[0], 1000) == b"cannot log a record of shop: RuntimeError\n"
 
     def test_broken_pipe_raises_nothing(self, monkeypatch):
         reader, writer = os.pipe()

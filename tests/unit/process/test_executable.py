@@ -42,9 +42,8 @@ def test_a_missing_script_is_an_error(bare_interpreter, name):
     with pytest.raises(ConfigurationError) as caught:
         executable.find(name)
     assert caught.value.fault is Fault.NOT_INSTALLED
-    assert f"The command {name} is missing beside {bare_interpreter}/python." in str(
-        caught.value
-    )
+    message = f"The command {name} was not found next to {bare_interpreter}/python."
+    assert message in str(caught.value)
 
 
 def test_ignores_files_that_are_not_executable(bare_interpreter, monkeypatch):

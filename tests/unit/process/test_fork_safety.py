@@ -361,7 +361,7 @@ def test_temporary_directory(look):
     code = textwrap.dedent(code)
     order = [SNAPSHOT, code] if look is obstacle else [setup, code, SNAPSHOT]
     name, found = run("".join(order) + FIND)
-    assert found == f"the application removes {name} as it exits"
+    assert found == f"the application removes {name} at exit"
 
 
 @pytest.mark.parametrize(
@@ -378,7 +378,7 @@ def test_temporary_directory(look):
         ),
         (
             "import multiprocessing; lock = multiprocessing.Lock()",
-            "has made a multiprocessing lock, queue or pool",
+            "has created a multiprocessing lock, queue or pool",
         ),
     ],
     ids=["handler", "handler in C", "timer", "lock"],
@@ -429,7 +429,7 @@ def test_a_lock_after_the_tracker_was_stopped_has_a_new_one():
         fork_safety.end_children(before.children)
         print(os.path.exists("/dev/shm" + lock._semlock.name.replace("/", "/sem.")))
     """
-    found = "the application has made a multiprocessing lock, queue or pool"
+    found = "the application has created a multiprocessing lock, queue or pool"
     assert run(code) == ["", "True", found, "False"]
 
 

@@ -41,9 +41,9 @@ MANAGE = "import ids"  # what Django's setup imports before our command runs
         ("import os\nworker = os.getpid() % 1024", "uses the process ID"),
         ("from os import getpid\nworker: int = getpid()", "uses the process ID"),
         ("import os\nclass Ids: worker = f'{os.getpid()}'", "uses the process ID"),
-        ("import uuid\nnode = str(uuid.uuid4())", "makes a random value"),
-        ("import os\nif os:\n    key = os.urandom(9)", "makes a random value"),
-        ("from secrets import *\nk = dict(a=token_hex())", "makes a random value"),
+        ("import uuid\nnode = str(uuid.uuid4())", "creates a random value"),
+        ("import os\nif os:\n    key = os.urandom(9)", "creates a random value"),
+        ("from secrets import *\nk = dict(a=token_hex())", "creates a random value"),
     ],
 )
 def test_value_of_a_module_or_class(tmp_path, source, what, before):
@@ -141,7 +141,7 @@ def test_the_functions_are_as_before(tmp_path):
 )
 def test_exit_function_that_removes_what_workers_share(tmp_path, source, what):
     imports = "import atexit, os, pathlib, shutil\n"
-    expected = f"the application removes {what} as it exits"
+    expected = f"the application removes {what} at exit"
     (tmp_path / "a.lock").touch()
     (tmp_path / "x").mkdir()
     (tmp_path / "folder").mkdir()

@@ -95,7 +95,7 @@ def test_pauses_grow_to_a_limit(clock, logged):
 def test_last_pause_ends_at_the_deadline(clock, logged, monkeypatch):
     monkeypatch.setenv(retry.VARIABLE, "0.7")
     backoff = Backoff("db")
-    message = r"^db was not there within 0\.7 s: refused\."
+    message = r"^Timed out after 0\.7 s waiting for db: refused\."
     for _ in range(4):
         backoff.wait("refused")
     with pytest.raises(UnavailableError, match=message):
@@ -151,4 +151,4 @@ def test_success_is_reported_only_after_a_report(clock, logged):
     backoff.report()
     clock.now += 2.34
     backoff.succeeded()
-    assert logged[1:] == ["db is there after 2.3 s"]
+    assert logged[1:] == ["db ready after 2.3 s"]

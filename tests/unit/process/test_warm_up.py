@@ -195,8 +195,8 @@ def test_only_what_fails_is_a_warning(
     interface: Interface, warm: Callable[..., list[str]]
 ) -> None:
     assert warm(interface, "/raises", "/nowhere", "/moved", "/page") == [
-        "WARNING WARM_UP: GET /raises was answered with 500",
-        "WARNING WARM_UP: GET /nowhere was answered with 404",
+        "WARNING WARM_UP: GET /raises returned 500",
+        "WARNING WARM_UP: GET /nowhere returned 404",
         "INFO WARM_UP: GET /moved redirects to /page?token=***",
     ]
 
@@ -226,7 +226,7 @@ def test_a_request_that_hangs_is_an_error(
     monkeypatch.setattr(warm_up, "TIMEOUT", 0.2)
     threads = threading.active_count()
     try:
-        with pytest.raises(TimeoutError, match="GET /sleeps of WARM_UP takes more"):
+        with pytest.raises(TimeoutError, match="GET /sleeps of WARM_UP takes longer"):
             warm(interface, "/sleeps")
     finally:
         released.set()

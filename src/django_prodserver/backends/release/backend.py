@@ -209,7 +209,7 @@ def _take_lock(
     lock = database_lock.for_connection(connection)
     if not lock:
         return None
-    backoff = Backoff("the lock of the database")
+    backoff = Backoff("the database lock")
     try:
         while not lock.take():
             heartbeat.beat("starting", f"waiting for {backoff.what}")

@@ -14,9 +14,9 @@ class Command(Prodserver):
     """Run a process as in production, with one worker and reloading."""
 
     help = (
-        "Run a process of PRODUCTION_PROCESSES as production does, with the same "
-        "server, address and settings, but one worker, a restart at each change of "
-        "the code, and static files as runserver serves them."
+        "Run a process of PRODUCTION_PROCESSES as in production, with the same server, "
+        "address and settings, but with one worker, a restart whenever the code "
+        "changes, and static files served as runserver does."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -17,16 +17,16 @@ from django_prodserver.process.executable import Program
 
 
 class Command(BaseCommand):
-    """Become one of the processes that ``PRODUCTION_PROCESSES`` names."""
+    """Start one of the processes in ``PRODUCTION_PROCESSES``."""
 
-    help = "Become one of the processes that PRODUCTION_PROCESSES names."
-    # The process's own settings are checked as it starts, with one message; the
-    # project's checks are for "manage.py check". The tag keeps --skip-checks.
+    help = "Start one of the processes in PRODUCTION_PROCESSES."
+    # A start checks the settings of its own process; the project's checks are for
+    # "manage.py check". With the tag, Django still adds the option --skip-checks.
     requires_system_checks = ["prodserver"]
 
-    #: "server" or "worker" where the command is for one kind of process only.
+    #: "server" or "worker" if the command is for one kind of process only.
     kind = ""
-    #: What has started this process; None if something in it calls the command.
+    #: The program that started this process; None after ``call_command``.
     entry: Program | None = None
 
     def run_from_argv(self, argv: list[str]) -> None:
@@ -37,11 +37,11 @@ class Command(BaseCommand):
         self, prog_name: str, subcommand: str, **kwargs: Any
     ) -> CommandParser:
         parser = super().create_parser(prog_name, subcommand, **kwargs)
-        # Not passed on above: django-configurations replaces Django's method by one
-        # without keyword arguments.
+        # Set here and not passed above: django-configurations replaces Django's
+        # method with one that takes no keyword arguments.
         parser.allow_abbrev = False
         split = partial(cli.split, parser=parser)
-        # Django parses with this, whether the command line calls or call_command.
+        # Django parses with this, for the command line and for call_command.
         parser.parse_args = lambda args=None, namespace=None: split(args or [])  # type: ignore[method-assign, assignment]
         return parser
 
@@ -49,7 +49,7 @@ class Command(BaseCommand):
         cli.add_arguments(parser)
 
     def check(self, *args: Any, **kwargs: Any) -> None:
-        """Leave the checking to the start, which looks at one process only."""
+        """Do nothing: the start checks the one process that it runs."""
 
     def handle(self, *args: str, **options: Any) -> None:
         try:

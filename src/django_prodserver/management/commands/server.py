@@ -7,7 +7,7 @@ from django_prodserver.management.commands.prodserver import Command as Prodserv
 
 
 class Command(Prodserver):
-    """Become one of the web servers that ``PRODUCTION_PROCESSES`` names."""
+    """Start one of the web servers in ``PRODUCTION_PROCESSES``."""
 
-    help = "Become one of the web servers that PRODUCTION_PROCESSES names."
+    help = "Start one of the web servers in PRODUCTION_PROCESSES."
     kind = by_kind.SERVER
