@@ -174,7 +174,7 @@ def is_missing(path: str, module: str | None) -> bool:
     """
     Return whether an import failed because its path is wrong.
 
-    If not, the module at the path exists and one of its own imports failed: that is
+    If not, the module at the path exists and an import in it failed: that is
     a bug to show with its traceback.
 
     Args:
@@ -194,7 +194,7 @@ def did_you_mean(
     Args:
         word: The unknown word.
         candidates: The known words.
-        names: The name to suggest for a candidate, if it is another one.
+        names: The name to suggest for a candidate, if different.
     """
     # difflib would compare every character of a huge word.
     close = difflib.get_close_matches(word[:200], list(candidates), 1)

@@ -20,7 +20,7 @@ class Command(BaseCommand):
     """Start one of the processes in ``PRODUCTION_PROCESSES``."""
 
     help = "Start one of the processes in PRODUCTION_PROCESSES."
-    # A start checks the settings of its own process; the project's checks are for
+    # A start checks only its process; the checks of the whole project are for
     # "manage.py check". With the tag, Django still adds the option --skip-checks.
     requires_system_checks = ["prodserver"]
 
