@@ -1,4 +1,4 @@
-# What a contributor does, one word each: "make" lists them.
+# The tasks of a contributor: "make" lists them.
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 VENV := .venv
@@ -23,7 +23,7 @@ UV := $(shell sed -n 's/^uv==//p' constraints.txt)
 venv: $(BIN)/.installed ## Install everything into .venv.
 
 docs: venv ## Build the documentation into docs/_build/html.
-	@# -E: the tables come out of the code, of which Sphinx does not know.
+	@# -E: the tables come from the code, whose changes Sphinx does not notice.
 	$(BIN)/sphinx-build -q -E -n -T -W --keep-going docs docs/_build/html
 
 demo: venv ## Start the example, web and worker, and print its address.
@@ -52,7 +52,7 @@ lint: venv ## Check style, types and the direction of imports.
 	$(BIN)/mypy
 	$(BIN)/python -m django_prodserver.backends.introspection --check
 
-mutants: venv ## Change the code in one place at a time; name what no test notices.
+mutants: venv ## Change the code in one place at a time; list changes that no test notices.
 	$(BIN)/python scripts/mutants $(ONLY)
 
 options: venv ## Rewrite the option tables from the installed servers.
@@ -74,7 +74,7 @@ image: ## Build the images prodserver-base and prodserver-base:builder.
 
 SUBJECTS := starts growth throughput load stops held_stops renewals blocked_log signals celery_stops containers probe applications failover lazy_imports
 
-bench: venv ## Measure everything against what one has without; bench-starts one subject.
+bench: venv ## Run all benchmarks; for one of them: make bench-starts
 	@# One after the other, whatever -j says: side by side they would measure each other.
 	@set -e; for subject in $(SUBJECTS); do $(MAKE) --no-print-directory bench-$$subject; done
 	$(BIN)/python -m tests.readme
@@ -90,7 +90,7 @@ bench-%: venv
 	esac
 	$(BIN)/python -m benchmarks.$* $(if $(filter quick,$(BENCH)),--quick)
 
-clean: ## Remove what the other targets made.
+clean: ## Remove everything that the other targets created.
 	rm -rf $(VENV) docs/_build .nox .mypy_cache .pytest_cache .ruff_cache example/.data example/static-root
 
 .PHONY: help venv docs demo check test lint mutants options constraints image bench clean

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Run the hooks, then become the process.
+# Run the hooks, then replace this shell with the process.
 #
 #   docker run IMAGE                          the process that PROCESS_NAME names,
 #                                             else web, else the only one
@@ -9,24 +9,24 @@
 #   docker run IMAGE python manage.py shell   a command of the image, as it is
 #   docker run IMAGE -- any command           anything, as it is
 #
-# A word that is a command of the image (a file on PATH) is that command, and any
-# other is the name of a process. A process that has the name of a command starts
-# by PROCESS_NAME=celery, or by: docker run IMAGE prodserver celery
+# A word that is a command of the image (a file on PATH) runs that command; any other
+# is the name of a process. To start a process that has the name of a command, set
+# PROCESS_NAME=celery, or use: docker run IMAGE prodserver celery
 #
 # Hooks: the programs in /docker-entrypoint.d, in the order of their names. The
-# first that fails ends the start, with its own exit status.
+# first one that fails stops the start, with its exit status.
 #
-# DRAIN_DELAY: seconds to go on serving after SIGTERM while readiness says no. For
-# where nothing else gives a proxy the time to look elsewhere.
+# DRAIN_DELAY: seconds to keep serving after SIGTERM while not ready, for platforms
+# that give a proxy no time to send requests elsewhere.
 #
 # POSIX sh, not bash: slim images have dash as /bin/sh.
 set -eu
 
-text() { # what stands between the quotes of JSON
+text() { # text STRING: escape it for JSON
     printf %s "$1" | LC_ALL=C tr -c ' -~' '?' | sed 's/[\\"]/\\&/g'
 }
 
-tell() { # tell LEVEL MESSAGE, as all of the log is told
+tell() { # tell LEVEL MESSAGE: log it in the format of all other lines
     if [ "${PRODSERVER_LOG_FORMAT-}" != json ]; then
         echo "entrypoint: $2" >&2
         return
@@ -37,14 +37,14 @@ tell() { # tell LEVEL MESSAGE, as all of the log is told
 
 fail() { # fail STATUS MESSAGE
     tell error "$2"
-    # Kubernetes shows it as the reason, without anybody looking at the log.
+    # Kubernetes shows it as the reason, without a look at the log.
     if [ -w /dev/termination-log ]; then
         echo "entrypoint: $2" >/dev/termination-log
     fi
     exit "$1"
 }
 
-# "command -v" would find what the shell has built in ("jobs", "wait"), too.
+# "command -v" would also find the shell's builtins ("jobs", "wait").
 is_command() (
     case $1 in */*) exit 0 ;; esac
     set -f
@@ -55,7 +55,7 @@ is_command() (
     exit 1
 )
 
-starts_process() { # whether these words name a process, and not another command
+starts_process() { # whether these words start a process and not another command
     case ${1-} in
         --) return 1 ;;
         prodserver | "" | -*) return 0 ;;
@@ -63,8 +63,8 @@ starts_process() { # whether these words name a process, and not another command
     esac
 }
 
-# The project's own version is stronger than the image's. One before 4 has no
-# command "prodserver", and the image's would end in a traceback.
+# The project's own version overrides the image's. A version before 4 has no command
+# "prodserver", and the image's command would end in a traceback.
 reject_old_launcher() {
     for folder in "${VIRTUAL_ENV:-/opt/venv}"/lib/python*/site-packages; do
         [ -e "$folder/django_prodserver/__init__.py" ] || continue
@@ -73,18 +73,18 @@ reject_old_launcher() {
         for info in "$folder"/django_prodserver-*.dist-info; do
             version=${info##*/django_prodserver-} version=${version%.dist-info}
         done
-        fail 78 "the project installs django-prodserver $version, which hides the image's own; require django-prodserver>=4.0.0.dev0, or no django-prodserver at all"
+        fail 78 "the project installs django-prodserver $version, which hides the image's version; require django-prodserver>=4.0.0.dev0, or remove it from the requirements"
     done
 }
 
-drain() { # at the first SIGTERM wait, at the second do not
+drain() { # wait at the first SIGTERM, but not at the second
     signalled=1
     if [ -n "$draining" ]; then
         kill -TERM "$child"
         return
     fi
     draining=1
-    # Whatever it says, the stop that was asked for comes.
+    # Stop the process even if the probe fails.
     (
         prodserver-probe --drain "$DRAIN_DELAY" ${drained:+"$drained"} 2>&1 |
             while IFS= read -r line; do tell info "$line"; done || :
@@ -92,7 +92,7 @@ drain() { # at the first SIGTERM wait, at the second do not
     ) &
 }
 
-# Stays as the parent, which only DRAIN_DELAY makes it do.
+# Stay as the parent of the process; needed only for DRAIN_DELAY.
 supervise() {
     draining=''
     case ${2-} in -*) drained='' ;; *) drained=${2-} ;; esac
@@ -109,25 +109,25 @@ supervise() {
     while :; do
         signalled='' last=$status status=0
         wait "$child" || status=$?
-        # There is nothing left to wait for: it was the end, the last time.
+        # There is no child left: the last status was that of its exit.
         [ "$status" -ne 127 ] || exit "$last"
-        # A signal that was passed on ends the waiting, and not the child; dash
-        # may end the next waiting for the same signal.
+        # A forwarded signal ends the wait but not the child; dash may also end the
+        # next wait for the same signal.
         [ "$status" -gt 128 ] || exit "$status"
         [ -n "$signalled" ] || kill -0 "$child" 2>/dev/null || exit "$status"
     done
 }
 
-# A user without an entry in /etc/passwd, as OpenShift chooses one, gets "/".
+# A user without an entry in /etc/passwd, as on OpenShift, gets "/" as HOME.
 [ -w "${HOME:-/}" ] || export HOME=/tmp
 
 if starts_process "$@"; then reject_old_launcher; fi
 
 for hook in /docker-entrypoint.d/*; do
-    # An empty folder leaves the pattern itself.
+    # In an empty directory, the pattern stays as it is.
     [ -e "$hook" ] || [ -L "$hook" ] || continue
     [ ! -d "$hook" ] || continue
-    [ -x "$hook" ] || fail 126 "$hook is not executable, not starting; chmod +x it"
+    [ -x "$hook" ] || fail 126 "$hook is not executable, not starting; run chmod +x on it"
     "$hook" || fail "$?" "$hook failed with status $?, not starting"
 done
 
@@ -138,26 +138,26 @@ case ${1-} in
         exec "$@"
         ;;
     "" | -*) ;;
-    # A process as well, which DRAIN_DELAY is for.
+    # This starts a process too, so DRAIN_DELAY applies.
     prodserver) shift ;;
     *)
         ! is_command "$1" || exec "$@"
-        # A process takes options only; what has a word more was meant as a command.
+        # A process takes only options, so another word suggests a command.
         case ${2--} in
             -*) ;;
-            *) echo "entrypoint: '$1' is no command of this image; is it a process?" >&2 ;;
+            *) echo "entrypoint: '$1' is not a command here; starting it as a process" >&2 ;;
         esac
         ;;
 esac
 
 case ${DRAIN_DELAY:-0} in
     0) exec prodserver "$@" ;;
-    *[!0-9.]* | *.*.* | .) fail 78 "DRAIN_DELAY is '$DRAIN_DELAY'; it is a number of seconds" ;;
+    *[!0-9.]* | *.*.* | .) fail 78 "DRAIN_DELAY is '$DRAIN_DELAY'; set it to a number of seconds" ;;
     *)
         whole=${DRAIN_DELAY%%.*}
-        # The probe waits for a day at most; and a number can be too long for the shell.
+        # The probe waits for at most a day, and a number can be too long for the shell.
         [ "${whole:-0}" -lt 86400 ] 2>/dev/null ||
-            fail 78 "DRAIN_DELAY is '$DRAIN_DELAY'; it is a number of seconds below 86400"
+            fail 78 "DRAIN_DELAY is '$DRAIN_DELAY'; set it to a number of seconds below 86400"
         supervise prodserver "$@"
         ;;
 esac

@@ -1,1 +1,1 @@
-"""``prodserver-conformance``: check that an image keeps the base image's promises."""
+"""``prodserver-conformance``: check that an image keeps the base image's guarantees."""

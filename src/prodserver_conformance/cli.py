@@ -19,49 +19,58 @@ from prodserver_conformance.options import Options, read_env
 _HERE = Path(__file__).parent
 EPILOG = """\
 exits with:
-  0    every row is well
+  0    every row passed
   1    a row failed (with --strict: or was skipped)
   2    the command line is wrong: no such image, row, process or network
   69   no Docker engine answers
-  70   a fault of this program
+  70   an error in this program
   78   pytest or testcontainers is missing
-  130, 143   it was interrupted, by Ctrl-C or SIGTERM
+  130, 143   interrupted by Ctrl-C or SIGTERM
 
-Containers see the variables of --env, and CONFORMANCE_SECRET_TOKEN, a secret to
-look for. All of them are removed at the end."""
+Containers get the variables of --env, and CONFORMANCE_SECRET_TOKEN, a secret to
+search for. All containers are removed at the end."""
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     made = argparse.ArgumentParser(
         prog="prodserver-conformance",
-        description="Check that an image keeps what prodserver-base promises.",
+        description="Check that an image keeps the guarantees of prodserver-base.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     add = made.add_argument
     add("image", metavar="IMAGE", nargs="?", default="", help="The image to check.")
-    add("--list", action="store_true", help="List the rows, and exit.")
+    add("--list", action="store_true", help="List the rows and exit.")
     several = partial(add, action="append", default=[])
-    several("-e", "--env", metavar="NAME=VALUE", help="A variable for its containers.")
-    add("--env-file", default="", metavar="FILE", help="A file of such lines.")
+    several("-e", "--env", metavar="NAME=VALUE", help="A variable for the containers.")
+    add(
+        "--env-file",
+        default="",
+        metavar="FILE",
+        help="A file with such variables, one per line.",
+    )
     several(
         "--process",
         metavar="NAME",
-        help="A process to look at (default: the default one, and worker).",
+        help="A process to check (default: the default process, and worker).",
     )
     several("--only", metavar="ROW", help="Check this row; may be repeated.")
     several(
-        "--before", metavar="NAME", help="A process to run to its end first: release."
+        "--before",
+        metavar="NAME",
+        help="A process to run to completion first, such as release.",
     )
     several(
         *("-v", "--volume"),
         metavar="[SOURCE:]PATH",
-        help="A volume, as docker run's; without SOURCE one of this run's own.",
+        help="A volume, as for docker run; without SOURCE, a new one for this run.",
     )
-    add("--network", default="", help="A network to join, where its database is.")
-    add("--timeout", type=_number, default=60, help="Seconds to come up (60).")
+    add(
+        "--network", default="", help="A network to join, such as that of the database."
+    )
+    add("--timeout", type=_number, default=60, help="Seconds to become healthy (60).")
     add("--grace", type=_number, default=30, help="Seconds to stop (30).")
     add("--host", default="localhost", help="The Host of requests (localhost).")
     add(
@@ -71,10 +80,26 @@ def parser() -> argparse.ArgumentParser:
         help="A page that takes seconds, for the request in flight at a stop "
         "(default: a request whose body comes slowly).",
     )
-    add("--max-size", type=_number, default=0, metavar="MIB", help="At most that big.")
-    add("--strict", action="store_true", help="A row that is skipped is a failure.")
-    add("--json", default="", metavar="FILE", help="Write the report there, as JSON.")
-    add("--junit", default="", metavar="FILE", help="Write it there, as JUnit's XML.")
+    add(
+        "--max-size",
+        type=_number,
+        default=0,
+        metavar="MIB",
+        help="The largest allowed size of the image.",
+    )
+    add("--strict", action="store_true", help="Count a skipped row as a failure.")
+    add(
+        "--json",
+        default="",
+        metavar="FILE",
+        help="Write the report to this file, as JSON.",
+    )
+    add(
+        "--junit",
+        default="",
+        metavar="FILE",
+        help="Write the report to this file, as JUnit XML.",
+    )
     return made
 
 
@@ -121,7 +146,7 @@ def _run(args: argparse.Namespace) -> int:
     if not args.image:
         raise UsageError("Which image?", "prodserver-conformance IMAGE")
     if unknown := [name for name in args.only if name not in known]:
-        message = f"There is no row {unknown[0]!r}."
+        message = f"Unknown row {unknown[0]!r}."
         raise UsageError(message, f"The rows: {', '.join(known)}.")
     options = Options(
         image=args.image,

@@ -189,7 +189,7 @@ class Container:
         deadline = time.monotonic() + seconds
         while self.is_running:
             if time.monotonic() > deadline:
-                reason = f"it does not end within {seconds:g} s"
+                reason = f"it does not exit within {seconds:g} s"
                 raise CheckFailed(f"{reason}; {self._describe_state()}")
             time.sleep(0.1)
         return int(self.state["ExitCode"])
@@ -197,7 +197,7 @@ class Container:
     def describe_exit(self) -> str:
         """Return its exit code and the end of its log, as a sentence."""
         code, lines = self.state["ExitCode"], _last_lines(self.log)
-        return f"it ended with exit code {code}; its log: {lines or 'nothing'}"
+        return f"it exited with code {code}; its log: {lines or 'nothing'}"
 
     def _describe_state(self) -> str:
         """Return the output of its last health check or, without one, its log."""

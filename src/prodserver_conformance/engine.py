@@ -81,7 +81,9 @@ class Engine:
             self._client.ping()
         except ENGINE_ERRORS as error:
             message = f"No Docker engine answers: {error}"
-            hint = "Start it, or say where it is with DOCKER_HOST; docker version asks."
+            hint = (
+                "Start it, or set DOCKER_HOST to its address. To check: docker version"
+            )
             raise UnavailableError(message, hint) from None
         self.image = self._look_up(image)
         self._check_network()
@@ -95,7 +97,7 @@ class Engine:
             hint = f"Build it, or: docker pull {name}"
             raise UsageError(message, hint) from None
         except docker.errors.APIError as error:
-            raise UsageError(f"{name!r} is no image: {error.explanation}") from None
+            raise UsageError(f"{name!r} is not an image: {error.explanation}") from None
         return Image(name, attrs["Id"], attrs["Size"], attrs["Config"] or {})
 
     def _check_network(self) -> None:

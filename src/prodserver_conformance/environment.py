@@ -118,7 +118,7 @@ class Environment:
                 self.start_shared(process)
         if container := self._shared[process]:
             return container
-        pytest.skip(f"{process} does not come up; see the row comes-up")
+        pytest.skip(f"{process} does not become healthy; see the row comes-up")
 
     def forget_shared(self, process: str) -> None:
         """Let the next check start a new shared container."""

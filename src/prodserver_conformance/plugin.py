@@ -107,11 +107,11 @@ class Plugin:
             fix = error.fix or _mark(item)["fix"]
         elif isinstance(error, ENGINE_ERRORS):
             record.add_observation(f"the engine fails: {error}")
-            fix = "docker version and docker info say whether it is well."
+            fix = "To check the engine: docker version; docker info"
         elif error is not None:
             self.internal_errors.append(str(report.longreprtext))
             record.add_observation(f"{type(error).__name__}: {error}")
-            fix = "This is a fault of prodserver-conformance itself; please report it."
+            fix = "This is an error in prodserver-conformance itself. Please report it."
         result = Result(
             check=_mark(item)["name"],
             process=_process(item),

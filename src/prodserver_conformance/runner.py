@@ -74,7 +74,7 @@ def run_checks(
             # The engine still creates the container that was requested just before.
             time.sleep(1)
             engine.remove()
-        report.write("interrupted; all that was started is removed")
+        report.write("interrupted; all started containers are removed")
         return 128 + (received[0] if received else signal.SIGINT)
     except ENGINE_ERRORS as error:
         raise UnavailableError(f"The engine fails: {error}") from None
@@ -95,7 +95,9 @@ def run_checks(
 def _list_processes(engine: Engine, options: Options, secrets: Secrets) -> str:
     """Return the JSON of ``prodserver --list`` in the image."""
     command = ["prodserver", "--list", "--format", "json"]
-    hint = "Give it the variables it needs with --env; and is it of prodserver-base?"
+    hint = (
+        "Pass the variables that it needs with --env. Is it based on prodserver-base?"
+    )
     try:
         done = engine.run_to_completion(*command, seconds=options.timeout)
         # Hooks may print something before the JSON, and Python its warnings after it.

@@ -140,7 +140,7 @@ BAD = {
                 )
             }'""",
         ],
-        "it ended with exit code",
+        "it exited with code",
         beside=["unknown-process", "exit-codes"],
     ),
     "pid-1": Bad(
@@ -155,7 +155,7 @@ BAD = {
             "RUN chown -R 10001 /app/proj && chmod -R go= /app/proj",
             "USER 10001:0",
         ],
-        "it ended with exit code",
+        "it exited with code",
         beside=["read-only", "non-root"],
     ),
     "read-only": Bad(
@@ -210,7 +210,7 @@ BAD = {
             "HEALTHCHECK --timeout=60s "
             "CMD python -c \"b'x' * 80_000_000\" && prodserver-probe"
         ],
-        "48 MiB is well",
+        "48 MiB",
         beside=["comes-up", "probe-truth"],
     ),
     "secrets": Bad(
@@ -220,7 +220,7 @@ BAD = {
     ),
     "drain": Bad(
         [f'ENTRYPOINT [{TINI}, "env", "-u", "DRAIN_DELAY", "{ENTRYPOINT}"]'],
-        "it ended with exit code 0",
+        "it exited with code 0",
         beside=["pid-1", "stop"],
     ),
     "stop": Bad(
@@ -345,7 +345,7 @@ def test_it_leaves_nothing_behind(
     running.send_signal(signum)
     output, _ = running.communicate()
     assert running.returncode == 128 + signum, output
-    assert "interrupted; all that was started is removed" in output
+    assert "interrupted; all started containers are removed" in output
     assert "Traceback" not in output
     assert _docker("ps", "--all", *ours) == ""
 

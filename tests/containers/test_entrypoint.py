@@ -154,7 +154,7 @@ def test_what_is_started(
             (),
             {"DRAIN_DELAY": "soon"},
             78,
-            "entrypoint: DRAIN_DELAY is 'soon'; it is a number of seconds\n",
+            "entrypoint: DRAIN_DELAY is 'soon'; set it to a number of seconds\n",
             id="no-delay",
         ),
         pytest.param(
@@ -179,7 +179,7 @@ def test_what_is_refused(
 
 
 def test_a_command_that_is_misspelled_is_said_to_be_none(run: Runner) -> None:
-    said = "entrypoint: 'pyhton' is no command of this image; is it a process?"
+    said = "entrypoint: 'pyhton' is not a command here; starting it as a process"
     assert said in run("pyhton", "manage.py", "migrate").output
 
 

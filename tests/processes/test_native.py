@@ -248,7 +248,7 @@ def test_what_it_leaves_out_is_told(start: Starter, project: Path) -> None:
     done = running([*SCRIPT, "it", "--dry-run", "--native"], project, env=environment)
     (note,) = done.stderr.splitlines()
     assert note.startswith("prodserver: not part of the native command: ")
-    told = set(note.rpartition(" does ")[2].split(", "))
+    told = set(note.rpartition(": ")[2].split(", "))
     assert told == {
         *("WAIT_FOR", "GRACEFUL_TIMEOUT", "ROOT_PATH", "TRUSTED_PROXIES", "WARM_UP"),
         "LOG_LEVEL",

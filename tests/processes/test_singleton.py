@@ -63,7 +63,7 @@ class Replicas:
         started = self.begin(**keys)
         started.says("standby: another replica is active")
         code, line = self.probe()
-        assert (code, line.partition(",")[0]) == (YES, f"{self.name} {STANDBY}")
+        assert (code, line.partition(" (last")[0]) == (YES, f"{self.name} {STANDBY}")
         return started
 
     def probe(self) -> tuple[int, str]:

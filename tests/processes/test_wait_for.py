@@ -182,7 +182,7 @@ class TestWaiting:
             assert web.exits() == 69
             message = f"Timed out after 1 s waiting for tcp://127.0.0.1:{other}: "
             assert f"{message}ConnectionRefusedError: " in web.output
-            assert "PRODSERVER_WAIT_TIMEOUT is how many seconds" in web.output
+            assert "increase PRODSERVER_WAIT_TIMEOUT (seconds)" in web.output
             assert "Traceback" not in web.output
 
     @pytest.mark.parametrize(

@@ -121,7 +121,7 @@ def test_a_hook_that_cannot_run_ends_the_start(entrypoint):
     assert done.returncode == 126
     assert done.stdout == ""
     assert done.stderr == (
-        f"entrypoint: {hook} is not executable, not starting; chmod +x it\n"
+        f"entrypoint: {hook} is not executable, not starting; run chmod +x on it\n"
     )
 
 
@@ -256,7 +256,7 @@ def test_a_misspelled_command_is_said_to_be_none(entrypoint):
     done = entrypoint("pyhton", "manage.py")
     assert done.stdout == "prodserver\npyhton\nmanage.py\n"
     assert done.stderr == (
-        "entrypoint: 'pyhton' is no command of this image; is it a process?\n"
+        "entrypoint: 'pyhton' is not a command here; starting it as a process\n"
     )
 
 
@@ -377,7 +377,7 @@ def test_a_delay_that_is_no_number(entrypoint, delay):
     assert done.returncode == 78
     assert done.stdout == ""
     assert done.stderr == (
-        f"entrypoint: DRAIN_DELAY is '{delay}'; it is a number of seconds\n"
+        f"entrypoint: DRAIN_DELAY is '{delay}'; set it to a number of seconds\n"
     )
 
 
@@ -386,7 +386,7 @@ def test_a_delay_above_the_limit(entrypoint, delay):
     done = entrypoint(DRAIN_DELAY=delay)
     assert done.returncode == 78
     assert done.stdout == ""
-    assert "it is a number of seconds below 86400\n" in done.stderr
+    assert "set it to a number of seconds below 86400\n" in done.stderr
 
 
 @pytest.mark.parametrize("delay", ["", "0"])

@@ -14,7 +14,7 @@ _MIB = 2**20
 
 @check("unknown-process", f"{_BASE}, and set nothing that catches prodserver's errors.")
 def check_unknown_process(record: Record, environment: Environment) -> None:
-    """A name that is none ends with 78, and one message that lists those that are."""
+    """An unknown name exits with 78, and one message lists the valid names."""
     name = f"nobody-{uuid.uuid4().hex[:6]}"
     record.add_action(f"docker run IMAGE {name}")
     code, output = environment.engine.run_to_completion(
@@ -22,7 +22,7 @@ def check_unknown_process(record: Record, environment: Environment) -> None:
     )
     seen = f"exit code {code}: {' / '.join(output.split(chr(10))[-4:]).strip(' /')}"
     record.require("Traceback" not in output, f"a traceback, and {seen}")
-    record.require(code == 78, f"{seen}; 78 is configuration")
+    record.require(code == 78, f"{seen}; expected 78 (configuration)")
     record.require(output.count(name) == 1, f"not one message that names it: {seen}")
     missing = [one for one in environment.options.configured if one not in output]
     record.require(not missing, f"{', '.join(missing)} not listed: {seen}")
@@ -34,7 +34,7 @@ def check_unknown_process(record: Record, environment: Environment) -> None:
     f"{_BASE} (tini -s -e 143 maps no other code), and let a script end with exec.",
 )
 def check_exit_codes(record: Record, environment: Environment) -> None:
-    """A command's code is the container's; 2 is usage, and 78 configuration."""
+    """The exit code is that of the command; 2 is usage, 78 configuration."""
     name = environment.options.configured[0]
     tries: tuple[tuple[str, int, list[str], dict[str, str]], ...] = (
         ("a command that exits with 7", 7, ["python", "-c", "raise SystemExit(7)"], {}),
@@ -60,24 +60,26 @@ def check_exit_codes(record: Record, environment: Environment) -> None:
 
 @check(
     "byte-code",
-    "RUN python -m compileall -q . behind COPY, and pip or uv with byte code "
-    "(UV_COMPILE_BYTECODE=1): nobody can write it later, so every start compiles.",
+    "After COPY, RUN python -m compileall -q . and let pip or uv compile byte code "
+    "(UV_COMPILE_BYTECODE=1). It cannot be written later, so every start compiles.",
 )
 def check_byte_code(record: Record, environment: Environment) -> None:
-    """Every module has its byte code: of the library, the packages, the project."""
+    """Every module of the library, the packages and the project has byte code."""
     record.add_action("looked at each module on Python's path and in WORKDIR")
     container = environment.http_client.container
     report = container.run_program("byte_code", site=True)
     number, faults = report["modules"], report["faults"]
     record.require(number, "no modules at all")
     some = ", ".join(faults[:3]) + (", ..." if len(faults) > 3 else "")
-    record.require(not faults, f"{len(faults)} of {number} modules without: {some}")
-    record.add_observation(f"{number} modules, all with theirs")
+    record.require(
+        not faults, f"{len(faults)} of {number} modules without byte code: {some}"
+    )
+    record.add_observation(f"{number} modules, all with byte code")
 
 
-@check("size", "docker history IMAGE says which step it is; build in a stage before.")
+@check("size", "To find the step: docker history IMAGE. Build in an earlier stage.")
 def check_size(record: Record, environment: Environment) -> None:
-    """What it weighs; too much only where --max-size says so."""
+    """The size of the image; it only fails if --max-size sets a limit."""
     size, most = environment.image.size / _MIB, environment.options.max_size
     record.add_action(f"read it; the limit is {f'{most:g} MiB' if most else 'none'}")
     record.require(not most or size <= most, f"{size:.0f} MiB")

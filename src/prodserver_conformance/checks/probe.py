@@ -1,4 +1,4 @@
-"""The probe: whether the HEALTHCHECK is right, and what it costs."""
+"""The probe: check the HEALTHCHECK's answers and its cost."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MOST_MEMORY = 48
 
 @check("probe-truth", 'Leave the HEALTHCHECK of the base: CMD ["prodserver-probe"].')
 def check_probe_truth(record: Record, environment: Environment, process: str) -> None:
-    """Yes while it runs, no while it is stopped, yes when it goes on."""
+    """Healthy while it runs, unhealthy while it is stopped, healthy when resumed."""
     container = environment.shared(process)
 
     def says_yes() -> bool:
@@ -86,7 +86,7 @@ def _signal(container: Container, signum: signal.Signals) -> None:
     "Celery, and starts Python without site.",
 )
 def check_probe_cost(record: Record, environment: Environment, process: str) -> None:
-    """The HEALTHCHECK takes little: it runs every few seconds, in each container."""
+    """The HEALTHCHECK is cheap, because it runs every few seconds in each container."""
     container = environment.shared(process)
     record.add_action(f"ran its HEALTHCHECK {_RUNS} times; medians")
     runs = container.run_program("cost", str(_RUNS), *environment.image.healthcheck)
@@ -95,6 +95,6 @@ def check_probe_cost(record: Record, environment: Environment, process: str) -> 
     seen = f"{cpu * 1000:.0f} ms of CPU time, {memory:.0f} MiB"
     record.require(
         cpu <= _MOST_CPU and memory <= _MOST_MEMORY,
-        f"{seen}; up to {_MOST_CPU * 1000:.0f} ms and {_MOST_MEMORY} MiB is well",
+        f"{seen}; the limits are {_MOST_CPU * 1000:.0f} ms and {_MOST_MEMORY} MiB",
     )
     record.add_observation(seen)

@@ -1,4 +1,4 @@
-"""A process without restrictions: it comes up, below an init, and not as root."""
+"""A process without restrictions: it becomes healthy, under an init, not as root."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def check_comes_up(record: Record, environment: Environment, process: str) -> No
         try:
             record.add_observation(f"/ {environment.request(container, process)}")
         except CheckFailed as error:
-            advice = "Let it listen on all addresses: without BIND, or 0.0.0.0:8000."
+            advice = "Listen on all addresses: remove BIND, or set it to 0.0.0.0:8000."
             raise CheckFailed(error.reason, advice) from None
 
 
@@ -45,7 +45,7 @@ def check_pid_1(record: Record, environment: Environment, process: str) -> None:
     is_own = environment.probe_report(process).get("pid") == first.pid
     record.require(not is_own, f"{shown}, the process itself")
     is_none = program in ("sh", "dash", "bash") or program.startswith("python")
-    record.require(not is_none, f"{shown}, which is no init")
+    record.require(not is_none, f"{shown}, which is not an init")
     done = container.exec(*command_line("orphans", str(_ORPHANS)))
     record.require(done.code == 0, f"no orphans could be made: {done.last_lines}")
     container.wait_until(
@@ -60,9 +60,9 @@ def _zombies(container: Container) -> list[str]:
     return [p.command for p in container.processes() if p.state == "Z"]
 
 
-@check("non-root", "Write USER 10001:0 behind the last step that needs root.")
+@check("non-root", "Add USER 10001:0 after the last step that needs root.")
 def check_non_root(record: Record, environment: Environment, process: str) -> None:
-    """The image's USER is a number, not 0; and so is every process's."""
+    """The image's USER is a number other than 0, and no process runs as root."""
     user = str(environment.image.config.get("User") or "")
     record.add_action("read USER, and the uid of each process")
     uid = user.partition(":")[0]
@@ -71,7 +71,7 @@ def check_non_root(record: Record, environment: Environment, process: str) -> No
     container = environment.shared(process)
     # The engine runs the health check as root for a moment.
     container.wait_until(
-        lambda: "0" not in _uids(container), "without processes of root's", _TIMEOUT
+        lambda: "0" not in _uids(container), "without processes of root", _TIMEOUT
     )
     record.add_observation(
         f"USER {user}; processes of uid {', '.join(_uids(container))}"

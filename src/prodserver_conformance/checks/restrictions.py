@@ -12,18 +12,18 @@ from prodserver_conformance.plugin import Record, check
     "chgrp -R 0 PATH && chmod -R g=u PATH.",
 )
 def check_any_uid(record: Record, environment: Environment, process: str) -> None:
-    """It comes up as a user that the image does not know, of group 0."""
+    """It starts as a user that the image does not know, in group 0."""
     record.add_action("started it with --user 123456:0")
     record.add_observation(environment.start_restricted("any-uid", process))
 
 
 @check(
     "read-only",
-    "Write to /tmp, or to a volume (--volume PATH here); what is made at the start, "
-    "such as static files, is made when the image is built.",
+    "Write to /tmp, or to a volume (--volume PATH here). Create files such as static "
+    "files when the image is built, not at the start.",
 )
 def check_read_only(record: Record, environment: Environment, process: str) -> None:
-    """It comes up with a read-only root, and a /tmp in memory."""
+    """It starts with a read-only root and a /tmp in memory."""
     record.add_action("started it with --read-only --tmpfs /tmp")
     record.add_observation(environment.start_restricted("read-only", process))
 
@@ -34,7 +34,7 @@ def check_read_only(record: Record, environment: Environment, process: str) -> N
     "when the image is built.",
 )
 def check_capabilities(record: Record, environment: Environment, process: str) -> None:
-    """It comes up without capabilities, which it cannot get back."""
+    """It starts without capabilities, and cannot regain them."""
     record.add_action("started it with --cap-drop ALL --security-opt no-new-privileges")
     record.add_observation(environment.start_restricted("capabilities", process))
 

@@ -1,4 +1,4 @@
-"""Secrets: whether they are where others can read them."""
+"""Secrets: check that they are not where others can read them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from prodserver_conformance.secrets import CANARY
 
 @check(
     "secrets",
-    "Do not print the environment or settings, and give secrets as variables and "
-    "files, not as arguments or in the image.",
+    "Do not print the environment or settings. Pass secrets as variables and files, "
+    "not as arguments or in the image.",
 )
 def check_secrets(record: Record, environment: Environment, process: str) -> None:
     """No secret among the variables is in a log, --list, a command or a file."""

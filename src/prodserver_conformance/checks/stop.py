@@ -20,10 +20,10 @@ _DRAIN = 120
     "a script of your own ends with exec.",
 )
 def check_drain(record: Record, environment: Environment, process: str) -> None:
-    """With DRAIN_DELAY a stop first makes readiness fail, and it serves on."""
+    """With DRAIN_DELAY, a stop first makes readiness fail while it keeps serving."""
     environment.shared(process)
     if not environment.is_web(process):
-        pytest.skip("it is no web process: nothing is sent to it")
+        pytest.skip("it is not a web process: nothing is sent to it")
     container = environment.start(process, env={"DRAIN_DELAY": str(_DRAIN)})
     # Its HEALTHCHECK may say yes before it accepts connections.
     environment.request(container, process)
@@ -40,18 +40,18 @@ def check_drain(record: Record, environment: Environment, process: str) -> None:
     record.add_action("a second signal")
     container.signal(environment.image.stop_signal)
     code = container.wait_for_exit(environment.options.grace)
-    record.require(code == 0, f"not ready, serves on, and exits with {code}")
+    record.require(code == 0, f"not ready, keeps serving, and exits with {code}")
     record.add_observation(f"exit code {code}")
 
 
 @check(
     "stop",
-    "SIGTERM has to reach the process: leave the ENTRYPOINT and the STOPSIGNAL of "
-    "prodserver-base, and let a script of your own end with exec. What takes longer "
-    "than the grace needs a GRACEFUL_TIMEOUT below it.",
+    "SIGTERM has to reach the process: keep the ENTRYPOINT and the STOPSIGNAL of "
+    "prodserver-base, and end your own script with exec. For requests that take longer "
+    "than the grace, set GRACEFUL_TIMEOUT to less than it.",
 )
 def check_stop(record: Record, environment: Environment, process: str) -> None:
-    """A stop finishes the request in flight, and exits with 0 within the grace."""
+    """A stop finishes the request in progress and exits with 0 within the grace."""
     container = environment.shared(process)
     signal, grace = environment.image.stop_signal, environment.options.grace
     record.add_action(signal)

@@ -70,7 +70,7 @@ def test_the_console_script_is_this_main() -> None:
     ("args", "said"),
     [
         ([], "Which image?"),
-        (["x", "--only=drian"], "There is no row 'drian'.\nThe rows: comes-up, "),
+        (["x", "--only=drian"], "Unknown row 'drian'.\nThe rows: comes-up, "),
         (["x", "--env=tops=ecret", "--env=A B=tops"], "--env is not NAME=value"),
         (["x", "--env=NOT_SET_ANYWHERE"], "--env NOT_SET_ANYWHERE: it is not set here"),
         (["x", "--env-file=/no/such/file"], "--env-file /no/such/file cannot be read"),
