@@ -21,7 +21,7 @@ ALLOWED = Path(__file__).with_name("words.json")
 
 # A name for the sign, what matches it, and what to write instead.
 SIGNS = {
-    "also where": (r"\balso (where|in|of) \b", "including; even if"),
+    "also where": (r"\balso (where|of) \b", "including; even if"),
     "and not a": (r", and not (a|the) ", "not X but Y; rather than"),
     "anew": (r"\banew\b", "again"),
     "as it is loaded": (
