@@ -1,4 +1,4 @@
-"""Addresses on which a web server listens, in the form that the probe reads."""
+"""The addresses of a web server, in the form that the probe reads."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LOOPBACK = ("tcp://127.", "tcp://localhost:", "tcp://[::1]:")
 
 
 def only_loopback(addresses: Sequence[str]) -> bool:
-    """Tell whether addresses are known, and none can be reached from outside."""
+    """Tell whether addresses are known and none is reachable from outside."""
     return bool(addresses) and all(each.startswith(_LOOPBACK) for each in addresses)
 
 
@@ -59,7 +59,7 @@ def from_systemd() -> tuple[str, ...]:
 
 
 def remove_stale(address: str) -> None:
-    """Remove a unix socket that a killed server left behind: nothing listens on it."""
+    """Remove a unix socket that a killed server left behind."""
     kind, _, path = address.partition("://")
     if kind != "unix" or not Path(path).is_socket():
         return
@@ -71,7 +71,7 @@ def remove_stale(address: str) -> None:
             with contextlib.suppress(OSError):
                 Path(path).unlink()
         except OSError:
-            pass  # its server is busy, or another user's
+            pass  # its server is busy or belongs to another user
 
 
 def host_header() -> str:

@@ -1,4 +1,4 @@
-"""Base classes: the public extension point, and declarative backends built on it."""
+"""Base classes: the public extension point, and the declarative backends."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class BaseServerBackend(ABC):
     It is created as ``BACKEND(**config)``, with the process's own dictionary from
     ``PRODUCTION_PROCESSES``, and called as
     ``backend.start_server(*backend.prep_server_args())`` in a process where
-    Django is set up. Backends written for django-prodserver 2.x or 3.x fit.
+    Django is set up. Backends written for django-prodserver 2.x or 3.x work.
 
     Attributes:
         config: The process's dictionary.
@@ -87,12 +87,12 @@ class Backend(BaseServerBackend):
     Subclasses that start a native command derive from ``CommandBackend``.
     """
 
-    #: How the probe treats it: a "web" process is asked over HTTP, a "worker" and a
-    #: "release" by their heartbeat; "" is not known to the probe.
+    #: How the probe checks it: a "web" process over HTTP, a "worker" and a "release"
+    #: by their heartbeat; "" cannot be checked.
     kind: ClassVar[str] = "worker"
     #: Whether two at a time do everything twice, as a scheduler does.
     runs_alone: ClassVar[bool] = False
-    #: Its keys beside those of every process, and the options each becomes.
+    #: Its keys besides those of every process, and the options of each.
     keys: ClassVar[Mapping[str, Translation]] = {"LOG_LEVEL": "", "LOG_FORMAT": ""}
     #: The keys that only this backend has, with their descriptions for the docs.
     own_keys: ClassVar[Mapping[str, str]] = {}
@@ -102,7 +102,7 @@ class Backend(BaseServerBackend):
     env_prefix: ClassVar[str] = ""
     #: The server's own loggers.
     server_loggers: ClassVar[tuple[str, ...]] = ()
-    #: Whether its commands need nothing of this package, as ``native_class`` has it.
+    #: Whether its commands work without this package; set by ``native_class``.
     is_native: ClassVar[bool] = False
     #: The attributes, and the options of the keys, that differ in such a command.
     native_attributes: ClassVar[Mapping[str, object]] = {}
@@ -110,14 +110,14 @@ class Backend(BaseServerBackend):
 
     @classmethod
     def native_class(cls) -> type[Backend]:
-        """Return the class whose commands need nothing of this package."""
+        """Return the class whose commands work without this package."""
         attributes = {"is_native": True, **cls.native_attributes}
         if cls.native_keys:
             attributes["keys"] = {**cls.keys, **cls.native_keys}
         return type(cls.__name__, (cls,), attributes)
 
     def native_omissions(self) -> list[str]:
-        """Return the configured keys that only this package can honour."""
+        """Return the configured keys that only this package supports."""
         return [
             key
             for key, translation in self.keys.items()
@@ -130,14 +130,14 @@ class Backend(BaseServerBackend):
         return [Layer("ARGS", self.args)]
 
     def add_overrides(self, overrides: Sequence[str]) -> None:
-        """Let the defaults give way to what the command line's options imply."""
+        """Recompute the defaults, which may depend on the command line's options."""
 
     def native_commands(self, args: Sequence[str]) -> list[list[str]]:
         """
-        Return the native commands that do the same, in order; none if there are none.
+        Return the equivalent native commands in order; empty if there are none.
 
         Raises:
-            ProdserverError: It does not take these options.
+            ProdserverError: The backend does not accept these options.
         """
         return []
 
@@ -146,26 +146,26 @@ class Backend(BaseServerBackend):
         return None
 
     def check(self) -> Iterator[ConfigurationError]:
-        """Yield what is wrong in the settings for this backend."""
+        """Yield the errors in the settings for this backend."""
         yield from ()
 
     def check_loaded(self) -> None:
         """
-        Check what can only be checked once Django is set up.
+        Run the checks that need Django to be set up.
 
         Raises:
             ConfigurationError: Something is wrong.
         """
 
     def start_warnings(self, args: Sequence[str]) -> Iterator[str]:
-        """Yield what the log should warn of at the start, a line each."""
+        """Yield the warnings to log at the start, a line each."""
         yield from ()
 
     def addresses(self, args: Sequence[str]) -> tuple[str, ...]:
         """
         Return the addresses it listens on: ``tcp://host:port`` or ``unix://path``.
 
-        Empty where only the server knows them: an inherited socket, or a
+        Empty if only the server knows them: for an inherited socket or a
         configuration file.
         """
         return ()
@@ -183,7 +183,7 @@ class Backend(BaseServerBackend):
 
     def heartbeat_max_age(self, args: Sequence[str]) -> float:
         """
-        Return the age in seconds at which a heartbeat no longer counts.
+        Return the age in seconds at which a heartbeat is too old.
 
         It depends on how often the worker's loop beats. ``HEALTH`` overrides it. 0
         means that there is no heartbeat.
@@ -217,7 +217,7 @@ class Backend(BaseServerBackend):
         }
 
     def context(self, args: Sequence[str], process: str) -> Context | None:
-        """Return what the process named ``process`` needs to know once it runs."""
+        """Return the data that the process named ``process`` needs at run time."""
         log_format = self.resolve("LOG_FORMAT")
         is_written = log_format.origin != keys.DEFAULT
         console = None if is_written else project_console.find()
@@ -237,7 +237,7 @@ class Backend(BaseServerBackend):
         return bool(self.resolve("LOG_FORMAT").value == NATIVE)
 
     def explain_log_format(self) -> Resolved:
-        """Return which format the log has, and what decides that."""
+        """Return the log format, and the reason for it."""
         log_format = self.resolve("LOG_FORMAT")
         if log_format.value == NATIVE:
             return log_format._replace(why="left to the server and to LOGGING")
@@ -260,15 +260,15 @@ class Backend(BaseServerBackend):
         return OFF
 
     def environment(self) -> dict[str, str]:
-        """Return the environment variables it needs beside the project's."""
+        """Return the environment variables it needs besides the project's."""
         return {}
 
     def development_options(self) -> dict[str, object]:
-        """Return the options that ``devserver`` adds: a single worker, as a rule."""
+        """Return the options that ``devserver`` adds, usually a single worker."""
         return {}
 
     def serve_static_files(self, args: Sequence[str]) -> None:
-        """Serve static files too, as ``runserver`` does; only web backends do."""
+        """Also serve static files, as ``runserver`` does; for web backends only."""
 
     def install_heartbeat(self) -> None:
         """
@@ -280,7 +280,7 @@ class Backend(BaseServerBackend):
 
     def install_shutdown_deadline(self, seconds: float) -> None:
         """
-        Make the worker exit within ``seconds`` of a stop, with code 1 if it was cut.
+        Make the worker exit within ``seconds`` of a stop, with 1 if work was cut off.
 
         Called once, in the worker's process, before the worker starts and with
         Django set up. Web servers have an option for it.
@@ -338,21 +338,21 @@ class CommandBackend(Backend):
     script: ClassVar[str]
     #: Whether the script's first argument is a management command of the project.
     is_management_command: ClassVar[bool] = False
-    #: The module that is missing when the server is not installed; "" for none.
+    #: The module that is missing if the server is not installed; "" for none.
     package: ClassVar[str]
     #: ``pip install "django-prodserver[extra]"``.
     extra: ClassVar[str]
     #: The generated table of the command's options; None where they are not known.
     option_file: ClassVar[OptionFile | None] = None
-    #: Whether the server takes the beginning of a long option's name for it.
+    #: Whether the server accepts abbreviated long options.
     abbreviates: ClassVar[bool] = False
-    #: What joins the items of a list, for an option that may not be repeated.
+    #: The separator of a list, for an option that may not be repeated.
     join: ClassVar[str] = ","
-    #: Options that apply where nothing else sets them, beside those of the keys.
+    #: Options that apply if nothing else sets them, besides those of the keys.
     defaults: ClassVar[Mapping[str, Resolved]] = {}
-    #: Environment variables that the server reads beside those of ``env_prefix``.
+    #: Environment variables that the server reads besides those of ``env_prefix``.
     variables: ClassVar[tuple[str, ...]] = ()
-    #: What to use on Windows instead, where the server does not run there.
+    #: What to use on Windows instead, if the server does not run there.
     windows_way_out: ClassVar[str] = "Run it on Linux, in a container or in WSL."
     #: Options for development, which ``check --deploy`` warns about.
     debug_options: ClassVar[tuple[str, ...]] = ("reload",)
@@ -397,15 +397,15 @@ class CommandBackend(Backend):
         return self.script
 
     def default_options(self) -> Mapping[str, Resolved]:
-        """Return the options that apply where nothing else sets them."""
+        """Return the options that apply if nothing else sets them."""
         return self.defaults
 
     def translate(self, key: str, value: object) -> Mapping[str, object]:
         """
-        Return the options that a portable setting becomes.
+        Translate a portable setting to options of the server.
 
         Raises:
-            ConfigurationError: The server does not take that value.
+            ConfigurationError: The server does not accept that value.
         """
         translation = self.keys[key]
         if isinstance(translation, Unsupported) or not translation:
@@ -431,7 +431,7 @@ class CommandBackend(Backend):
 
     @property
     def requirement(self) -> str:
-        """What to install, as pip takes it."""
+        """The requirement to install with pip."""
         return f"django-prodserver[{self.extra}]"
 
     @abstractmethod
@@ -504,23 +504,23 @@ class CommandBackend(Backend):
 
     def prepare(self, args: Sequence[str]) -> str:
         """
-        Change, in this process, where the server falls short.
+        Patch the server in this process, before it forks.
 
         Returns:
-            Why the native command must be started by exec after all; "" as a rule.
+            Why the native command must be started by exec after all; usually "".
         """
         return ""
 
     def prepare_after_exec(self, args: Sequence[str]) -> None:
         """
-        Change the same in a worker's process that was started by exec.
+        Patch the same in a worker's process that was started by exec.
 
         Called once, before the worker starts and with Django set up; its application
         may not be loaded yet.
         """
 
     def windows_obstacle(self) -> str:
-        """Return why the server does not run on Windows; "" if it does."""
+        """Return why the server does not run on Windows; "" if it does run."""
         return ""
 
     def check(self) -> Iterator[ConfigurationError]:
@@ -578,7 +578,7 @@ class CommandBackend(Backend):
 
     def configured_elsewhere(self, args: Sequence[str]) -> Mapping[str, Elsewhere]:
         """
-        Return what the server reads from its own environment or configuration file.
+        Return the options from the server's own environment or configuration file.
 
         Args:
             args: The command line, which may name that file.
@@ -626,7 +626,7 @@ class CommandBackend(Backend):
         return [layer for layer in layers if layer.words]
 
     def _layer(self, options: Mapping[str, object], resolved: Resolved) -> Layer:
-        # The server's own variables win over what nobody has written.
+        # The server's own variables are stronger than our defaults.
         is_written = resolved.origin in KEYS
         kept = {
             option: value
@@ -645,7 +645,7 @@ class CommandBackend(Backend):
         """
         Yield what ``manage.py check --deploy`` should report about this process.
 
-        The process is put in front: messages begin with " has ..." or ": ...".
+        The process is put in front of it: messages begin with " has ..." or ": ...".
         """
         yield from ()
 
@@ -653,7 +653,7 @@ class CommandBackend(Backend):
         """
         Tell whether SIGTERM or SIGINT lets the work in progress finish.
 
-        Where it does not, the request or task is cut.
+        If it does not, the request or task is cut off.
         """
         return True
 
@@ -666,5 +666,5 @@ class CommandBackend(Backend):
         return 0
 
     def cut_exit_code(self, args: Sequence[str]) -> int:
-        """Return the exit code after ``GRACEFUL_TIMEOUT`` has cut the work short."""
+        """Return the exit code after ``GRACEFUL_TIMEOUT`` has cut off the work."""
         return UNFINISHED

@@ -19,7 +19,7 @@ def celery_broker(app: str) -> Callable[[], object]:
     Return a function that raises if the broker of a Celery app does not answer.
 
     Args:
-        app: The app's path, in any form that ``celery -A`` takes.
+        app: The app's path, in any form that ``celery -A`` accepts.
     """
     from celery.app.utils import find_app
 

@@ -13,11 +13,11 @@ from django_prodserver.config.keys import Translation
 
 class AdaptedBackend(Backend):
     """
-    A backend with nothing but ``start_server``, as the launcher wants to see it.
+    Adapts a backend that only has ``start_server`` to the launcher.
 
     Args:
         backend: The user's backend.
-        config: The process's dictionary; its keys are the backend's own business.
+        config: The process's dictionary; the backend defines its keys.
     """
 
     kind = ""

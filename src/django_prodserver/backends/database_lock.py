@@ -1,4 +1,4 @@
-"""A lock in the database, released when the process that holds it ends."""
+"""A database lock, which is released when the process that holds it exits."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from django_prodserver.text import did_you_mean, safe_repr
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
-#: Seconds between two confirmations of a lock that is held. Whatever ends connections
-#: that are idle (the database, a pooler, a proxy) does not see this one idle.
+#: Seconds between two confirmations of a held lock. They keep its connection active,
+#: so that no database, pooler or proxy closes it for being idle.
 CONFIRM_INTERVAL = 1.0
 # Seconds, where the options of the connection do not set them.
 _CONNECT, _KEEP_ALIVE, _ANSWER = 10, 30, 10
@@ -37,13 +37,13 @@ _BUILT_IN = "django.db.backends."
 
 
 def is_alias_or_flag(value: object) -> bool:
-    """Return whether it is what ``LOCK`` and ``SINGLETON`` may be."""
+    """Return whether a value is valid for ``LOCK`` and ``SINGLETON``."""
     return isinstance(value, bool) or (isinstance(value, str) and bool(value))
 
 
 def alias(key: str, value: bool | str) -> str:
     """
-    Return the alias of the database that keeps the lock.
+    Return the alias of the database with the lock.
 
     Args:
         key: The key of the process.
@@ -62,7 +62,7 @@ def alias(key: str, value: bool | str) -> str:
 
 
 class Lock(ABC):
-    """A lock that one process among all replicas can hold."""
+    """A lock that only one process among all replicas can hold."""
 
     @abstractmethod
     def take(self) -> bool:
@@ -86,8 +86,8 @@ def for_connection(
     Args:
         connection: The connection to the database; the lock has one of its own.
         name: The name of the lock.
-        lease: Seconds after which the database ends the lock of a process that does
-            not confirm it; 0 for never. A lock that is a file cannot be ended.
+        lease: Seconds after which the database releases the lock of a process that
+            does not confirm it; 0 for never. A file lock is never released this way.
     """
     if connection.vendor == "postgresql":
         return _PostgreSQLLock(connection, name, lease)
@@ -100,14 +100,14 @@ def for_connection(
 
 class Keeper:
     """
-    Confirms a lock again and again, from a thread.
+    Confirms a lock periodically, from a thread.
 
     Args:
         lock: The lock, which is held.
         on_lost: Called in the thread, with the reason, when the lock is lost.
 
     Attributes:
-        confirmed_at: When the lock was confirmed last, by ``now``.
+        confirmed_at: The time of the last confirmation, from ``now``.
     """
 
     def __init__(self, lock: Lock, on_lost: Callable[[str], None]) -> None:
@@ -151,9 +151,9 @@ def now() -> float:
 
 class _ConnectionLock(Lock):
     """
-    A lock that belongs to its own connection.
+    A lock with a separate connection.
 
-    The commands close theirs, which would release the lock.
+    The commands close their own, which would release the lock.
     """
 
     options: dict[str, object] = {}
@@ -244,9 +244,9 @@ class _MySQLLock(_ConnectionLock):
 
 class _FileLock(Lock):
     """
-    For SQLite: a file beside that of the database, which the commands lock.
+    For SQLite: a file next to that of the database, which the commands lock.
 
-    The file is never removed: another process may just have locked it.
+    The file is never removed, as another process may just have locked it.
     """
 
     def __init__(self, connection: BaseDatabaseWrapper, name: str) -> None:

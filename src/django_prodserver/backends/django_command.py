@@ -22,7 +22,7 @@ class ManagementBackend(CommandBackend):
     script = "django-admin"
     abbreviates = True
     is_management_command = True
-    #: The app that brings the command, if it is not ``package``.
+    #: The app that provides the command, if it is not ``package``.
     app: ClassVar[str] = ""
 
     @property
@@ -56,7 +56,7 @@ def command_words(command: object, where: str, hint: str) -> list[str]:
     Return a management command of the settings as a list of words.
 
     Args:
-        command: A text or a list of words.
+        command: A string or a list of words.
         where: The beginning of the message, "COMMAND is".
         hint: How to write it.
 

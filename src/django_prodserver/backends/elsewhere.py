@@ -1,4 +1,4 @@
-"""What a server reads from elsewhere than its command line."""
+"""Options that a server reads from its environment or configuration file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from django.apps import apps
 
-#: Seconds that a configuration file may take.
+#: The most seconds that reading a configuration file may take.
 TIMEOUT = 10.0
 _SCRIPT = Path(__file__).with_name("run_reader.py")
 #: The end of a sentence about a change that comes too late.
@@ -27,8 +27,8 @@ class Elsewhere(NamedTuple):
         name: The option, ``--keep-alive``, or the variable, ``UVICORN_LOOP``.
         values: Its values, as a command line would have them: "" for a flag, several
             for a list, and none if it is set to nothing or turned off.
-        origin: Where it is written: "gunicorn.conf.py", for example.
-        why: What to say about it.
+        origin: Where it is set, for example "gunicorn.conf.py".
+        why: An explanation.
     """
 
     name: str
@@ -40,14 +40,14 @@ class Elsewhere(NamedTuple):
 @dataclass(frozen=True)
 class Configuration:
     """
-    What the server's own parser makes of its configuration file.
+    A configuration file, as the server's own parser reads it.
 
     Attributes:
         source: The file, as the user names it.
         settings: What is set there, by the server's name of the setting.
         hooks: The functions that the file defines for the server to call.
         environment: The variables that it changes; None for those that it removes.
-        path: What it adds to ``sys.path``.
+        path: The directories that it adds to ``sys.path``.
         umask: The umask that it sets; "" if it sets none.
         patched_by: "gevent" or "eventlet" if it has patched the standard library;
             else "".
@@ -63,7 +63,7 @@ class Configuration:
 
     def obstacles(self, environment: Mapping[str, str]) -> Iterator[str]:
         """
-        Yield what keeps us from loading the application before the server does.
+        Yield the reasons why we cannot load the application before the server does.
 
         Args:
             environment: The variables with which the settings are imported.
@@ -102,8 +102,8 @@ def read_configuration(
     """
     Return what a server reads from its configuration file.
 
-    The server's own parser reads it, in a process of its own: the file may be code,
-    and may change the process, print, or exit.
+    The server's own parser reads it in a separate process, because the file may be
+    code that changes the process, prints or exits.
 
     Args:
         reader: Our file whose ``read()`` calls that parser (see ``run_reader.py``).
@@ -142,13 +142,13 @@ def _run_reader(
     environment: frozenset[tuple[str, str]],
     directory: str,
 ) -> dict[str, Any]:
-    # Imported here: a start without such a file does not need them.
+    # Imported here, because a start without such a file does not need them.
     import json
     import subprocess
 
     try:
         done = subprocess.run(
-            # -P: the directory of the script is nothing to import from.
+            # -P keeps the directory of the script off the path.
             [sys.executable, "-P", str(_SCRIPT), reader, *words],
             env=dict(environment),
             cwd=directory,

@@ -1,4 +1,4 @@
-"""Join a server's start."""
+"""Call a function before the first call of others."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def call_before_first(
 
     Args:
         functions: The class or module of each, and its name there.
-        callback: What to call.
+        callback: The function to call.
     """
     native = [(owner, name, getattr(owner, name)) for owner, name in functions]
 

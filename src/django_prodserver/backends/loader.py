@@ -46,10 +46,10 @@ def load(process: Process, native: bool = False) -> Backend:
 
     Args:
         process: The process.
-        native: Whether its commands must need nothing of this package.
+        native: Whether its commands must work without this package.
 
     Raises:
-        ConfigurationError: ``BACKEND``, a portable setting or ``ARGS`` is wrong.
+        ConfigurationError: ``BACKEND``, a portable setting or ``ARGS`` is invalid.
     """
     backend_class = load_class(process)
     for _, fault in _wrong_keys(process, backend_class):
@@ -81,7 +81,7 @@ def load_class(process: Process) -> type[BaseServerBackend]:
 def _wrong_keys(
     process: Process, backend_class: type[BaseServerBackend]
 ) -> Iterator[tuple[str, ConfigurationError]]:
-    """Yield the portable settings whose values have the wrong form, with the fault."""
+    """Yield the portable settings with invalid values, each with its fault."""
     if not issubclass(backend_class, Backend):
         return  # a backend of another package defines its own keys
     for key, known in KEYS.items():
@@ -92,7 +92,7 @@ def _wrong_keys(
 
 
 def faults(process: Process) -> Iterator[ConfigurationError]:
-    """Yield everything in the settings that keeps a process from starting."""
+    """Yield all faults in the settings that prevent a process from starting."""
     wrong_form = dict(process.faults())
     yield from wrong_form.values()
     process = process.without(wrong_form)
@@ -108,7 +108,7 @@ def faults(process: Process) -> Iterator[ConfigurationError]:
 
 
 def backend_faults(process: Process, backend: Backend) -> Iterator[ConfigurationError]:
-    """Yield the faults of a process whose backend could be loaded."""
+    """Yield the faults of a process whose backend was loaded."""
     if process.waits:
         yield from _wait_faults(process, backend)
     if backend.rejects_unknown_keys:
@@ -135,7 +135,7 @@ def _wait_faults(process: Process, backend: Backend) -> Iterator[ConfigurationEr
 
 
 def _nothing_to_wait_for(name: str) -> tuple[str, str]:
-    """Return why a database or a cache will never answer, and a hint; "" if it may."""
+    """Return why a database or cache can never answer, and a hint; "" if it can."""
     kind, alias = wait_for.split_alias(name)
     if kind not in health.NAMED:
         return "", ""
@@ -179,7 +179,7 @@ def all_faults() -> Iterator[ConfigurationError]:
 
 
 def _loaded_faults(process: Process) -> list[ConfigurationError]:
-    """Return the faults of a process, and of what it imports if it has none."""
+    """Return the faults of a process; if it has none, those of what it imports."""
     try:
         if configuration_faults := list(faults(process)):
             return configuration_faults
@@ -188,7 +188,7 @@ def _loaded_faults(process: Process) -> list[ConfigurationError]:
     except ConfigurationError as error:
         return [error]
     except Exception as error:
-        # The user's module fails, and other commands have to run nevertheless.
+        # The user's module is broken, but other commands must still run.
         return [_loading_fails(process, error)]
     return []
 
@@ -217,7 +217,7 @@ def install_in_worker(backend: Backend) -> None:
             float(backend.resolve("GRACEFUL_TIMEOUT").value)
         )
     except (AttributeError, ImportError) as error:
-        # The installed release of the worker stops in another way.
+        # The installed release of the worker stops in a different way.
         log(f"GRACEFUL_TIMEOUT does nothing here: {error}", logging.WARNING)
     if not writer or not backend.heartbeat_max_age(backend.args):
         return
@@ -242,7 +242,7 @@ def install_in_own_process(context: Context) -> None:
     try:
         process = processes.entry(context.process)
         if getattr(load_class(process), "kind", "") == "web":
-            return  # nothing of it is for a web server, and loading it takes time
+            return  # a web server needs none of it, and loading it takes time
         backend = load(process)
     except Exception as error:
         # The worker runs without a heartbeat.
@@ -270,7 +270,7 @@ def known_backends() -> list[str]:
 
 
 def did_you_mean_backend(path: str) -> str:
-    """Suggest the nearest of our own backends, by its whole path or its class name."""
+    """Suggest the closest of our own backends, by its path or its class name."""
     module = path.rpartition(".")[0]
     if module.startswith(f"{backends.__name__}.") and module.endswith(_REMOVED_MODULES):
         return 'Name a server, and run "manage.py devserver": that one, reloading.'

@@ -2,7 +2,7 @@
 Read a server's configuration with its own parser, and print it as JSON.
 
 ``elsewhere.read_configuration`` runs this file as a script. It imports nothing of
-ours, so that only the standard library and the server are loaded.
+django-prodserver, so only the standard library and the server are loaded.
 
 Arguments: the path of a file with a function ``read()``, and the words of the command
 line that it passes to the server.
@@ -24,7 +24,7 @@ from typing import Any, TextIO
 
 
 def main() -> None:
-    """Read the configuration, and report it with what it has changed."""
+    """Read the configuration, and print it with the changes that it made."""
     report = take_standard_output()
     read = runpy.run_path(sys.argv[1])["read"]
     del sys.argv[1]
@@ -35,7 +35,7 @@ def main() -> None:
 
 
 def take_standard_output() -> TextIO:
-    """Return the standard output, and let what the user's file prints go nowhere."""
+    """Return standard output, and discard what the user's file prints."""
     report = os.fdopen(os.dup(1), "w")
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
@@ -56,7 +56,7 @@ def snapshot() -> dict[str, Any]:
 
 
 def changes(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
-    """Return what has changed in this process."""
+    """Return the changes in this process."""
     old, new = before["environment"], after["environment"]
     # Servers add the working directory in any case.
     known = (*before["path"], before["directory"], after["directory"])

@@ -1,4 +1,4 @@
-"""One active process among replicas, under a lock of the database."""
+"""Keep one process active among its replicas, with a database lock."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from django_prodserver.process.deadline import kill_all, real, write_line
 from django_prodserver.process.retry import describe_error
 
 KEY = "SINGLETON"
-# Seconds after which the database ends the lock of a process that does not confirm it,
-# such as one that is stopped (SIGSTOP) or whose machine is gone.
+# Seconds after which the database releases the lock of a process that does not confirm
+# it, for example because it is stopped (SIGSTOP) or its machine is gone.
 _LEASE = 10
-# Seconds after which the process itself no longer counts on the lock: less, so that it
-# has stopped before another one is active.
+# Seconds after which the process itself assumes that the lock is lost: less, so that it
+# has stopped before another replica is active.
 _LIMIT = 8.0
 # Seconds between two attempts to take the lock, and to reach the database.
 _RETRY = 1.0
-# Seconds between two looks at whether the lock still counts.
+# Seconds between two checks of the lock.
 _WATCH = 0.5
 
 
 def faults(config: Mapping[str, Any]) -> Iterator[ConfigurationError]:
-    """Yield what is wrong in the settings for ``SINGLETON``."""
+    """Yield the errors in the settings for ``SINGLETON``."""
     if not (value := config.get(KEY)):
         return
     try:
@@ -49,10 +49,10 @@ def faults(config: Mapping[str, Any]) -> Iterator[ConfigurationError]:
 
 def check_database(config: Mapping[str, Any]) -> None:
     """
-    Check that the database keeps a lock; Django is set up.
+    Check that the database supports a lock; Django must be set up.
 
     Raises:
-        ConfigurationError: It keeps none.
+        ConfigurationError: It does not.
     """
     from django.db import connections
 
@@ -66,7 +66,7 @@ def check_database(config: Mapping[str, Any]) -> None:
 
 class Singleton:
     """
-    A process of which one replica is active at a time; the others are standbys.
+    A process with one active replica at a time; the others are standbys.
 
     Args:
         name: The name of the process, which its replicas share.
@@ -139,7 +139,7 @@ class Singleton:
             _end(f"not confirmed for {age:.0f} s")
 
     def watch(self) -> None:
-        """Check from now on, from a thread that nothing in the process can block."""
+        """Check from now on, in a thread that nothing in the process can block."""
         real("start_new_thread")(self._watch, ())
 
     def _watch(self) -> None:
@@ -150,6 +150,6 @@ class Singleton:
 
 
 def _end(reason: str) -> NoReturn:
-    """End the process and its children at once: another replica does their work."""
+    """Kill the process and its children at once, as another replica does their work."""
     write_line(f"The lock of {KEY} was lost, another replica may be active: {reason}")
     kill_all(ExitCode.UNAVAILABLE)

@@ -1,4 +1,4 @@
-"""The application with static files, as in ``runserver``: only while DEBUG is on."""
+"""The application with static files, as in ``runserver``; only if DEBUG is True."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class UnfinishedTasks:
 
     def add(self, id: str, task: bytes) -> None:
         """Add a task that has been taken from the broker."""
-        # If the disk is full, the worker works as it does on its own.
+        # If the disk is full, the worker works without this record.
         with contextlib.suppress(OSError):
             self._file(id).write_bytes(task)
 

@@ -1,4 +1,4 @@
-"""The base class of web servers: the application they serve, and where."""
+"""The base class of web servers: the application to serve, and the addresses."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class WebBackend(CommandBackend):
     """A backend that serves ``WSGI_APPLICATION`` or ``ASGI_APPLICATION``."""
 
     kind = "web"
-    #: "wsgi" or "asgi"; ``interface_for`` overrides it where the options decide.
+    #: "wsgi" or "asgi"; ``interface_for`` overrides it if the options decide.
     interface: ClassVar[Interface]
     #: Our backend that serves WSGI_APPLICATION with the same server, as a dotted
     #: path; suggested to a project that has no ASGI application.
@@ -180,7 +180,7 @@ class WebBackend(CommandBackend):
         context = super().context(args, process)
         application = ""
         if self.served_module(args):
-            # What keeps it from being found is a fault of the plan already.
+            # If it cannot be found, the plan already has that fault.
             with contextlib.suppress(ConfigurationError):
                 application = self.project_application(args)
         return context and dataclasses.replace(
@@ -224,7 +224,7 @@ class WebBackend(CommandBackend):
 
     @property
     def changes_requests(self) -> bool:
-        """Whether something of ours must be around the application."""
+        """Whether our own code must wrap the application."""
         keys = ("ROOT_PATH", "TRUSTED_PROXIES")
         return not self.is_native and any(self.resolve(key).value for key in keys)
 
@@ -336,7 +336,7 @@ class WebBackend(CommandBackend):
         }
 
     def obstacles(self, args: Sequence[str]) -> Iterator[str]:
-        """Yield why the server must load the application itself, in words."""
+        """Yield the reasons why the server must load the application itself."""
         if self.is_on("reload", args):
             yield "--reload must be able to import the application again"
         yield from self.configuration(args).obstacles(self.initial_environment(args))

@@ -29,7 +29,7 @@ def install_heartbeat() -> None:
 
 
 def _wrap_start() -> None:
-    """Beat while the scheduler waits for a lock of its own, as RedBeat does."""
+    """Beat while the scheduler waits for its own lock, as RedBeat does."""
     service_class: Any = Service
     create = service_class.get_scheduler
 

@@ -54,7 +54,7 @@ class Beats:
     """
     Says how the consumers of a worker process are, in memory shared with the parent.
 
-    Each consumer is a thread with a loop of its own, for one queue. The oldest counts.
+    Each consumer is a thread with its own loop, for one queue. The oldest beat counts.
     """
 
     def __init__(self, setup: Setup, worker_id: int) -> None:

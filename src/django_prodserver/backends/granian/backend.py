@@ -33,7 +33,7 @@ class _GranianServer(WebBackend):
     sockets: ClassVar = ("uds",)
     keys: ClassVar[Mapping[str, Translation]] = {
         **WebBackend.keys,
-        # Granian has no timeout of its own: it would wait without end for a worker
+        # Granian has no timeout by default: it would wait forever for a worker
         # that misses the signal (10 % of stops under load, granian 2.8).
         "GRACEFUL_TIMEOUT": "workers-kill-timeout",
         "WORKERS": "workers",

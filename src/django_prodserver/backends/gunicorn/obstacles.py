@@ -1,4 +1,4 @@
-"""What keeps an application from being loaded before Gunicorn forks its workers."""
+"""Reasons not to load an application before Gunicorn forks its workers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def variables(backend: WebBackend, args: Sequence[str]) -> dict[str, str]:
 
 
 def find(backend: WebBackend, args: Sequence[str]) -> Iterator[str]:
-    """Yield why Gunicorn must load the application itself, in words."""
+    """Yield the reasons why Gunicorn must load the application itself."""
     worker = backend.option("worker-class", args)
     if "gevent" in worker or "eventlet" in worker:
         yield patches_first(worker)

@@ -71,7 +71,7 @@ class InstalledOptions(ABC):
 
     @abstractmethod
     def read_options(self) -> list[Option]:
-        """Return the options that the installed server takes, sorted."""
+        """Return the options of the installed server, sorted."""
 
     @abstractmethod
     def refusal(self, flag: str, text: str) -> str:

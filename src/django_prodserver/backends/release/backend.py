@@ -221,7 +221,8 @@ def _take_lock(
     backoff.succeeded()
 
     def warn(reason: str) -> None:
-        # The command goes on: to cut a migration may harm more than a second release.
+        # The command continues: cutting off a migration may do more harm than a second
+        # release.
         log(
             f"The lock of the database was lost during {stop_handler.during}, and "
             f"another release may run at once: {reason}",
