@@ -61,11 +61,11 @@ class Project:
             **os.environ,
             "BASE_IMAGE": images.base,
             "BUILDER_IMAGE": images.builder,
-            "POSTGRES_IMAGE": images.postgres,
-            "REDIS_IMAGE": images.redis,
+            "DATABASE_IMAGE": images.postgres,
+            "BROKER_IMAGE": images.redis,
             "APP_IMAGE": f"{PREFIX}:init",
             # Any that is free.
-            "PORT": "0",
+            "PORTS": "0",
             "COMPOSE_PROJECT_NAME": self._name,
         }
         self._environment.pop("DJANGO_SETTINGS_MODULE", None)

@@ -34,7 +34,7 @@ def files(project: Project) -> dict[str, str]:
     Raises:
         UsageError: A process has the name of a service.
     """
-    extra = _extra_services(project)
+    extra = extra_services(project)
     for process in project.processes:
         if process.name in extra:
             message = f"A process is named {process.name!r}, as a service of the file."
@@ -172,7 +172,8 @@ def _depends_on(
     return needed
 
 
-def _extra_services(project: Project) -> dict[str, Any]:
+def extra_services(project: Project) -> dict[str, Any]:
+    """Return the database and the broker of a project."""
     found = {}
     if project.database:
         found[DATABASE] = _DATABASES[project.database](project)

@@ -156,7 +156,7 @@ def _try(
         **inspected.required,
         **files.build_environment(inspected, made),
         **{
-            name: re.sub(r"\$\{\w+:\?\}", "x", text).strip('"')
+            name: _interpolate(text).strip('"')
             for name, text in made.environment.items()
         },
         **made.private,
@@ -189,12 +189,17 @@ def _try(
     return ""
 
 
+def _interpolate(text: str) -> str:
+    """Return a value of compose.yaml as it is without any variable."""
+    return re.sub(r"\$\{\w+:[?-]([^}]*)\}", lambda found: found[1] or "x", text)
+
+
 def _add_requirements(
     changes: Changes, inspected: Inspection, made: Proposal, where: Requirements
 ) -> None:
     wanted = {requirements.OURS: requirements.ours(made.extras), **made.requirements}
     drivers = {"psycopg", "psycopg2", "psycopg2-binary", "psycopg-binary", "psycopg-c"}
-    if "postgresql" in made.services and not drivers & where.names:
+    if made.database == "postgresql" and not drivers & where.names:
         wanted["psycopg"] = "psycopg[binary]"
     if "celery[redis]" in where.names:
         wanted.pop("kombu", None)

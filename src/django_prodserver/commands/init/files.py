@@ -7,6 +7,9 @@ import string
 from collections.abc import Mapping
 from pathlib import Path
 
+from django_prodserver.commands.export import yaml
+from django_prodserver.commands.export.compose import extra_services
+from django_prodserver.commands.export.project import Project
 from django_prodserver.commands.init import changes as changes_module
 from django_prodserver.commands.init.changes import Changes
 from django_prodserver.commands.init.project import Inspection, Layout, sample
@@ -275,8 +278,10 @@ def _compose(made: Proposal, name: str, docker: str) -> str:
             f'"{volume}:{path}"' for volume, path in made.volumes.items()
         )
         lines.append(f"  volumes: [{mounts}]")
-    services = [kind for kind in _SERVICES if kind in made.services]
-    started = [_SERVICES[kind] for kind in services]
+    # As "prodserver --export compose" writes them.
+    exported = Project(name, "", (), made.database, made.broker)
+    services = extra_services(exported)
+    started = list(services)
     lines += [
         "  # More than GRACEFUL_TIMEOUT, which is 25, and DRAIN_DELAY.",
         "  stop_grace_period: 35s",
@@ -288,22 +293,13 @@ def _compose(made: Proposal, name: str, docker: str) -> str:
     ]
     for process in made.processes:
         lines += _service(process, started, made.processes[process]["BACKEND"])
-    for kind in services:
-        values = made.database if _SERVICES[kind] == "database" else {}
-        lines += [template(f"{kind}.txt", **values).rstrip(), ""]
+    for service, content in services.items():
+        text = yaml.dump({service: content})
+        lines += [*(f"  {line}" for line in text.splitlines()), ""]
     volumes = [*made.volumes, *dict.fromkeys(started)]
     if volumes:
         lines += ["volumes:", *(f"  {volume}:" for volume in volumes)]
     return "\n".join(lines).rstrip() + "\n"
-
-
-#: The name of the service of each kind.
-_SERVICES = {
-    "postgresql": "database",
-    "mysql": "database",
-    "redis": "broker",
-    "rabbitmq": "broker",
-}
 
 
 def _service(process: str, started: list[str], backend: str) -> list[str]:
@@ -321,7 +317,7 @@ def _service(process: str, started: list[str], backend: str) -> list[str]:
         lines += [
             "      # Time for a proxy that goes by readiness to look elsewhere.",
             '      DRAIN_DELAY: "3"',
-            '    ports: ["127.0.0.1:${PORT:-8000}:8000"]',
+            '    ports: ["127.0.0.1:${PORTS:-8000}:8000"]',
         ]
     if backend.endswith("ManagementCommands"):
         lines[0:0] = ["  # Once, before the others start."]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,7 +42,8 @@ class Proposal:
         processes: ``PRODUCTION_PROCESSES``.
         extras: Of django-prodserver.
         requirements: Packages that are needed beside it, by name.
-        services: "postgresql", "mysql", "redis" and "rabbitmq".
+        database: "postgresql", "mysql", or "" for none that is a server.
+        broker: "redis", "rabbitmq", or "" for none.
         overrides: Parts of the block of settings that read the environment.
         environment: Variables of the containers.
         secrets: Names of variables for ``.env`` that get a generated value.
@@ -55,14 +55,14 @@ class Proposal:
     processes: dict[str, dict[str, Any]] = field(default_factory=dict)
     extras: list[str] = field(default_factory=list)
     requirements: dict[str, str] = field(default_factory=dict)
-    services: list[str] = field(default_factory=list)
     overrides: list[str] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=dict)
     secrets: list[str] = field(default_factory=list)
     private: dict[str, str] = field(default_factory=dict)
     todo: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    database: dict[str, str] = field(default_factory=dict)
+    database: str = ""
+    broker: str = ""
     directories: list[str] = field(default_factory=list)
     volumes: dict[str, str] = field(default_factory=dict)
     is_static_served: bool = True
@@ -137,7 +137,7 @@ def propose(
     made = Proposal()
     values = inspected.values
     _web(made, values)
-    _workers(made, inspected, experiment, ask)
+    _workers(made, inspected, experiment, name, ask)
     made.processes["release"] = {
         "BACKEND": f"{_BACKENDS}.management.ManagementCommands",
         "COMMANDS": ["migrate --noinput"],
@@ -175,7 +175,11 @@ def _web(made: Proposal, values: Mapping[str, Any]) -> None:
 
 
 def _workers(
-    made: Proposal, inspected: Inspection, experiment: Experiment, ask: Ask
+    made: Proposal,
+    inspected: Inspection,
+    experiment: Experiment,
+    project_name: str,
+    ask: Ask,
 ) -> None:
     values, celery = inspected.values, inspected.celery
     if celery:
@@ -191,7 +195,7 @@ def _workers(
                     "scheduler": "django_celery_beat.schedulers:DatabaseScheduler"
                 }
             made.processes["beat"] = beat
-        _celery_broker(made, celery, experiment)
+        _celery_broker(made, celery, experiment, project_name)
     for app, (worker, extra) in _WORKERS.items():
         if not any(found.startswith(app) for found in values["INSTALLED_APPS"]):
             continue
@@ -212,19 +216,21 @@ def _stores_tasks(values: Mapping[str, Any]) -> bool:
 
 
 def _celery_broker(
-    made: Proposal, celery: Mapping[str, Any], experiment: Experiment
+    made: Proposal, celery: Mapping[str, Any], experiment: Experiment, name: str
 ) -> None:
     variable = experiment.variable(lambda found: found.celery.get("broker"))
     # Celery reads this one itself.
     variable = variable or "CELERY_BROKER_URL"
     scheme = urlsplit(celery["broker"]).scheme
     if scheme.startswith(("amqp", "pyamqp")):
-        made.services.append("rabbitmq")
+        made.broker = "rabbitmq"
         made.secrets.append("BROKER_PASSWORD")
-        made.environment[variable] = "amqp://broker:${BROKER_PASSWORD:?}@broker:5672//"
+        made.environment[variable] = (
+            f"amqp://{name}:${{BROKER_PASSWORD:?}}@broker:5672//"
+        )
         made.notes.append("broker: RabbitMQ, as in the settings.")
     elif not scheme or scheme.startswith("redis"):
-        made.services.append("redis")
+        made.broker = "redis"
         made.environment[variable] = "redis://broker:6379/0"
         made.requirements["kombu"] = "kombu[redis]"
         because = "as in the settings" if scheme else "for no broker is set"
@@ -269,8 +275,9 @@ def _other_broker(
 
 
 def _use_redis(made: Proposal) -> None:
-    if "redis" not in made.services:
-        made.services.append("redis")
+    if made.broker == "rabbitmq":
+        made.todo.append("Redis: compose.yaml has none beside RabbitMQ. Add it.")
+    made.broker = made.broker or "redis"
     if "kombu" not in made.requirements:
         made.requirements["redis"] = "redis"
 
@@ -344,23 +351,19 @@ def _database(
             f"Database: compose.yaml has none for {engine or 'no ENGINE'}."
         )
         return
-    made.services.append(kind)
+    made.database = kind
     made.notes.append(f"database: {'PostgreSQL' if kind == 'postgresql' else 'MySQL'}.")
-    user = _word(database.get("USER", "")) or name
-    named = _word(database.get("NAME", "")) if _kind(database["ENGINE"]) == kind else ""
-    made.database = {
-        "user": user,
-        "name": named or name,
-        "password": "DATABASE_PASSWORD",
-    }
+    made.secrets.append("DATABASE_PASSWORD")
+    user, named = f"${{DATABASE_USER:-{name}}}", f"${{DATABASE_NAME:-{name}}}"
+    password = "${DATABASE_PASSWORD:?}"  # noqa: S105  # a variable of compose
     port = {"postgresql": "5432", "mysql": "3306"}[kind]
     if url:
         scheme = {"postgresql": "postgres", "mysql": "mysql"}[kind]
-        made.secrets.append("DATABASE_PASSWORD")
-        address = f"database:{port}/{named or name}"
-        made.environment[url] = f"{scheme}://{user}:${{DATABASE_PASSWORD:?}}@{address}"
+        login = f"{user}:{password}"
+        made.environment[url] = f"{scheme}://{login}@database:{port}/{named}"
         return
-    values = {"HOST": "database", "PORT": port, "USER": user, "NAME": named or name}
+    values = {"HOST": "database", "PORT": f'"{port}"', "USER": user, "NAME": named}
+    values["PASSWORD"] = password
     missing = []
     for key in _DATABASE_FIELDS:
         variable = experiment.variable(
@@ -373,11 +376,7 @@ def _database(
         if not variable:
             missing.append(key)
             variable = f"DATABASE_{key}"
-        if key == "PASSWORD":
-            made.secrets.append(variable)
-            made.database["password"] = variable
-        else:
-            made.environment[variable] = f'"{port}"' if key == "PORT" else values[key]
+        made.environment[variable] = values[key]
     if missing:
         made.overrides.append(_database_override(missing))
 
@@ -419,10 +418,6 @@ def _kind(engine: str) -> str:
     if any(word in engine for word in ("postgresql", "postgres", "postgis")):
         return "postgresql"
     return "mysql" if "mysql" in engine else ""
-
-
-def _word(text: str) -> str:
-    return text if re.fullmatch(r"[A-Za-z_][\w-]*", text) else ""
 
 
 def _caches(made: Proposal, inspected: Inspection, experiment: Experiment) -> None:
