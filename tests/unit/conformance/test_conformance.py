@@ -23,7 +23,8 @@ from prodserver_conformance.secrets import CANARY, Secrets
 ROOT = Path(__file__).parents[3]
 CHECKS = [
     *("comes-up", "pid-1", "non-root", "any-uid", "read-only", "capabilities"),
-    *("probe-truth", "probe-cost", "secrets", "drain", "stop"),
+    *("setuid", "root-home", "probe-truth", "second-start", "probe-cost"),
+    *("secrets", "drain", "stop"),
     *("unknown-process", "exit-codes", "byte-code", "size"),
 ]
 
