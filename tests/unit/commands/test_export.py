@@ -453,7 +453,7 @@ def test_a_format_and_a_process_are_suggested(configured):
     ("args", "said"),
     [
         (["--export", "compose", "-o", "x", "--check", "x"], "Use one."),
-        (["--export", "compose", "web", "--workers=2"], "names of processes only"),
+        (["--export", "compose", "web", "--workers=2"], "takes only process names"),
     ],
 )
 def test_wrong_usage_is_said(args, said, configured):
