@@ -4,7 +4,7 @@ from __future__ import annotations
 
 # Seconds in which nothing is asked of it, and bytes a second after that. An upload
 # over the slowest line is faster; a client that sends a byte now and then is not.
-_PATIENCE = 5.0
+_GRACE = 5.0
 _BYTES_PER_SECOND = 500
 
 
@@ -16,4 +16,4 @@ def is_too_slow(received: int, seconds: float) -> bool:
         received: The bytes that it has sent since the stop began.
         seconds: How long ago that was.
     """
-    return received < (seconds - _PATIENCE) * _BYTES_PER_SECOND
+    return received < (seconds - _GRACE) * _BYTES_PER_SECOND
