@@ -175,16 +175,16 @@ def test_what_was_in_args_is_understood(server, args, made):
 @pytest.mark.parametrize(
     ("server", "args", "message"),
     [
-        ("gunicorn", {"bind": None}, "['bind'] is None, and --bind needs a value."),
-        ("uvicorn", {"host": None}, "['host'] is None, and --host needs a value."),
-        ("granian", {"port": None}, "['port'] is None, and --port needs a value."),
-        ("granian", {"websockets": "flase"}, "['websockets'] is 'flase', and that"),
+        ("gunicorn", {"bind": None}, "['bind'] is None, but --bind needs a value."),
+        ("uvicorn", {"host": None}, "['host'] is None, but --host needs a value."),
+        ("granian", {"port": None}, "['port'] is None, but --port needs a value."),
+        ("granian", {"websockets": "flase"}, "['websockets'] is 'flase', but that"),
         ("gunicorn", None, "['ARGS'] is None, not a dictionary."),
         ("gunicorn", 8000, "['ARGS'] is 8000, not a dictionary."),
-        ("gunicorn", {"bind": "0.0.0.0:$PORT"}, "['bind'] is '0.0.0.0:$PORT', and no"),
-        ("uvicorn", {"port": "${PORT}"}, "['port'] is '${PORT}', and no shell"),
-        ("gunicorn", "--bind :$PORT", "['ARGS'] is ':$PORT', and no shell"),
-        ("gunicorn", ["--bind=:$PORT"], "['ARGS'] is '--bind=:$PORT', and no shell"),
+        ("gunicorn", {"bind": "0.0.0.0:$PORT"}, "['bind'] is '0.0.0.0:$PORT', but no"),
+        ("uvicorn", {"port": "${PORT}"}, "['port'] is '${PORT}', but no shell"),
+        ("gunicorn", "--bind :$PORT", "['ARGS'] is ':$PORT', but no shell"),
+        ("gunicorn", ["--bind=:$PORT"], "['ARGS'] is '--bind=:$PORT', but no shell"),
     ],
 )
 def test_what_cannot_be_meant_is_said_before_anything_starts(server, args, message):
