@@ -341,6 +341,14 @@ def test_the_kustomization_has_each_file(configured, tmp_path):
     assert content["images"][0]["name"] == "shop"
 
 
+def test_the_kustomization_names_one_namespace(configured):
+    text = exported("kubernetes")
+    assert "#   namespace: shop\n" in text
+    commands = re.findall(r"^#   kubectl (?!create namespace)(.*)", text, re.MULTILINE)
+    assert len(commands) == 2
+    assert all(" -n shop " in command for command in commands)
+
+
 @pytest.mark.parametrize("form", ["kubernetes", "procfile", "kamal"])
 def test_names_that_become_the_same_are_refused(form, configured):
     configured.PRODUCTION_PROCESSES = {

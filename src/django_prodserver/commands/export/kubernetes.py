@@ -56,11 +56,12 @@ def _parameters(project: Project) -> str:
 
 Secrets are in none of these files. Create them from a file of NAME=value lines:
 
-  kubectl create secret generic {name}-secrets --from-env-file=.env
+  kubectl create namespace {name}
+  kubectl create secret generic {name}-secrets -n {name} --from-env-file=.env
 
-A Job cannot be changed. Delete that of the version before:
+A Job cannot be changed. Delete that of the previous version first:
 
-  kubectl delete job --ignore-not-found -l {_LABELS}/component=release"""
+  kubectl delete job -n {name} --ignore-not-found -l {_LABELS}/component=release"""
 
 
 def _kustomization(project: Project, resources: list[str]) -> Manifest:
