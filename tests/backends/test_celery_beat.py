@@ -105,9 +105,9 @@ def test_redbeat_waits_as_a_standby(start: Starter, redis_url: str) -> None:
     processes = {name: entry("celery.CeleryBeat", app) for name in ("old", "new")}
     environment = start.environment(processes, settings, TEST_REDIS_URL=redis_url)
     old = ProbedProcess(start, start.process([*SCRIPT, "old"], environment), "old")
-    old.wait_for_readiness(YES, "it is ready")
+    old.wait_for_readiness(YES, "is ready")
     new = ProbedProcess(start, start.process([*SCRIPT, "new"], environment), "new")
     new.wait_for_readiness(YES, "it is standby")
     assert old.worker.stop() == 0
-    new.wait_for_readiness(YES, "it is ready")
+    new.wait_for_readiness(YES, "is ready")
     assert new.worker.stop() == 0

@@ -71,7 +71,7 @@ def test_ctrl_c_is_the_same_stop(run: Run, start: Starter, via: Any) -> None:
 def test_own_heartbeat_counts_by_its_age(run: Run, start: Starter) -> None:
     worker = run("beating", HEALTH={"MAX_AGE": MAX_AGE})
     probed = ProbedProcess(start, worker)
-    probed.wait_for_readiness(YES, "it is ready")
+    probed.wait_for_readiness(YES, "is ready")
     (start.data / "hang").touch()
     probed.wait_until_not_live("is not live: last heartbeat")
 

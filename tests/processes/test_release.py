@@ -351,7 +351,7 @@ class TestLock:
             done = release.run("migrate -v0", PRODSERVER_WAIT_TIMEOUT="1")
             assert done.returncode == 69
             message, hint = done.stderr.splitlines()
-            assert "a second connection to the database was not there" in message
+            assert "waiting for a second connection to the database" in message
             assert hint.endswith('alias of a direct connection: "LOCK": "direct".')
             done = release.run("migrate -v0", LOCK="direct")
             assert done.returncode == 0, done.stderr

@@ -6,6 +6,7 @@ import _thread
 import asyncio
 import contextlib
 import errno
+import functools
 import signal
 import socket
 import threading
@@ -50,6 +51,8 @@ def disconnect_on_stop() -> None:
 
 
 def _calling_first(first: Callable[[], None], handler: Any) -> Any:
+    # Under Gunicorn's own name, which an application's stack dumps and logs show.
+    @functools.wraps(handler)
     def handle_exit(self: Worker, signum: int, frame: Any) -> None:
         first()
         handler(self, signum, frame)
