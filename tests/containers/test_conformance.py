@@ -364,7 +364,7 @@ def _docker(*args: str) -> str:
         pytest.param(["IMAGE", "--network=x"], "no network 'x'", id="network"),
         pytest.param(
             ["IMAGE", "--env=DJANGO_SETTINGS_MODULE=nosuch"],
-            "The settings 'nosuch' are not there",
+            "The settings 'nosuch' were not found",
             id="settings",
         ),
         pytest.param(["PYTHON"], "does not list its processes", id="not-of-the-base"),

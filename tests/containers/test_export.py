@@ -86,7 +86,7 @@ def test_the_compose_file_comes_up_and_stops(project: compose.Project) -> None:
         assert made["HostConfig"]["CapDrop"] == ["ALL"]
         assert SECRET not in compose._docker("logs", container)
     project("stop")
-    assert "serves on" in compose._docker("logs", web)
+    assert "keeps serving" in compose._docker("logs", web)
     for service in services:
         [container] = project.containers(service)
         assert compose._state(container)["ExitCode"] == 0, project.report()

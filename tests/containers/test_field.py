@@ -98,7 +98,7 @@ def test_a_media_volume_of_another_user_is_warned_of(
     web = containers.run(image=field, env=env, mounts=mounts)
     assert web.code == 69, web.output
     message = (
-        f"uid 10001 cannot write to MEDIA_ROOT, /app/media, a volume of uid {owner}:"
+        f"uid 10001 cannot write to MEDIA_ROOT, the volume /app/media of uid {owner}:"
     )
     assert message in web.output
     web = containers.run(image=field, env=env, mounts=mounts, user=f"{owner}:0")

@@ -252,4 +252,4 @@ def test_a_hostile_name_given_to_docker(containers: Containers) -> None:
     name = HOSTILE["substitution"]
     done = containers.run(env={"PROCESS_NAME": name}, healthcheck={"test": ["NONE"]})
     assert done.code == 78
-    assert done.output.startswith(f"prodserver: No process named {name!r}, which ")
+    assert done.output.startswith(f"prodserver: No process named {name!r} (from ")

@@ -25,6 +25,7 @@ from django_prodserver.backends.dramatiq.setup import (
     native_execvp,
 )
 from django_prodserver.health import heartbeat
+from django_prodserver.process import fork_safety
 from django_prodserver.process.deadline import Deadline
 from django_prodserver.process.signals import StopSignal
 
@@ -50,6 +51,8 @@ def replace_exec(setup: Setup) -> None:
 
 def _exec(words: Sequence[str]) -> NoReturn:
     """Become a process that runs Dramatiq with us, without the application."""
+    # It would end with this program, and be a zombie of the next one.
+    fork_safety.stop_idle_resource_tracker(())
     native_execvp(sys.executable, [sys.executable, "-m", __spec__.name, *words])
 
 
