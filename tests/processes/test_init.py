@@ -299,6 +299,20 @@ def test_lists_that_cannot_be_edited_are_extended(make: Make) -> None:
     assert "Nothing to change" in _run(root, "--init", "--yes")
 
 
+def test_a_middleware_that_extends_whitenoise_serves_the_static_files(
+    make: Make,
+) -> None:
+    extended = "\nMIDDLEWARE.insert(0, 'site_.static.ShopWhiteNoiseMiddleware')\n"
+    module = (
+        "from whitenoise.middleware import WhiteNoiseMiddleware\n"
+        "class ShopWhiteNoiseMiddleware(WhiteNoiseMiddleware): pass\n"
+    )
+    root = make({"site_/settings.py": SETTINGS + extended, "site_/static.py": module})
+    said = _run(root, "--init", "--dry-run")
+    assert "WhiteNoise, for nothing serves them" not in said
+    assert "whitenoise.middleware.WhiteNoiseMiddleware" not in said
+
+
 WRONG = {
     "no project": ({"manage.py": None}, "there is no manage.py"),
     "unparsable": (

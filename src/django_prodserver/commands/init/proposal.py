@@ -462,9 +462,9 @@ def _files(made: Proposal, layout: Layout, inspected: Inspection) -> None:
     is_local = static.startswith(("django.contrib.staticfiles.", "whitenoise."))
     uses = "django.contrib.staticfiles" in values["INSTALLED_APPS"]
     made.static_root = str(values["STATIC_ROOT"] or "")
-    made.is_static_served = not (
-        uses and is_local and WHITENOISE not in values["MIDDLEWARE"]
-    )
+    # By its name, because projects have classes of their own that extend it.
+    has_whitenoise = any("whitenoise" in each.lower() for each in values["MIDDLEWARE"])
+    made.is_static_served = has_whitenoise or not (uses and is_local)
     if not made.is_static_served:
         made.requirements["whitenoise"] = "whitenoise>=6"
         made.notes.append("static files: WhiteNoise, for nothing serves them yet.")
