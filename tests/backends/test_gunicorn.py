@@ -19,7 +19,7 @@ import pytest
 from tests.backends.contract import WebContract
 from tests.backends.sites import Client, WebSite, children
 from tests.conftest import Starter
-from tests.harness import MODULE, PROJECT, SCRIPT, free_port
+from tests.harness import MODULE, PROJECT, SCRIPT, free_port, wait_for
 from tests.servers import BACKENDS
 
 GUNICORN = "gunicorn.GunicornServer"
@@ -144,12 +144,22 @@ def test_a_stop_with_as_many_connections_as_files_are_allowed(
     os.kill(worker, signal.SIGSTOP)
     idle = [socket.create_connection(("127.0.0.1", port), 60) for _ in range(200)]
     web.process.terminate()
+    # Before its parent has passed the signal on, it would accept them as ever, and
+    # crash with too many open files, as with the native command.
+    wait_for(lambda: is_pending(worker, signal.SIGTERM), "the worker's SIGTERM")
     os.kill(worker, signal.SIGCONT)
     assert request.result() == "slow done"
     assert web.exits() == 0
     assert "Traceback" not in web.output
     for client in idle:
         client.close()
+
+
+def is_pending(pid: int, signum: int) -> bool:
+    """Tell whether a signal waits for a process that is stopped."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    masks = re.findall(r"^(?:SigPnd|ShdPnd):\s*(\w+)", status, re.MULTILINE)
+    return any(int(mask, 16) >> (signum - 1) & 1 for mask in masks)
 
 
 def body_of(client: socket.socket) -> str:
