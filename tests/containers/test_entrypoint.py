@@ -144,6 +144,15 @@ def test_what_is_started(
             id="several-processes",
         ),
         pytest.param(
+            ("prodserver", "--init", "--yes"),
+            {},
+            2,
+            "prodserver: --init does not work in a container: the image does not have "
+            "it.\nInstall django-prodserver on your machine, and run it in your "
+            "project's directory: prodserver --init\n",
+            id="init",
+        ),
+        pytest.param(
             ("--",),
             {},
             2,

@@ -295,7 +295,17 @@ def init(
     if extra:
         message = f"--init does not go with {extra[0]}."
         raise UsageError(message, "It goes with --yes, --dry-run and --settings only.")
-    from django_prodserver.commands.init import run as run_init
+    try:
+        from django_prodserver.commands.init import run as run_init
+    except ModuleNotFoundError as error:
+        if not is_missing("django_prodserver.commands.init", error.name):
+            raise
+        message = "--init does not work in a container: the image does not have it."
+        hint = (
+            "Install django-prodserver on your machine, and run it in your project's "
+            "directory: prodserver --init"
+        )
+        raise UsageError(message, hint) from None
 
     return run_init(
         yes=bool(options.get("yes")),
