@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -12,7 +14,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -40,10 +42,30 @@ def hear_signals() -> None:
             signal.signal(signum, signal.SIG_DFL)
 
 
+def _ports() -> Iterator[int]:
+    """
+    Yield the ports of this test process, over and over, from a random one on.
+
+    They are below the ephemeral range: a port of that range that is free now can be an
+    outgoing connection's before a server under test listens on it.
+    """
+    test_process = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    first = 11_000 + test_process % 10 * 2_000
+    start = random.randrange(2_000)  # noqa: S311
+    for number in itertools.count(start):
+        yield first + number % 2_000
+
+
+_next_port = _ports()
+
+
 def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    """Return a port that nothing listens on, and that is given out to no other test."""
+    for port in _next_port:
+        with socket.socket() as listener, contextlib.suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError
 
 
 def children(pid: int, *, recursive: bool = False) -> list[psutil.Process]:

@@ -75,7 +75,7 @@ class TestGroup:
         if signum == signal.SIGTERM:
             worker.signal_all(signum)
         site.release_tasks()
-        assert worker.exits() == code
+        assert worker.exits() == code, worker.output
         assert site.marks("long") == [(1, 1)]
         assert "WorkerLostError" not in worker.output
         assert in_queue(site) == []

@@ -25,7 +25,7 @@ from celery.worker import state
 
 from django_prodserver.health.heartbeat import beat
 from django_prodserver.process.deadline import UNFINISHED, Deadline, kill_all
-from django_prodserver.process.signals import DEBOUNCE, STOP_SIGNALS
+from django_prodserver.process.signals import STOP_SIGNALS
 
 if TYPE_CHECKING:
     from django_prodserver.backends.celery.group_stop import GroupStop
@@ -35,6 +35,9 @@ _SIGNALS = STOP_SIGNALS + tuple(
     getattr(signal, name) for name in ("SIGQUIT", "SIGHUP") if hasattr(signal, name)
 )
 _TICK = 0.1
+# Seconds within which two signals are one stop. More than elsewhere: for Celery a
+# second SIGINT ends the tasks, and a busy machine can separate two sent together.
+_DEBOUNCE = 0.5
 # More than the second for which kombu asks Redis for a task, and less than the
 # deadline leaves for this.
 _CLOSE_TIMEOUT = 2
@@ -102,7 +105,7 @@ class _Shutdown:
             native(signum, frame)
             return
         elapsed = time.monotonic() - self._signalled_at
-        if signum == self._last_signal and elapsed < DEBOUNCE:
+        if signum == self._last_signal and elapsed < _DEBOUNCE:
             return
         is_cold = native.__name__ == "worker_Cold"
         # A cold stop waits in its handler, where a second signal cuts that short.
@@ -144,7 +147,8 @@ class _Shutdown:
             exitcode=EX_OK,
         )
         flags: Any = state
-        flags.should_stop = EX_OK
+        # A SIGINT before this one has set another exit code.
+        flags.should_stop = flags.should_stop or EX_OK
 
     def _pool_ends_tasks(self) -> bool:
         """Tell whether Celery's cold shutdown works with this pool."""
