@@ -30,6 +30,8 @@ class ExitCode(enum.IntEnum):
     )
     CONFIGURATION = 78, "The settings are invalid."
     INTERRUPTED = 130, "SIGINT arrived while it was waiting or comparing."
+    #: As a shell reports a program that SIGPIPE has ended.
+    OUTPUT_CLOSED = 141, "The reader of the output, such as `head`, closed it."
     TERMINATED = 143, "SIGTERM arrived while it was waiting or comparing."
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from django.core.exceptions import ImproperlyConfigured
 
 from django_prodserver.commands import explain as explain_command
-from django_prodserver.commands import misspelled, settings_error
+from django_prodserver.commands import misspelled, printing, settings_error
 from django_prodserver.commands.compare import options as compare_options
 from django_prodserver.config import processes
 from django_prodserver.exceptions import (
@@ -137,6 +137,10 @@ def split(args: Sequence[str], parser: argparse.ArgumentParser) -> argparse.Name
     options: see ``misspelled.reject``.
     """
     args = list(args)
+    # argparse would leave --help to be flushed at the end.
+    parser.print_help = lambda file=None: printing.writer(sys.stdout)(  # type: ignore[method-assign]
+        parser.format_help()
+    )
     end = args.index("--") if "--" in args else len(args)
     # Only then: servers have options of the same names.
     if {"-h", "--help", "--compare"}.intersection(args[:end]):
@@ -391,12 +395,13 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     for flag in ("--no-color", "--force-color", "--skip-checks"):
         parser.add_argument(flag, action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("-v", "--verbosity", help=argparse.SUPPRESS)
+    write = printing.writer(sys.stdout)
     words = sys.argv[1:] if argv is None else argv
     options = vars(split(words, parser))
     if options["version"]:
         from importlib import metadata  # slow to import
 
-        print(metadata.version("django-prodserver"))
+        write(metadata.version("django-prodserver"))
         sys.exit(0)
     if options["settings"]:
         os.environ["DJANGO_SETTINGS_MODULE"] = options["settings"]
@@ -407,14 +412,14 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     try:
         if options["init"] or options["yes"]:
             module = os.environ.get("DJANGO_SETTINGS_MODULE", "")
-            sys.exit(init(write=print, settings_module=module, **options))
+            sys.exit(init(write=write, settings_module=module, **options))
         before = fork_safety.snapshot()
         ends = any(options[name] for name in ("list", "all", "explain", "dry_run"))
         ends = ends or options["export"] is not None
         if not ends and options["compare"] is None:
             config.configure_before_settings(_named(options["names"]))
         _load_settings()
-        sys.exit(run(write=print, before=before, **options))
+        sys.exit(run(write=write, before=before, **options))
     except ProdserverError as error:
         if options["traceback"]:
             raise

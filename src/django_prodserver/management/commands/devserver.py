@@ -24,11 +24,11 @@ class Command(Prodserver):
         cli.add_explain(parser)
         cli.add_printing(parser)
 
-    def start(self, **options: Any) -> int:
+    def start(self, write: cli.Write, **options: Any) -> int:
         name = cli.only(options["names"])
         planned = devserver.plan(name, options["native"])
         misspelled.reject(options["typed"], options["ours"], planned.backend)
         if options["explain"]:
-            cli.explain(planned, self.stdout.write, self.entry, **options)
+            cli.explain(planned, write, self.entry, **options)
             return 0
         return devserver.run(planned, self.stderr.write, self.entry)

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from django_prodserver.commands import by_kind, cli
+from django_prodserver.commands import by_kind, cli, printing
 from django_prodserver.exceptions import ProdserverError
 from django_prodserver.logs import config
 from django_prodserver.process import termination_log
@@ -53,7 +53,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: str, **options: Any) -> None:
         try:
-            code = self.start(**options)
+            code = self.start(printing.writer(self.stdout), **options)
         except ProdserverError as error:
             termination_log.write(f"prodserver: {error}")
             if config.log_fatal(str(error)):
@@ -62,13 +62,13 @@ class Command(BaseCommand):
         if code:
             sys.exit(code)
 
-    def start(self, **options: Any) -> int:
+    def start(self, write: cli.Write, **options: Any) -> int:
         if self.kind and options["list"]:
-            self.stdout.write(by_kind.as_text(self.kind))
+            write(by_kind.as_text(self.kind))
             return 0
         if self.kind:
             names = options["names"]
             if options["all"] and not names:
                 names = by_kind.of_kind(self.kind)
             options["names"] = by_kind.select(self.kind, names)
-        return cli.run(write=self.stdout.write, entry=self.entry, **options)
+        return cli.run(write=write, entry=self.entry, **options)
