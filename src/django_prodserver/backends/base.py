@@ -90,8 +90,6 @@ class Backend(BaseServerBackend):
     #: How the probe checks it: a "web" process over HTTP, a "worker" and a "release"
     #: by their heartbeat; "" cannot be checked.
     kind: ClassVar[str] = "worker"
-    #: Whether two at a time do everything twice, as a scheduler does.
-    runs_alone: ClassVar[bool] = False
     #: Its keys besides those of every process, and the options of each.
     keys: ClassVar[Mapping[str, Translation]] = {"LOG_LEVEL": "", "LOG_FORMAT": ""}
     #: The keys that only this backend has, with their descriptions for the docs.
@@ -193,6 +191,26 @@ class Backend(BaseServerBackend):
     def health_paths(self) -> tuple[str, str] | None:
         """Return the paths of liveness and readiness; None if it answers neither."""
         return None
+
+    def why_single(self, args: Sequence[str]) -> str:
+        """
+        Return why several replicas would be wrong; "" if they are not.
+
+        It is the end of a sentence: "One only: ...".
+        """
+        return ""
+
+    def parallelism(self, args: Sequence[str]) -> int | None:
+        """
+        Return how many processes or tasks the settings ask for; None for "auto".
+
+        It is the same on every machine.
+        """
+        for key in ("WORKERS", "CONCURRENCY"):
+            if isinstance(self.keys.get(key, Unsupported("")), Unsupported):
+                continue
+            return keys.as_count(self.written_value(key) or KEYS[key].default or 1)
+        return 1
 
     def inherits_socket(self) -> bool:
         """Tell whether it serves on a socket that systemd has opened for it."""

@@ -243,6 +243,12 @@ def from_text(text: str) -> object:
     return int(text) if is_number else text
 
 
+def as_count(value: object) -> int | None:
+    """Return a number of processes; None for "auto", and for what is not a number."""
+    number = from_text(str(value))
+    return number if isinstance(number, int) else None
+
+
 def resolve(key: str, config: Mapping[str, Any]) -> Resolved:
     """Return a portable setting: the key, else its variable, else its default."""
     known = KEYS[key]

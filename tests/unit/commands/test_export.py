@@ -332,6 +332,119 @@ def test_a_scheduler_runs_once_unless_it_is_a_singleton(
     assert found["Deployment", "shop-beat"]["spec"]["replicas"] == replicas
     assert found["Deployment", "shop-beat"]["spec"]["strategy"]["type"] == strategy
     assert (("PodDisruptionBudget", "shop-beat") in found) is singleton
+    assert ("HorizontalPodAutoscaler", "shop-beat") not in found
+
+
+CELERY = {"BACKEND": f"{BACKENDS}.celery.CeleryWorker", "APP": "proj.celery.app"}
+HUEY = {"BACKEND": f"{BACKENDS}.huey.HueyConsumer"}
+FLOWER = {"BACKEND": f"{BACKENDS}.celery.CeleryFlower", "APP": "proj.celery.app"}
+
+
+@pytest.mark.parametrize(
+    ("entry", "why"),
+    [
+        (FLOWER, "each would show only the events since its own start."),
+        (PROCESSES["beat"], "two would send every task twice. SINGLETON allows"),
+        ({**CELERY, "ARGS": {"B": True}}, "two would send every task twice."),
+        (HUEY, "two would run every periodic task twice, unless no-periodic is set."),
+        ({**HUEY, "ARGS": {"no-periodic": True}}, ""),
+        (CELERY, ""),
+    ],
+)
+def test_what_may_only_run_once_is_not_scaled(entry, why, manifests, configured):
+    configured.PRODUCTION_PROCESSES = {"one": entry}
+    found = manifests()
+    is_scaled = ("HorizontalPodAutoscaler", "shop-one") in found
+    spec = found["Deployment", "shop-one"]["spec"]
+    if why:
+        assert not is_scaled
+        assert (spec["replicas"], spec["strategy"]["type"]) == (1, "Recreate")
+        assert ("PodDisruptionBudget", "shop-one") not in found
+    else:
+        assert is_scaled
+        assert "replicas" not in spec
+    for form in ("kubernetes", "compose", "kamal"):
+        text = exported(form)
+        assert ("# One only: " in text) is bool(why)
+        assert f"# One only: {why}" in text or not why
+
+
+def test_a_monitor_has_a_service_and_is_not_the_site(manifests, configured):
+    configured.PRODUCTION_PROCESSES = {"monitor": FLOWER, "web": {"BACKEND": GUNICORN}}
+    assert ("Service", "shop-monitor") in manifests()
+    roles = yaml.safe_load(exported("kamal").partition("# ==> ")[0])["servers"]
+    assert {name: role["proxy"] for name, role in roles.items()} == {
+        "monitor": False,
+        "web": True,
+    }
+
+
+@pytest.mark.parametrize(
+    ("entry", "requests"),
+    [
+        (CELERY, "500m"),
+        ({**CELERY, "CONCURRENCY": "auto"}, "500m"),
+        ({**CELERY, "CONCURRENCY": 3}, "750m"),
+        ({**CELERY, "ARGS": {"concurrency": 5}}, "1250m"),
+        ({**CELERY, "ARGS": {"autoscale": "6,2"}}, "1500m"),
+        ({**CELERY, "ARGS": {"pool": "solo"}}, "250m"),
+        (HUEY, "500m"),
+        ({"BACKEND": f"{BACKENDS}.dramatiq.DramatiqWorker"}, "500m"),
+        ({"BACKEND": f"{BACKENDS}.procrastinate.ProcrastinateWorker"}, "500m"),
+        ({"BACKEND": f"{BACKENDS}.rq.RQWorker"}, "250m"),
+        ({"BACKEND": f"{BACKENDS}.django_tasks.DjangoTasksWorker"}, "250m"),
+    ],
+)
+def test_a_worker_has_resources_for_what_it_runs(
+    entry, requests, manifests, configured, monkeypatch
+):
+    # What this machine's environment says does not count.
+    monkeypatch.setenv("CELERY_WORKER_CONCURRENCY", "9")
+    configured.PRODUCTION_PROCESSES = {"worker": entry}
+    skip_without_servers(configured.PRODUCTION_PROCESSES)
+    resources = container(manifests()["Deployment", "shop-worker"])["resources"]
+    assert resources["requests"]["cpu"] == requests
+    follows = requests == "500m"
+    assert resources["limits"].get("cpu") == ("2" if follows else None)
+    note = '# CONCURRENCY is not set, or "auto": it follows this limit, or else'
+    assert (note in exported("kubernetes")) is follows
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "entry"),
+    [
+        ("HUEY", {"consumer": {"workers": 7}}, HUEY),
+        (
+            "Q_CLUSTER",
+            {"workers": 7},
+            {"BACKEND": f"{BACKENDS}.django_q2.DjangoQ2Worker"},
+        ),
+        (
+            "PROCRASTINATE_WORKER_DEFAULTS",
+            {"concurrency": 7},
+            {"BACKEND": f"{BACKENDS}.procrastinate.ProcrastinateWorker"},
+        ),
+    ],
+)
+def test_a_queue_that_has_a_setting_of_its_own_is_asked(
+    name, value, entry, manifests, configured
+):
+    setattr(configured, name, value)
+    configured.PRODUCTION_PROCESSES = {"worker": entry}
+    skip_without_servers(configured.PRODUCTION_PROCESSES)
+    resources = container(manifests()["Deployment", "shop-worker"])["resources"]
+    assert resources["requests"]["cpu"] == "1750m"
+
+
+def test_a_celery_app_that_has_a_concurrency_is_asked(
+    manifests, configured, monkeypatch
+):
+    from proj.celery import app
+
+    monkeypatch.setitem(app.conf, "worker_concurrency", 7)
+    configured.PRODUCTION_PROCESSES = {"worker": CELERY}
+    resources = container(manifests()["Deployment", "shop-worker"])["resources"]
+    assert resources["requests"]["cpu"] == "1750m"
 
 
 def test_the_kustomization_has_each_file(configured, tmp_path):

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from django_prodserver.backends import addresses, singleton
 from django_prodserver.backends.base import CommandBackend
 from django_prodserver.backends.introspection import OptionFile
-from django_prodserver.config import bind
+from django_prodserver.config import bind, keys
+from django_prodserver.config.argv import value_of
 from django_prodserver.config.bind import Bind
 from django_prodserver.config.keys import Resolved, Translation, Unsupported
 from django_prodserver.exceptions import ConfigurationError, Fault
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 #: The file of Celery's scheduler, unless the app or an option names another.
 SCHEDULE = "celerybeat-schedule"
+_TWO_BEATS = "two would send every task twice"
 
 
 class _CeleryBackend(CommandBackend):
@@ -177,6 +179,26 @@ class CeleryWorker(_CeleryBackend):
         """Return the option if CONCURRENCY is set, else leave it to the app."""
         return {"concurrency": number} if "CONCURRENCY" in self.config else {}
 
+    def parallelism(self, args: Sequence[str]) -> int | None:
+        if "CONCURRENCY" in self.config:
+            return super().parallelism(args)
+        if value_of("pool", args, self.option_table) == "solo":
+            return 1
+        scale = value_of("autoscale", args, self.option_table) or ""
+        maximum = scale.partition(",")[0]
+        number = maximum or value_of("concurrency", args, self.option_table)
+        return keys.as_count(number or self._app_concurrency())
+
+    def _app_concurrency(self) -> object:
+        """Return the app's own setting; None if there is none, or no app."""
+        try:
+            return self.loaded_app().conf.worker_concurrency
+        except Exception:  # the app is the project's: it may raise anything
+            return None
+
+    def why_single(self, args: Sequence[str]) -> str:
+        return _TWO_BEATS if self.is_on("beat", args) else ""
+
     def request_concurrency(self, args: Sequence[str]) -> int | None:
         if self.option("pool", args) not in ("threads", "gevent", "eventlet"):
             return 1
@@ -235,11 +257,13 @@ class CeleryBeat(_CeleryBackend):
     """Run Celery's scheduler for the app at ``APP``."""
 
     title = "Celery beat"
-    runs_alone = True
     option_file = OptionFile(__package__, "beat_options.json")
     subcommand = "beat"
     keys = {**_CeleryBackend.keys, "GRACEFUL_TIMEOUT": "", "SINGLETON": ""}
     env_prefix = "CELERY_BEAT_"
+
+    def why_single(self, args: Sequence[str]) -> str:
+        return _TWO_BEATS
 
     def check_loaded(self) -> None:
         super().check_loaded()
@@ -342,6 +366,9 @@ class CeleryFlower(_CeleryBackend):
             return (addresses.unix(socket),)
         host = self.option("address", args)
         return (addresses.tcp(host, self.option("port", args) or 5555),)
+
+    def why_single(self, args: Sequence[str]) -> str:
+        return "each would show only the events since its own start"
 
     def speaks_tls(self, args: Sequence[str]) -> bool:
         return bool(self.option("certfile", args))

@@ -10,6 +10,7 @@ from django.conf import settings
 from django_prodserver.backends.django_command import ManagementBackend
 from django_prodserver.backends.elsewhere import Elsewhere, patches_first
 from django_prodserver.backends.introspection import OptionFile
+from django_prodserver.config.argv import FALSE
 from django_prodserver.config.keys import Resolved, Translation, Unsupported
 from django_prodserver.exceptions import ConfigurationError, Fault
 
@@ -42,6 +43,19 @@ class HueyConsumer(ManagementBackend):
         "graceful-signal": Resolved("TERM", "natively SIGTERM interrupts the tasks")
     }
     has_broker = True
+
+    def why_single(self, args: Sequence[str]) -> str:
+        value = (self.values("periodic", args) or [""])[-1]
+        if value is None or value.lower() in FALSE:
+            return ""
+        return "two would run every periodic task twice, unless no-periodic is set"
+
+    def written_value(self, key: str) -> object:
+        value = super().written_value(key)
+        consumer = self.configured_elsewhere(self.args).get("workers")
+        if key == "CONCURRENCY" and value is None and consumer:
+            return consumer.values[0]
+        return value
 
     def configured_elsewhere(self, args: Sequence[str]) -> Mapping[str, Elsewhere]:
         huey = getattr(settings, "HUEY", None)

@@ -29,8 +29,6 @@ class LongRunningCommand(ManagementBackend):
     """
 
     title = "Management command"
-    # Nobody knows what it does: two bots answer everything twice.
-    runs_alone = True
     package = ""
     extra = ""
     keys = {**ManagementBackend.keys, "GRACEFUL_TIMEOUT": "", "SINGLETON": ""}
@@ -82,6 +80,9 @@ class LongRunningCommand(ManagementBackend):
             hint = "Leave out what runs it: begin with the name of the command."
         message = f"COMMAND has {safe_repr(name)}, and no app has that command."
         yield ConfigurationError(Fault.COMMAND_NOT_FOUND, message, hint)
+
+    def why_single(self, args: Sequence[str]) -> str:
+        return "two would do everything twice"
 
     def load(self, args: Sequence[str]) -> None:
         super().load(args)

@@ -40,11 +40,13 @@ class ProcrastinateWorker(ManagementBackend):
         return f"{super().native_name} worker"
 
     def resolve(self, key: str) -> Resolved:
-        if key == "CONCURRENCY" and key not in self.config:
-            defaults: Any = getattr(settings, "PROCRASTINATE_WORKER_DEFAULTS", None)
-            if "concurrency" in (defaults or {}):
-                return Resolved(None)
+        if key == "CONCURRENCY" and key not in self.config and _concurrency():
+            return Resolved(None)
         return super().resolve(key)
+
+    def written_value(self, key: str) -> object:
+        value = super().written_value(key)
+        return _concurrency() if key == "CONCURRENCY" and value is None else value
 
     def request_concurrency(self, args: Sequence[str]) -> int | None:
         number = self.option("concurrency", args)
@@ -70,3 +72,9 @@ class ProcrastinateWorker(ManagementBackend):
         from django_prodserver.backends.procrastinate import worker
 
         return worker.install()
+
+
+def _concurrency() -> object:
+    """Return the project's default; None if it has none."""
+    defaults: Any = getattr(settings, "PROCRASTINATE_WORKER_DEFAULTS", None)
+    return (defaults or {}).get("concurrency")

@@ -103,8 +103,8 @@ def _service(
     found["init"] = False
     if is_release:
         found["restart"] = "no"
-    if process.kind == "scheduler" and not process.is_singleton:
-        found[Comment("One only: two would do everything twice.")] = None
+    if process.single_comment:
+        found[Comment(process.single_comment)] = None
     found[Comment(_why_stop(process))] = None
     found["stop_grace_period"] = f"{process.stop}s"
     found["healthcheck"] = _health_check(process)

@@ -75,8 +75,8 @@ def _servers(project: Project) -> dict[str, Any]:
     found = {}
     for process in project.services:
         entry: dict[Any, Any] = {}
-        if process.kind == "scheduler" and not process.is_singleton:
-            entry[Comment("One host only: two would do everything twice.")] = None
+        if process.single_comment:
+            entry[Comment(process.single_comment)] = None
         entry |= {
             "hosts": [_value(_variable(project, process), _NO_HOST)],
             "cmd": f"prodserver {process.name}",
@@ -133,8 +133,9 @@ def _environment(project: Project) -> dict[Any, Any]:
 
 
 def _first_web(project: Project) -> ExportedProcess | None:
-    """Return the process that the proxy sends requests to."""
-    return next((each for each in project.services if each.port), None)
+    """Return the process that the proxy sends requests to; never a monitor."""
+    sites = (each for each in project.services if each.port and each.may_scale)
+    return next(sites, None)
 
 
 def _variable(project: Project, process: ExportedProcess) -> str:

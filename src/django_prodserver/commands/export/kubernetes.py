@@ -119,9 +119,7 @@ def _deployment(project: Project, process: ExportedProcess) -> Manifest:
         spec["replicas"] = 2
         spec["strategy"] = _rolling()
     else:
-        spec[
-            Comment("One only: two would do everything twice. SINGLETON allows two.")
-        ] = None
+        spec[Comment(process.single_comment)] = None
         spec["replicas"] = 1
         spec["strategy"] = {"type": "Recreate"}
     spec["selector"] = {"matchLabels": _labels(project, process)}
@@ -248,7 +246,10 @@ def _resources(process: ExportedProcess) -> Manifest:
         "limits": {"memory": f"{2 * memory}Mi"},
     }
     if process.parallel is None:
-        note = 'The number of "auto"; without a limit it is that of the node.'
+        is_web = process.kind == "web"
+        key = "WORKERS" if is_web else "CONCURRENCY"
+        auto = '"auto"' if is_web else 'not set, or "auto"'
+        note = f"{key} is {auto}: it follows this limit, or else the node's CPUs."
         found["limits"] = {Comment(note): None, "cpu": "2", **found["limits"]}
     return found
 

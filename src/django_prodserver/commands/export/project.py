@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from django.conf import settings
 
 from django_prodserver.backends import loader
-from django_prodserver.backends.base import Backend, BaseWorkerBackend
+from django_prodserver.backends.base import BaseWorkerBackend
 from django_prodserver.config import bind, processes
-from django_prodserver.config.keys import AUTO
 from django_prodserver.config.wait_for import DEFAULT_TIMEOUT
 from django_prodserver.exceptions import UnknownProcess, UsageError
 from django_prodserver.launch.plan import Plan, make_plan
@@ -41,7 +40,7 @@ class ExportedProcess:
 
     Attributes:
         name: Its name in ``PRODUCTION_PROCESSES``.
-        kind: "web", "worker", "scheduler" or "release".
+        kind: "web", "worker" or "release".
         port: The port that it listens on; None if it listens on none.
         address: The host and port, or the path of the unix socket, for systemd.
         is_local: Whether only its own machine can reach the address.
@@ -52,8 +51,9 @@ class ExportedProcess:
         drain: Seconds that it serves on, not ready, before it is stopped.
         grace: ``GRACEFUL_TIMEOUT``.
         start: Seconds until it must be live.
-        parallel: ``WORKERS`` or ``CONCURRENCY``, where they are a number; None for
-            "auto", and 1 where the settings have none.
+        parallel: How many processes or tasks it runs; None for "auto".
+        why_single: Why several replicas would be wrong; "" if they are not.
+        takes_singleton: Whether ``SINGLETON`` would allow several.
         is_singleton: Whether several may run, of which one is active.
         environment: The variables of ``ENV``, without those that are secrets, and
             without DRAIN_DELAY.
@@ -73,6 +73,8 @@ class ExportedProcess:
     grace: int
     start: int
     parallel: int | None
+    why_single: str
+    takes_singleton: bool
     is_singleton: bool
     environment: tuple[tuple[str, str], ...]
     secrets: tuple[str, ...]
@@ -84,7 +86,15 @@ class ExportedProcess:
 
     @property
     def may_scale(self) -> bool:
-        return self.kind in ("web", "worker")
+        return self.kind != "release" and not (self.why_single or self.is_singleton)
+
+    @property
+    def single_comment(self) -> str:
+        """Why there is one replica only; "" if there may be several."""
+        if not self.why_single or self.is_singleton:
+            return ""
+        allows = " SINGLETON allows several." if self.takes_singleton else ""
+        return f"One only: {self.why_single}.{allows}"
 
 
 @dataclass(frozen=True)
@@ -182,6 +192,7 @@ def _process(plan: Plan) -> ExportedProcess:
     start = plan.process.start_timeout or _START
     if plan.process.waits:
         start += _number(given.get("PRODSERVER_WAIT_TIMEOUT"), DEFAULT_TIMEOUT)
+    takes_singleton = backend.keys.get("SINGLETON") == ""
     return ExportedProcess(
         name=plan.process.name,
         kind=kind,
@@ -195,8 +206,10 @@ def _process(plan: Plan) -> ExportedProcess:
         drain=_number(given.get("DRAIN_DELAY"), DRAIN if kind == "web" else 0),
         grace=int(backend.resolve("GRACEFUL_TIMEOUT").value),
         start=int(start),
-        parallel=_parallel(backend),
-        is_singleton=bool(plan.process.config.get("SINGLETON")),
+        parallel=backend.parallelism(plan.args),
+        why_single=backend.why_single(plan.args),
+        takes_singleton=takes_singleton,
+        is_singleton=takes_singleton and bool(plan.process.config.get("SINGLETON")),
         environment=tuple(
             each for each in variables if each[0] not in (*secrets, "DRAIN_DELAY")
         ),
@@ -205,22 +218,11 @@ def _process(plan: Plan) -> ExportedProcess:
 
 
 def _kind(plan: Plan) -> str:
-    if plan.backend.runs_alone:
-        return "scheduler"
     if plan.backend.kind:
         return plan.backend.kind
     # A backend of django-prodserver 2 or 3.
     is_worker = issubclass(loader.load_class(plan.process), BaseWorkerBackend)
     return "worker" if is_worker else "web"
-
-
-def _parallel(backend: Backend) -> int | None:
-    """Return how many processes or tasks the settings ask for; None for "auto"."""
-    for key in ("WORKERS", "CONCURRENCY"):
-        if key in backend.keys:
-            value = backend.written_value(key)
-            return None if value == AUTO else _number(str(value or ""), 1)
-    return 1
 
 
 def _number(text: str | None, default: float) -> int:
