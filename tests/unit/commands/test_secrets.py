@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ from django_prodserver.logs import config
 from django_prodserver.process import termination_log
 from tests.servers import BACKENDS
 
+ROOT = Path(__file__).parents[3]
 S = "Zq7secretZq7"
 GUNICORN = f"{BACKENDS}.gunicorn.GunicornServer"
 RELEASE = f"{BACKENDS}.management.ManagementCommands"
@@ -62,6 +64,11 @@ WRONG: dict[str, dict[str, Any]] = {
     "command": {"BACKEND": RELEASE, "COMMANDS": [f"migrate --token '{S}"]},
     "key": {"BACKEND": GUNICORN, "SECRET_KEY": S},
 }
+#: What is shown, and SECURITY.md says why it is no secret.
+NO_SECRETS: dict[str, dict[str, Any]] = {
+    "BACKEND": {"BACKEND": f"x.{S}"},
+    "WORKERS": {"BACKEND": GUNICORN, "ARGS": {"workers": S}},
+}
 
 
 @pytest.fixture(autouse=True)
@@ -87,6 +94,21 @@ def test_what_is_wrong_is_told_without_the_secret(name: str, settings: Any) -> N
     messages = "\n".join(map(str, found))
     assert "PRODUCTION_PROCESSES['web']" in messages
     assert S not in messages
+
+
+@pytest.mark.parametrize("name", NO_SECRETS)
+def test_what_is_shown_is_no_secret_and_says_why(name: str, settings: Any) -> None:
+    settings.PRODUCTION_PROCESSES = {"web": NO_SECRETS[name]}
+    found = [*processes.check_processes(), *processes.check_deployment()]
+    assert S in "\n".join(map(str, [*found, listing.as_text()]))
+
+
+def test_every_value_that_is_shown_has_its_reason() -> None:
+    security = (ROOT / "SECURITY.md").read_text()
+    _, _, rest = security.partition("because they are not secrets:\n\n")
+    listed = rest.partition("\n\n")[0].splitlines()
+    reasons = [re.match(r"- `(\w+)`.*: (.+)", line) for line in listed]
+    assert [reason and reason[1] for reason in reasons] == list(NO_SECRETS)
 
 
 def test_the_lists_show_no_secret(settings: Any) -> None:
