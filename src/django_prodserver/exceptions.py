@@ -29,7 +29,7 @@ class ExitCode(enum.IntEnum):
         "could not measure anything.",
     )
     CONFIGURATION = 78, "The settings are invalid."
-    INTERRUPTED = 130, "SIGINT arrived while it was waiting or comparing."
+    INTERRUPTED = 130, "SIGINT arrived while it was waiting, comparing or asking."
     #: As a shell reports a program that SIGPIPE has ended.
     OUTPUT_CLOSED = 141, "The reader of the output, such as `head`, closed it."
     TERMINATED = 143, "SIGTERM arrived while it was waiting or comparing."

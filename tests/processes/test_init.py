@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import pty
 import re
+import select
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import psutil
 import pytest
+
+from tests.harness import wait_for
 
 pytestmark = pytest.mark.process
 
@@ -206,26 +210,157 @@ def test_a_dry_run_and_a_missing_terminal_write_nothing(make: Make) -> None:
     assert _tree(root) == before
 
 
-def test_it_asks_and_takes_no_for_an_answer(make: Make) -> None:
+#: A project in which --init has each of its questions to ask.
+ASKED = {
+    "manage.py": MANAGE.replace("@", "site_.settings.dev"),
+    "site_/settings.py": None,
+    "site_/settings/__init__.py": "",
+    "site_/settings/base.py": SETTINGS,
+    "site_/settings/dev.py": "from .base import *\n",
+    "site_/settings/staging.py": "from .base import *\n",
+    "site_/settings/production.py": "from .base import *\nDEBUG = False\n",
+    "site_/celery.py": CELERY,
+}
+MODULE, BEAT, WRITE = (
+    "Settings for production (site_.settings.production, site_.settings.dev)?",
+    "Run Celery beat, for periodic tasks? [Y/n]",
+    "files? [Y/n]",
+)
+CTRL_C, CTRL_D = "\x03", "\x04"
+# Only so does Ctrl-C become a signal.
+TAKES_THE_TERMINAL = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.executable, [sys.executable, "-m", "django_prodserver", "--init"])
+"""
+
+
+class Terminal:
+    """``prodserver --init``, in a terminal of its own, and somebody who types."""
+
+    def __init__(self, root: Path) -> None:
+        self._ours, theirs = pty.openpty()
+        self.said = ""
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", TAKES_THE_TERMINAL],
+            cwd=root,
+            env=_environment(),
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+        )
+        os.close(theirs)
+
+    def read(self) -> bool:
+        """Read what comes next; False at the end."""
+        assert select.select([self._ours], [], [], 120)[0], f"stuck: {self.said}"
+        try:
+            found = os.read(self._ours, 65536)
+        except OSError:  # as Linux says that nobody writes any more
+            found = b""
+        self.said += found.decode()
+        return bool(found)
+
+    def answer(self, question: str, text: str) -> None:
+        """Wait for a question, and type."""
+        seen = len(self.said)
+        while question not in self.said[seen:]:
+            assert self.read(), f"no {question!r} in {self.said}"
+        # A Ctrl-C just before Python reads would only count after the next line.
+        process = psutil.Process(self._process.pid)
+        wait_for(lambda: process.status() == psutil.STATUS_SLEEPING, "it reads")
+        os.write(self._ours, text.encode())
+
+    def end(self) -> int:
+        while self.read():
+            pass
+        os.close(self._ours)
+        assert "Traceback" not in self.said
+        return self._process.wait()
+
+
+def test_empty_answers_are_the_defaults(make: Make) -> None:
+    root = make(ASKED)
+    terminal = Terminal(root)
+    terminal.answer(MODULE, "\n")
+    terminal.answer(BEAT, "\n")
+    terminal.answer(WRITE, "\n")
+    assert terminal.end() == 0, terminal.said
+    assert "settings for production: site_.settings.production" in terminal.said
+    assert "+++ b/site_/settings/base.py" in terminal.said
+    dockerfile = (root / "Dockerfile").read_text()
+    assert "DJANGO_SETTINGS_MODULE=site_.settings.production" in dockerfile
+    assert "  beat:\n" in (root / "compose.yaml").read_text()
+
+
+def test_other_answers_count_and_what_is_none_is_asked_again(make: Make) -> None:
+    root = make(ASKED)
+    terminal = Terminal(root)
+    terminal.answer(MODULE, "staging\n")
+    terminal.answer(BEAT, "perhaps\n")
+    terminal.answer(BEAT, "N\n")
+    terminal.answer(WRITE, " Yes \n")
+    assert terminal.end() == 0, terminal.said
+    dockerfile = (root / "Dockerfile").read_text()
+    assert "DJANGO_SETTINGS_MODULE=site_.settings.staging" in dockerfile
+    compose = (root / "compose.yaml").read_text()
+    assert "  worker:\n" in compose
+    assert "  beat:\n" not in compose
+
+
+@pytest.mark.parametrize(
+    ("answers", "code", "expected"),
+    [
+        ([CTRL_C], 130, "was interrupted, and has changed nothing."),
+        (["\n", CTRL_D], 2, "got no answer, and has changed nothing."),
+        (["\n", "y\n", CTRL_C], 130, "was interrupted, and has changed nothing."),
+        (["\n", "y\n", "no\n"], 0, "Nothing was written."),
+        (["prodcution\n"], 2, "Did you mean 'production'?"),
+    ],
+    ids=["ctrl-c", "ctrl-d", "ctrl-c-at-the-end", "no", "misspelled"],
+)
+def test_it_asks_and_without_a_yes_writes_nothing(
+    answers: list[str], code: int, expected: str, make: Make
+) -> None:
+    root = make(ASKED)
+    before = _tree(root)
+    terminal = Terminal(root)
+    for question, text in zip((MODULE, BEAT, WRITE), answers, strict=False):
+        terminal.answer(question, text)
+    assert terminal.end() == code, terminal.said
+    assert expected in terminal.said
+    assert _tree(root) == before
+
+
+@pytest.mark.parametrize("git", [True, False], ids=["git", "no-git"])
+def test_a_file_that_cannot_be_replaced_leaves_all_as_they_were(
+    make: Make, *, git: bool
+) -> None:
+    """A directory takes the place of one of the last, which nobody may replace."""
+    root = make(git=git)
+    terminal = Terminal(root)
+    terminal.answer(WRITE, "")
+    (root / "compose.yaml").mkdir()
+    before = _tree(root)
+    terminal.answer("", "y\n")
+    assert terminal.end() == 78, terminal.said
+    assert (
+        "prodserver: compose.yaml cannot be written: Is a directory." in terminal.said
+    )
+    assert "Nothing has been changed." in terminal.said
+    after = _tree(root)
+    assert {n: t for n, t in after.items() if ".prodserver-backup" not in n} == before
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root can write anywhere")
+def test_a_directory_that_cannot_be_written_to_is_said(make: Make) -> None:
     root = make()
     before = _tree(root)
-    ours, theirs = pty.openpty()
-    with subprocess.Popen(
-        [sys.executable, "-m", "django_prodserver", "--init"],
-        cwd=root,
-        env=_environment(),
-        stdin=theirs,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as process:
-        os.write(ours, b"n\n")
-        said, _ = process.communicate(timeout=120)
-    os.close(ours)
-    os.close(theirs)
-    assert process.returncode == 0, said
-    assert "+++ b/site_/settings.py" in said
-    assert "Nothing was written." in said
+    root.chmod(0o555)
+    said = _run(root, "--init", "--yes", code=78)
+    root.chmod(0o755)
+    assert f"{root} cannot be written: Permission denied." in said
     assert _tree(root) == before
 
 
@@ -324,6 +459,10 @@ WRONG = {
         "No module named 'no_such_package_xyz'",
     ),
     "raises": ({"site_/settings.py": "1 / 0\n"}, "ZeroDivisionError"),
+    "a directory": (
+        {"Dockerfile/README": ""},
+        "Dockerfile cannot be read: Is a directory.\nNothing has been changed.",
+    ),
     "no requirements": ({"pyproject.toml": "[project\n"}, "pyproject.toml"),
 }
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from collections.abc import Callable
-from typing import Any, TextIO
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from django_prodserver.exceptions import ExitCode
 
@@ -21,19 +22,22 @@ def writer(stream: Any) -> Callable[[str], None]:
     def write(text: str) -> None:
         if stream is None:  # closed from the start, as by ">&-"
             return
-        try:
+        with quietly(stream):
             stream.write(text if text.endswith("\n") else f"{text}\n")
             # Now: at the end, an error would no longer be ours to handle.
             stream.flush()
-        except BrokenPipeError:
-            _discard(stream)
-            sys.exit(ExitCode.OUTPUT_CLOSED)
 
     return write
 
 
-def _discard(stream: TextIO) -> None:
-    """Send what Python still flushes at the end to nowhere."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, stream.fileno())
-    os.close(nowhere)
+@contextlib.contextmanager
+def quietly(stream: Any) -> Iterator[None]:
+    """Exit without a message if a block writes to a pipe that nobody reads."""
+    try:
+        yield
+    except BrokenPipeError:
+        # Python flushes what is left at the end.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+        sys.exit(ExitCode.OUTPUT_CLOSED)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import difflib
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -71,7 +72,8 @@ class Changes:
 
     def name(self, path: Path) -> str:
         """Return a path as the user would type it."""
-        return os.path.relpath(path, os.path.realpath(self.root))
+        root = os.path.realpath(self.root)
+        return os.path.relpath(path, root) if path != Path(root) else root
 
     @property
     def names(self) -> list[str]:
@@ -123,29 +125,56 @@ class Changes:
             NotWritten: It failed; the message says what has been written.
         """
         prepared: dict[Path, Path] = {}
+        # It takes a moment, and half of it would be of no use.
+        handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
-            kept = self._keep_copies()
             for path, text in self.after.items():
                 prepared[path] = self._prepare(path, text)
+            kept = self._keep_copies()
+            self._replace(prepared)
         except OSError as error:
+            where = self.name(Path(error.filename2 or error.filename or self.root))
+            message = f"{where} cannot be written: {error.strerror}."
+            hint = f"Nothing has been changed. Check {where}, and run it again."
+            raise NotWritten(message, hint) from None
+        finally:
             for temporary in prepared.values():
                 temporary.unlink(missing_ok=True)
-            where = self.name(Path(error.filename or self.root))
-            message = f"{where} cannot be written: {error.strerror}."
-            hint = "Nothing has been changed. Make it writable, and run it again."
-            raise NotWritten(message, hint) from None
-        written: list[str] = []
-        for path, temporary in prepared.items():
-            try:
-                temporary.replace(path)
-            except OSError as error:
-                for left in prepared.values():
-                    left.unlink(missing_ok=True)
-                message = f"{self.name(path)} cannot be written: {error.strerror}."
-                hint = f"Written before it: {', '.join(written) or 'nothing'}."
-                raise NotWritten(message, hint) from None
-            written.append(self.name(path))
+            signal.signal(signal.SIGINT, handler)
         return kept
+
+    def _replace(self, prepared: Mapping[Path, Path]) -> None:
+        """
+        Put the prepared files into their places, or the old ones back.
+
+        Raises:
+            OSError: A file cannot be replaced, and the others are as before.
+            NotWritten: Nor could the others be put back.
+        """
+        replaced: list[Path] = []
+        try:
+            for path, temporary in prepared.items():
+                temporary.replace(path)
+                replaced.append(path)
+        except OSError:
+            self._put_back(replaced)
+            raise
+
+    def _put_back(self, replaced: list[Path]) -> None:
+        while replaced:
+            path = replaced[-1]
+            before = self.before[path]
+            try:
+                if before is None:
+                    path.unlink()
+                else:
+                    self._prepare(path, before).replace(path)
+            except OSError as error:
+                written = ", ".join(map(self.name, replaced))
+                message = f"{self.name(path)} cannot be put back: {error.strerror}."
+                hint = f"Written: {written}. Nothing else has been changed."
+                raise NotWritten(message, hint) from None
+            replaced.pop()
 
     def _prepare(self, path: Path, text: str) -> Path:
         """Write a file beside the one that it will replace."""
@@ -177,7 +206,7 @@ class Changes:
         lost = [
             path
             for path in self.after
-            if self.before[path] is not None and not self._is_committed(path)
+            if path.is_file() and not self._is_committed(path)
         ]
         if not lost:
             return None
@@ -224,4 +253,5 @@ def _read(path: Path, name: str) -> str | None:
         raise NotWritten(message, "Save it as UTF-8, and run it again.") from None
     except OSError as error:
         message = f"{name} cannot be read: {error.strerror}."
-        raise NotWritten(message, "Nothing has been changed.") from None
+        hint = f"Nothing has been changed. Check {name}, and run it again."
+        raise NotWritten(message, hint) from None

@@ -7,7 +7,9 @@ import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
+from django_prodserver.commands import printing
 from django_prodserver.commands.init import files, project, requirements, settings
 from django_prodserver.commands.init.changes import Changes
 from django_prodserver.commands.init.project import Inspection, Layout
@@ -19,7 +21,13 @@ from django_prodserver.commands.init.proposal import (
     propose,
 )
 from django_prodserver.commands.init.requirements import Requirements
-from django_prodserver.exceptions import ConfigurationError, Fault, UsageError
+from django_prodserver.exceptions import (
+    ConfigurationError,
+    ExitCode,
+    Fault,
+    ProdserverError,
+    UsageError,
+)
 
 Write = Callable[[str], object]
 
@@ -52,10 +60,29 @@ class _Questions:
 
     def _answer(self, prompt: str) -> str:
         try:
-            return input(prompt).strip()
+            with printing.quietly(sys.stdout):
+                return input(prompt).strip()
         except EOFError:
+            print(file=sys.stderr)  # the prompt has no end of line
             message = "prodserver --init got no answer, and has changed nothing."
             raise UsageError(message, "To accept the defaults, add --yes.") from None
+        except KeyboardInterrupt:
+            print(file=sys.stderr)
+            raise
+
+
+class Interrupted(ProdserverError):
+    """Raised on Ctrl-C."""
+
+    returncode = ExitCode.INTERRUPTED
+
+
+class _Decision(NamedTuple):
+    """What the user has agreed to."""
+
+    changes: Changes
+    made: Proposal
+    where: Requirements
 
 
 def run(*, yes: bool, dry_run: bool, settings_module: str, write: Write) -> int:
@@ -82,6 +109,21 @@ def run(*, yes: bool, dry_run: bool, settings_module: str, write: Write) -> int:
         )
         raise UsageError(message, hint)
     questions = _Questions(asks=not (yes or dry_run))
+    try:
+        decided = _decide(questions, dry_run, settings_module, write)
+    except KeyboardInterrupt:
+        message = "prodserver --init was interrupted, and has changed nothing."
+        raise Interrupted(message) from None
+    if decided:
+        kept = decided.changes.write()
+        write(_report(decided, kept))
+    return 0
+
+
+def _decide(
+    questions: _Questions, dry_run: bool, settings_module: str, write: Write
+) -> _Decision | None:
+    """Return what to write; None if nothing is to be written."""
     layout = project.find(Path.cwd(), settings_module)
     local = project.inspect(layout)
     inspected = _production(layout, local, questions, write)
@@ -95,18 +137,16 @@ def run(*, yes: bool, dry_run: bool, settings_module: str, write: Write) -> int:
         write(f"  {note}")
     if not changes.after:
         write("Nothing to change: the project is set up already.")
-        return 0
+        return None
     write("")
     write(changes.diff())
     if dry_run:
         write("--dry-run: nothing was written.")
-        return 0
+        return None
     if not questions.confirm(f"Write {len(changes.after)} files?"):
         write("Nothing was written.")
-        return 0
-    kept = changes.write()
-    write(_report(layout, changes, made, where, kept))
-    return 0
+        return None
+    return _Decision(changes, made, where)
 
 
 def _production(
@@ -215,14 +255,9 @@ def _add_requirements(
     requirements.add(changes, where, wanted)
 
 
-def _report(
-    layout: Layout,
-    changes: Changes,
-    made: Proposal,
-    where: Requirements,
-    kept: Path | None,
-) -> str:
+def _report(decided: _Decision, kept: Path | None) -> str:
     """Return what was written, what comes next, and what only a person can do."""
+    changes, made, where = decided
     lines = ["Written:"]
     lines += [f"  {name}" for name in changes.names]
     if kept:
