@@ -8,6 +8,7 @@ import re
 import select
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -446,6 +447,75 @@ def test_a_middleware_that_extends_whitenoise_serves_the_static_files(
     said = _run(root, "--init", "--dry-run")
     assert "WhiteNoise, for nothing serves them" not in said
     assert "whitenoise.middleware.WhiteNoiseMiddleware" not in said
+
+
+UV = """[project]
+name = "site"
+version = "1"
+dependencies = ["django>=5"]
+
+[tool.uv]
+package = false
+"""
+POETRY = """[tool.poetry]
+package-mode = false
+
+[tool.poetry.dependencies]
+python = ">=3.11,<4"
+django = ">=5"
+
+[tool.poetry.group.dev.dependencies]
+ruff = "*"
+"""
+PDM = UV.replace("[tool.uv]\npackage", "[tool.pdm]\ndistribution")
+READS_PYPROJECT = "pip install --no-cache-dir -r /tmp/requirements.txt"
+
+
+@pytest.mark.parametrize(
+    ("pyproject", "lock", "copied", "installed", "step"),
+    [
+        (
+            *(UV, "uv.lock", "pyproject.toml uv.lock ./"),
+            *("RUN uv sync --locked --no-dev --no-install-project", "uv lock"),
+        ),
+        (UV, "", "pyproject.toml /tmp/", READS_PYPROJECT, "uv sync"),
+        (
+            *(POETRY, "poetry.lock", "pyproject.toml poetry.lock /tmp/project/"),
+            "/opt/poetry/bin/poetry export --without-hashes --output requirements.txt;",
+            "poetry lock",
+        ),
+        (
+            *(POETRY, "", "pyproject.toml /tmp/project/"),
+            *("/opt/poetry/bin/poetry export", "poetry install"),
+        ),
+        (
+            *(PDM, "pdm.lock", "pyproject.toml pdm.lock /tmp/project/"),
+            "/opt/pdm/bin/pdm export --prod --without-hashes --output "
+            "requirements.txt;",
+            "pdm lock",
+        ),
+    ],
+    ids=["uv", "uv-unlocked", "poetry", "poetry-unlocked", "pdm"],
+)
+def test_the_requirements_are_installed_with_the_projects_own_tool(
+    pyproject: str, lock: str, copied: str, installed: str, step: str, make: Make
+) -> None:
+    """These lines were run with uv 0.13, Poetry 2.5 and PDM 2.29, on such projects."""
+    files = {"requirements.txt": None, "pyproject.toml": pyproject}
+    root = make({**files, **({lock: ""} if lock else {})}, git=False)
+    said = _run(root, "--init", "--yes")
+    dockerfile = (root / "Dockerfile").read_text()
+    assert f"COPY {copied}\n" in dockerfile
+    assert installed in dockerfile
+    assert f"Next:\n  {step}\n" in said
+    written = tomllib.loads((root / "pyproject.toml").read_text())
+    if pyproject == POETRY:
+        poetry = written["tool"]["poetry"]
+        assert poetry["group"] == {"dev": {"dependencies": {"ruff": "*"}}}
+        assert poetry["dependencies"]["django-prodserver"]["extras"] == ["gunicorn"]
+    else:
+        names = written["project"]["dependencies"]
+        assert names[1].startswith("django-prodserver[gunicorn]>=")
 
 
 WRONG = {

@@ -277,13 +277,16 @@ def _report(decided: _Decision, kept: Path | None) -> str:
     lines += ["To undo it:", f"  {' && '.join(undo)}", "", "Next:"]
     compose = files.compose_name(changes)[0]
     option = "" if compose == "compose.yaml" else f"-f {compose} "
-    lock = {"uv": "uv lock", "poetry": "poetry lock", "pdm": "pdm lock"}.get(where.tool)
     steps = []
     if where.file in changes.names:
-        install = f"python -m pip install -r {where.file}"
-        if where.tool == "pip" and where.file == "pyproject.toml":
-            install = "python -m pip install ."
-        steps.append(lock or install)
+        if where.lock:  # the Dockerfile installs what it holds
+            steps.append(f"{where.tool} lock")
+        elif where.tool != "pip":
+            steps.append("uv sync" if where.tool == "uv" else f"{where.tool} install")
+        elif where.file == "pyproject.toml":
+            steps.append("python -m pip install .")
+        else:
+            steps.append(f"python -m pip install -r {where.file}")
     steps += [f"docker compose {option}up --build", "http://localhost:8000/"]
     lines += [f"  {step}" for step in steps]
     lines += ["", "Only you can do this:"]

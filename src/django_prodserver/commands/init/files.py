@@ -189,8 +189,6 @@ def _apt(*packages: str) -> str:
 
 def _install(changes: Changes, where: Requirements) -> str:
     """Return the lines that install the requirements into /opt/venv."""
-    lock = {"uv": "uv.lock", "poetry": "poetry.lock", "pdm": "pdm.lock"}.get(where.tool)
-    has_lock = bool(lock) and (changes.root / str(lock)).exists()
     if where.file != "pyproject.toml":
         directory = where.file.rpartition("/")[0]
         copied = (
@@ -204,13 +202,13 @@ def _install(changes: Changes, where: Requirements) -> str:
         if also:
             copied = f"{' '.join([where.file, *also])} /tmp/"
         return f"COPY {copied}\nRUN pip install --no-cache-dir -r /tmp/{where.file}\n"
-    if where.tool == "uv" and has_lock:
+    if where.tool == "uv" and where.lock:
         return (
             "COPY pyproject.toml uv.lock ./\n"
             "RUN uv sync --locked --no-dev --no-install-project\n"
         )
     if where.tool == "poetry":
-        files = "pyproject.toml poetry.lock" if has_lock else "pyproject.toml"
+        files = "pyproject.toml poetry.lock" if where.lock else "pyproject.toml"
         return (
             f"COPY {files} /tmp/project/\n"
             "RUN set -eux; \\\n"
@@ -222,7 +220,7 @@ def _install(changes: Changes, where: Requirements) -> str:
             "requirements.txt; \\\n"
             "    pip install --no-cache-dir -r requirements.txt\n"
         )
-    if where.tool == "pdm" and has_lock:
+    if where.tool == "pdm" and where.lock:
         return (
             "COPY pyproject.toml pdm.lock /tmp/project/\n"
             "RUN set -eux; \\\n"

@@ -32,11 +32,13 @@ class Requirements:
         tool: "pip", "uv", "poetry" or "pdm".
         file: The file that names them, from the root; it may not exist yet.
         names: The packages that it names, in the form that an index gives them.
+        lock: The tool's lock file; "" if there is none.
     """
 
     tool: str
     file: str
     names: frozenset[str]
+    lock: str = ""
 
 
 def find(changes: Changes) -> Requirements:
@@ -56,13 +58,10 @@ def find(changes: Changes) -> Requirements:
     poetry = tool.get("poetry")
     if isinstance(poetry, dict):
         names |= {_normal(name) for name in poetry.get("dependencies", {})}
-    for manager, is_used in {
-        "poetry": (root / "poetry.lock").exists() or "poetry" in tool,
-        "pdm": (root / "pdm.lock").exists() or "pdm" in tool,
-        "uv": (root / "uv.lock").exists() or "uv" in tool,
-    }.items():
-        if is_used and (project or poetry):
-            return Requirements(manager, "pyproject.toml", frozenset(names))
+    for manager in ("poetry", "pdm", "uv"):
+        lock = f"{manager}.lock" if (root / f"{manager}.lock").exists() else ""
+        if (lock or manager in tool) and (project or poetry):
+            return Requirements(manager, "pyproject.toml", frozenset(names), lock)
     for file in _FILES:
         if (root / file).is_file():
             return Requirements("pip", file, frozenset(_listed(root / file)))
