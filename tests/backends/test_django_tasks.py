@@ -127,7 +127,7 @@ class TestDatabaseWorkerOnly:
                 blocker.execute("LOCK TABLE django_tasks_database_dbtaskresult")
                 [old] = wait_for(lambda: connections("Lock"), "the query blocked")
                 watcher.execute("SELECT pg_cancel_backend(%s)", [old])
-                worker.says("The database is away, waiting for it")
+                worker.says("The database is unavailable, waiting for it")
             start.enqueue("tasks", "after", **env)
             worker.until(lambda: start.marks("after")[1], "a task done after it")
             assert connections()
@@ -169,7 +169,7 @@ class TestDatabaseWorkerOnly:
         assert statuses() == ["RUNNING"]
         cut(can_return=False)
         site.release_tasks()
-        worker.says("The database is away, waiting for it")
+        worker.says("The database is unavailable, waiting for it")
         probed.wait_for_readiness(NO, "no connection to the database")
         cut(can_return=True)
         worker.until(lambda: statuses() == ["SUCCESSFUL"], "the result stored")

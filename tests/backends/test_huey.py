@@ -156,7 +156,7 @@ class TestHueyOnly:
     ("huey", "debug", "why"),
     [
         ({"immediate": True}, False, ""),
-        ({}, True, ": DEBUG is on, and HUEY has no immediate"),
+        ({}, True, ": DEBUG is True, and HUEY does not set immediate"),
     ],
     ids=["immediate", "debug"],
 )

@@ -57,7 +57,7 @@ def test_honcho_runs_the_procfile(tmp_path: Path) -> None:
         running.stop(signal.SIGTERM)
     finally:
         running.kill()
-    assert "SIGTERM: finishing what is in flight" in running.output
+    assert "SIGTERM: finishing the requests in progress" in running.output
     assert "shutting down gracefully" in running.output
 
 

@@ -100,7 +100,7 @@ class TestCommands:
         ("how", "code", "says"),
         [
             ("error", 3, "CommandError: it went wrong"),
-            ("exit", 4, "prodserver: step a --fail=exit has failed with 4, not"),
+            ("exit", 4, "prodserver: step a --fail=exit failed with exit code 4, not"),
             ("text", 1, "some words"),
             ("bug", 1, "RuntimeError: a bug of the user's"),
         ],
@@ -288,8 +288,8 @@ class TestLock:
             ).fetchall()
         assert ended == [(True,)]
         started.says(
-            "The lock of the database was lost during step a --until=go, and another "
-            "release may run at once: "
+            "The database lock was lost during step a --until=go, and another "
+            "release may run at the same time: "
         )
         (release.start.data / "go").touch()
         assert started.exits(60) == 69
@@ -370,9 +370,7 @@ class TestLock:
         release.settings = {"DATABASES": {"default": entry}}
         done = release.run("step a")
         assert done.returncode == 69
-        assert "The lock of the database cannot be taken: OperationalError" in (
-            done.stderr
-        )
+        assert "The database lock cannot be taken: OperationalError" in (done.stderr)
         assert '"WAIT_FOR": ["database"]' in done.stderr
         assert "hunter2" not in done.stderr
         assert "Traceback" not in done.stderr

@@ -20,7 +20,7 @@ from tests.postgres import Postgres
 pytestmark = pytest.mark.process
 
 STANDBY = "is ready: it is standby"
-LOST = "The lock of SINGLETON was lost, another replica may be active: "
+LOST = "The SINGLETON lock was lost, another replica may be active: "
 
 
 @pytest.fixture(scope="module")

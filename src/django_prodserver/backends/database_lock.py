@@ -54,7 +54,7 @@ def alias(key: str, value: bool | str) -> str:
     """
     name = "default" if isinstance(value, bool) else value
     if name not in settings.DATABASES:
-        message = f"{key} is {safe_repr(value)}, and DATABASES has no such alias."
+        message = f"{key} is {safe_repr(value)}, but DATABASES has no such alias."
         known = ", ".join(settings.DATABASES) or "none"
         hint = did_you_mean(name, settings.DATABASES) or f"It has: {known}."
         raise ConfigurationError(Fault.LOCK_UNSUPPORTED, message, hint)

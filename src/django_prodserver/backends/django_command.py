@@ -45,8 +45,8 @@ class ManagementBackend(CommandBackend):
         if app and not any(each.startswith(f"{app}.") for each in installed):
             yield ConfigurationError(
                 Fault.APP_NOT_INSTALLED,
-                f"{app} is not in INSTALLED_APPS, "
-                f"and brings the command {self.management_command}.",
+                f"{app}, which provides the command {self.management_command}, "
+                "is not in INSTALLED_APPS.",
                 f'Add "{app}" to INSTALLED_APPS, then run: python manage.py migrate',
             )
 
@@ -68,12 +68,12 @@ def command_words(command: object, where: str, hint: str) -> list[str]:
         try:
             words = shlex.split(command)
         except ValueError as error:
-            message = f"{where} {safe_repr(command)}, which a shell cannot split:"
+            message = f"{where} {safe_repr(command)}, which cannot be split into words:"
             message = f"{message} {error}."
             raise ConfigurationError(Fault.BAD_VALUE, message, hint) from error
     if isinstance(words, list | tuple) and words:
         text = [w for w in words if isinstance(w, str) and w and fits(w)]
         if len(text) == len(words):
             return text
-    message = f"{where} {safe_repr(command)}, which is no command."
+    message = f"{where} {safe_repr(command)}, which is not a command."
     raise ConfigurationError(Fault.BAD_VALUE, message, hint)

@@ -16,7 +16,7 @@ from django.apps import apps
 TIMEOUT = 10.0
 _SCRIPT = Path(__file__).with_name("run_reader.py")
 #: The end of a sentence about a change that comes too late.
-SEEN = "which the applications should see as they are loaded"
+SEEN = "which the applications should see while they load"
 
 
 class Elsewhere(NamedTuple):

@@ -120,13 +120,13 @@ def backend_faults(process: Process, backend: Backend) -> Iterator[Configuration
 def _wait_faults(process: Process, backend: Backend) -> Iterator[ConfigurationError]:
     if "broker" in process.waits and not backend.has_broker:
         name = process.config["BACKEND"].rpartition(".")[2]
-        message = f"['WAIT_FOR'] has the broker, and {name} has none."
-        hint = 'If it is Celery\'s, write "APP": "project.celery.app" too.'
+        message = f"['WAIT_FOR'] includes the broker, but {name} has none."
+        hint = 'For the broker of Celery, also set "APP": "project.celery.app".'
         yield process.fault(Fault.BAD_VALUE, message, hint)
     for name in process.waits:
         problem, hint = _nothing_to_wait_for(name)
         if problem:
-            message = f"['WAIT_FOR'] has {safe_repr(name)}, and {problem}."
+            message = f"['WAIT_FOR'] includes {safe_repr(name)}, but {problem}."
             yield process.fault(Fault.NOTHING_TO_WAIT_FOR, message, hint)
     try:
         retry.timeout()
@@ -148,7 +148,7 @@ def _nothing_to_wait_for(name: str) -> tuple[str, str]:
             problem = (
                 f"{setting}[{alias!r}] has the {key} {value!r}, which does nothing"
             )
-            hint = f"Take it out of WAIT_FOR, or write another {key}."
+            hint = f"Remove it from WAIT_FOR, or set another {key}."
     return problem, hint
 
 
@@ -218,7 +218,7 @@ def install_in_worker(backend: Backend) -> None:
         )
     except (AttributeError, ImportError) as error:
         # The installed release of the worker stops in a different way.
-        log(f"GRACEFUL_TIMEOUT does nothing here: {error}", logging.WARNING)
+        log(f"GRACEFUL_TIMEOUT has no effect here: {error}", logging.WARNING)
     if not writer or not backend.heartbeat_max_age(backend.args):
         return
     try:
@@ -226,7 +226,7 @@ def install_in_worker(backend: Backend) -> None:
     except Exception as error:
         # The worker runs without a heartbeat.
         reason = redact(f"{type(error).__name__}: {error}")
-        writer.beat("silent", f"its loop cannot be joined: {reason}")
+        writer.beat("silent", f"cannot observe its loop: {reason}")
 
 
 def _install_singleton(backend: Backend) -> None:
@@ -247,7 +247,7 @@ def install_in_own_process(context: Context) -> None:
     except Exception as error:
         # The worker runs without a heartbeat.
         reason = redact(f"{type(error).__name__}: {error}")
-        heartbeat.beat("silent", f"its loop cannot be joined: {reason}")
+        heartbeat.beat("silent", f"cannot observe its loop: {reason}")
         return
     try:
         with process.named_faults():
@@ -273,7 +273,7 @@ def did_you_mean_backend(path: str) -> str:
     """Suggest the closest of our own backends, by its path or its class name."""
     module = path.rpartition(".")[0]
     if module.startswith(f"{backends.__name__}.") and module.endswith(_REMOVED_MODULES):
-        return 'Name a server, and run "manage.py devserver": that one, reloading.'
+        return 'Name a production server; "manage.py devserver" runs it with reloading.'
     paths = known_backends()
     if hint := did_you_mean(path, paths):
         return hint
@@ -310,12 +310,12 @@ def _validated(process: Process, path: str, backend: object) -> type[BaseServerB
         ConfigurationError: It is not a backend class, or is an abstract one.
     """
     if not (isinstance(backend, type) and issubclass(backend, BaseServerBackend)):
-        message = f": BACKEND {safe_repr(path)} is no subclass of BaseServerBackend."
+        message = f": BACKEND {safe_repr(path)} is not a subclass of BaseServerBackend."
         hint = did_you_mean_backend(path) or "Write a subclass with start_server()."
         raise process.fault(Fault.NOT_A_BACKEND, message, hint)
     if missing := ", ".join(_missing_members(backend)):
-        message = f": BACKEND {safe_repr(path)} has no {missing}."
-        raise process.fault(Fault.NOT_A_BACKEND, message, f"Write {missing} in it.")
+        message = f": BACKEND {safe_repr(path)} does not define {missing}."
+        raise process.fault(Fault.NOT_A_BACKEND, message, f"Define {missing} in it.")
     return backend
 
 

@@ -42,7 +42,7 @@ def faults(config: Mapping[str, Any]) -> Iterator[ConfigurationError]:
     except ConfigurationError as error:
         yield error
     if not project.is_installed():
-        message = f"{KEY} is set, and django_prodserver is not in INSTALLED_APPS."
+        message = f"{KEY} is set, but django_prodserver is not in INSTALLED_APPS."
         hint = 'Add "django_prodserver" to INSTALLED_APPS.'
         yield ConfigurationError(Fault.LOCK_UNSUPPORTED, message, hint)
 
@@ -59,8 +59,9 @@ def check_database(config: Mapping[str, Any]) -> None:
     if value := config.get(KEY):
         connection = connections[database_lock.alias(KEY, value)]
         if not database_lock.for_connection(connection):
-            message = f"{KEY} is {value!r}, and {connection.vendor} here keeps no lock."
-            hint = f"Write {KEY} as the alias of a PostgreSQL, MySQL or SQLite file."
+            database = f"this {connection.vendor} database"
+            message = f"{KEY} is {value!r}, but {database} cannot hold a lock."
+            hint = f"Set {KEY} to the alias of PostgreSQL, MySQL or an SQLite file."
             raise ConfigurationError(Fault.LOCK_UNSUPPORTED, message, hint)
 
 
@@ -85,7 +86,7 @@ class Singleton:
         )
         if not lock:
             # As check_database() has it, for a start that skips the checks.
-            message = f"The database {alias!r} keeps no lock for {KEY}."
+            message = f"The database {alias!r} cannot hold the lock for {KEY}."
             raise UnavailableError(message)
         self._lock = lock
         self._keeper: database_lock.Keeper | None = None
@@ -108,10 +109,10 @@ class Singleton:
                 self._lock.release()
                 reason = describe_error(error)
                 if not has_answered:
-                    log(f"The lock of {KEY} cannot be taken: {reason}", logging.ERROR)
+                    log(f"The {KEY} lock cannot be taken: {reason}", logging.ERROR)
                     raise SystemExit(int(ExitCode.UNAVAILABLE)) from None
                 if not is_away:
-                    log(f"The database is away: {reason}", logging.ERROR)
+                    log(f"The database is unavailable: {reason}", logging.ERROR)
                 is_away = True
                 heartbeat.beat("starting", "no connection to the database")
             else:
@@ -151,5 +152,5 @@ class Singleton:
 
 def _end(reason: str) -> NoReturn:
     """Kill the process and its children at once, as another replica does their work."""
-    write_line(f"The lock of {KEY} was lost, another replica may be active: {reason}")
+    write_line(f"The {KEY} lock was lost, another replica may be active: {reason}")
     kill_all(ExitCode.UNAVAILABLE)

@@ -56,7 +56,7 @@ class TaskLoad(ABC):
             is_local = host in _LOOPBACK or host.startswith(("127.", "/"))
             if not is_local:
                 message = f"The broker is on {safe_repr(host)}, not on this machine."
-                hint = "--compare only uses a broker on localhost: start one for it."
+                hint = "--compare only uses a broker on localhost. Start one there."
                 raise UsageError(message, hint)
 
 

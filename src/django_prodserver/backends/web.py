@@ -100,9 +100,9 @@ class WebBackend(CommandBackend):
         """
         bind = binds[0]
         if len(binds) > 1:
-            raise self.cannot_bind(binds, "listens on one address")
+            raise self.cannot_bind(binds, "listens on only one address")
         if bind.fd and "fd" not in self.sockets:
-            raise self.cannot_bind(binds, "takes no socket that is open already")
+            raise self.cannot_bind(binds, "cannot use a socket that is already open")
         if bind.path or bind.fd:
             return {"uds": bind.path} if bind.path else {"fd": bind.fd}
         return self.address_options(bind.host, bind.port)
@@ -110,7 +110,7 @@ class WebBackend(CommandBackend):
     def cannot_bind(self, binds: Sequence[Bind], why: str) -> ConfigurationError:
         """Return the error for a ``BIND`` that the server does not support."""
         given = ", ".join(bind.text for bind in binds)
-        message = f"['BIND'] is {safe_repr(given)}, and {self.package} {why}."
+        message = f"['BIND'] is {safe_repr(given)}, but {self.package} {why}."
         hint = 'Write BIND as one address, such as "127.0.0.1:8000".'
         return ConfigurationError(Fault.BAD_VALUE, message, hint)
 
@@ -153,7 +153,7 @@ class WebBackend(CommandBackend):
             # Platforms that set PORT (Heroku, Cloud Run) connect from outside.
             host = host or ("0.0.0.0" if port else bind.DEFAULT_HOST)  # noqa: S104
             port = port or bind.DEFAULT_PORT
-        default = Resolved("", "for a proxy on this machine; the image says 0.0.0.0")
+        default = Resolved("", "for a proxy on this machine; the image uses 0.0.0.0")
         for name in ("PRODSERVER_HOST", "PORT"):
             if os.environ.get(name):
                 default = Resolved("", origin=name)
@@ -242,7 +242,7 @@ class WebBackend(CommandBackend):
             raise self._no_application(setting, message)
         module, _, attribute = str(dotted).rpartition(".")
         if not is_dotted_path(str(dotted)):
-            message = f"{setting} is {dotted!r}, which is no dotted path."
+            message = f"{setting} is {dotted!r}, which is not a dotted path."
             raise self._no_application(setting, message)
         return f"{module}:{attribute}"
 
@@ -385,7 +385,9 @@ class WebBackend(CommandBackend):
         yield from super().check()
         port = os.environ.get("PORT", "")
         if port and not bind.is_port(port):
-            message = f"PORT is {safe_repr(port)} in the environment, and no port."
+            message = (
+                f"PORT is {safe_repr(port)} in the environment, which is not a port."
+            )
             hint = "Set PORT to a number from 1 to 65535, or unset it."
             yield ConfigurationError(Fault.BAD_VARIABLE, message, hint)
         host = os.environ.get("PRODSERVER_HOST", "")

@@ -37,7 +37,9 @@ def one_request_at_a_time(backend: CommandBackend) -> Iterator[Warning]:
     if not backend.option_table.knows("timeout") or (
         timeout.isdecimal() and not 0 < int(timeout) <= _MAX_TIMEOUT
     ):
-        message = " answers one request at a time, and one may take long."
+        message = (
+            " handles one request at a time, so one slow request blocks all others."
+        )
         hint = 'Write "THREADS": 4 or "WORKERS": 2.'
         yield Warning(message, hint=hint, id=WarningId.ONE_AT_A_TIME)
 
@@ -45,8 +47,6 @@ def one_request_at_a_time(backend: CommandBackend) -> Iterator[Warning]:
 def trusts_anyone(proxies: set[str]) -> Iterator[Warning]:
     """Yield a warning if any client can forge its own address."""
     if anyone := sorted(proxies & _ANYONE):
-        message = f" believes X-Forwarded-* headers of anyone ({anyone[0]})."
-        hint = (
-            "Name the proxies, such as 10.0.0.0/8; keep it if none else can reach it."
-        )
+        message = f" trusts X-Forwarded-* headers from any client ({anyone[0]})."
+        hint = "Name your proxies, such as 10.0.0.0/8, unless only they can reach it."
         yield Warning(message, hint=hint, id=WarningId.TRUSTS_ANYONE)

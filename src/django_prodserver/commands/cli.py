@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from django.core.exceptions import ImproperlyConfigured
 
 from django_prodserver.commands import explain as explain_command
-from django_prodserver.commands import misspelled, printing, settings_error
+from django_prodserver.commands import printing, settings_error, unknown_options
 from django_prodserver.commands.compare import options as compare_options
 from django_prodserver.config import processes
 from django_prodserver.exceptions import (
@@ -134,7 +134,7 @@ def split(args: Sequence[str], parser: argparse.ArgumentParser) -> argparse.Name
     Parse our options, and put the rest in ``names`` and ``native``.
 
     ``typed`` holds the server options before "--", and ``ours`` the names of our
-    options: see ``misspelled.reject``.
+    options: see ``unknown_options.reject``.
     """
     args = list(args)
     # argparse would leave --help to be flushed at the end.
@@ -247,17 +247,17 @@ def run(
     try:
         process = processes.process(only(names))
     except UnknownProcess:
-        misspelled.reject(typed, ours)
+        unknown_options.reject(typed, ours)
         raise
     if options.get("compare") is not None:
         from django_prodserver.commands.compare import command
 
-        misspelled.reject(typed, ours)
+        unknown_options.reject(typed, ours)
         return command.run(process, native, write, entry, **options)
     if not (options.get("explain") or options.get("dry_run")):
         config.set_format(process.name, process.config.get("LOG_FORMAT"))
     plan = make_plan(process, native, native=standalone)
-    misspelled.reject(typed, ours, plan.backend)
+    unknown_options.reject(typed, ours, plan.backend)
     plan.check()
     if options.get("explain"):
         explain(plan, write, entry, **options)
@@ -288,7 +288,7 @@ def init(
     """
     if not options.get("init"):
         raise UsageError("--yes only goes with --init.")
-    misspelled.reject(options.get("typed", ()), options.get("ours", ()))
+    unknown_options.reject(options.get("typed", ()), options.get("ours", ()))
     extra = [*names, *native]
     for option in ("list", "explain", "compare", "all", "export", "output", "check"):
         # --compare without paths is an empty list.

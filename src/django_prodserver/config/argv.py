@@ -163,7 +163,9 @@ def render(args: object, option_table: OptionTable) -> list[str]:
         try:
             args = shlex.split(args)
         except ValueError as error:
-            message = f" is {safe_repr(args)}, which a shell cannot split: {error}."
+            message = (
+                f" is {safe_repr(args)}, which cannot be split into words: {error}."
+            )
             raise ArgumentError(message, "Close the quotation marks.") from error
     if isinstance(args, list | tuple):
         return [_text("", item) for item in args]

@@ -48,5 +48,5 @@ class StepWorker(ManagementBackend):
     keys = {
         **ManagementBackend.keys,
         "QUEUES": "queue",
-        "CONCURRENCY": Unsupported("one step at a time; start more of it"),
+        "CONCURRENCY": Unsupported("it runs one step at a time; start more processes"),
     }

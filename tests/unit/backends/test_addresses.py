@@ -139,7 +139,7 @@ def test_a_unix_socket_is_no_tcp_address_too(server, monkeypatch):
 @pytest.mark.parametrize("port", ["0", "65536", "tcp://10.0.0.1:80", "eighty", "-1"])
 def test_a_port_that_is_none_is_told_of(server, port, monkeypatch):
     monkeypatch.setenv("PORT", port)
-    assert f"PORT is {port!r} in the environment, and no port." in [
+    assert f"PORT is {port!r} in the environment, which is not a port." in [
         fault.message for fault in SERVERS[server]().check()
     ]
 

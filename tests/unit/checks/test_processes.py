@@ -100,7 +100,7 @@ ASGI = 'Write ASGI_APPLICATION = "proj.asgi.application" in the settings.'
 WAITS = f"Write WAIT_FOR as {FORM}."
 COMMANDS = 'Write COMMANDS as ["migrate --noinput", ["command", "argument"]].'
 RELEASES: list[tuple[str, dict[str, Any], str, str]] = [
-    ("none", {}, "ManagementCommands has no COMMANDS, and ne", COMMANDS),
+    ("none", {}, "ManagementCommands has no COMMANDS; it ne", COMMANDS),
     ("text", {"COMMANDS": "check"}, "ManagementCommands has the", COMMANDS),
     ("empty", {"COMMANDS": []}, "ManagementCommands has the COMMA", COMMANDS),
     ("number", {"COMMANDS": [5]}, "COMMANDS has 5, which is no", COMMANDS),
@@ -108,14 +108,14 @@ RELEASES: list[tuple[str, dict[str, Any], str, str]] = [
     (
         "quotation",
         {"COMMANDS": ["a 'b"]},
-        'COMMANDS has "a \'b", which a shell cannot split: No closing',
+        'COMMANDS has "a \'b", which cannot be split into words: No closing',
         COMMANDS,
     ),
     (
         "args",
         {"COMMANDS": ["check"], "ARGS": {}},
-        "ManagementCommands makes nothing of ARGS.",
-        "Write options in COMMANDS, each with its command.",
+        "ManagementCommands does not support ARGS.",
+        "Write options in COMMANDS, after their command.",
     ),
     (
         "lock",
@@ -133,22 +133,22 @@ LONG_RUNNINGS: list[tuple[str, dict[str, Any], Fault, str, str]] = [
         "quotation",
         {"COMMAND": "a 'b"},
         Fault.BAD_VALUE,
-        'COMMAND is "a \'b", which a shell cannot split: No closing',
+        'COMMAND is "a \'b", which cannot be split into words: No closing',
         COMMAND,
     ),
     (
         "unknown",
         {"COMMAND": "run_bto --verbosity 2"},
         Fault.COMMAND_NOT_FOUND,
-        "COMMAND has 'run_bto', and no app has that command.",
+        "COMMAND names 'run_bto', but no app has that command.",
         "Did you mean 'run_bot'?",
     ),
     (
         "program",
         {"COMMAND": ["manage.py", "run_bot"]},
         Fault.COMMAND_NOT_FOUND,
-        "COMMAND has 'manage.py', and no app has that command.",
-        "Leave out what runs it: begin with the name of the command.",
+        "COMMAND names 'manage.py', but no app has that command.",
+        "Start with the name of the command, without what runs it.",
     ),
 ]
 NO_SECONDS: list[Any] = [0, -1, "25", None, True, {}]
@@ -236,7 +236,7 @@ CASES = {
         web(BACKEND=f"{BACKENDS}.dev.django_runserver.DjangoRunserver"),
         F.BACKEND_NOT_IMPORTABLE,
         f"cannot be imported: no module '{BACKENDS}.dev'.",
-        'Name a server, and run "manage.py devserver": that one, reloading.',
+        'Name a production server; "manage.py devserver" runs it with reloading.',
     ),
     "backend-nowhere": Case(
         web(BACKEND="shop.backends.Mine"),
@@ -247,32 +247,32 @@ CASES = {
     "backend-no-subclass": Case(
         web(BACKEND="pathlib.Path"),
         F.NOT_A_BACKEND,
-        f"{WEB}: BACKEND 'pathlib.Path' is no subclass of BaseServerBackend.",
+        f"{WEB}: BACKEND 'pathlib.Path' is not a subclass of BaseServerBackend.",
         SUBCLASS,
     ),
     "backend-function": Case(
         web(BACKEND="os.path.join"),
         F.NOT_A_BACKEND,
-        f"{WEB}: BACKEND 'os.path.join' is no subclass of BaseServerBackend.",
+        f"{WEB}: BACKEND 'os.path.join' is not a subclass of BaseServerBackend.",
         SUBCLASS,
     ),
     "backend-unfinished": Case(
         web(BACKEND=f"{__name__}.NoStart"),
         F.NOT_A_BACKEND,
-        "NoStart' has no start_server().",
-        "Write start_server() in it.",
+        "NoStart' does not define start_server().",
+        "Define start_server() in it.",
     ),
     "backend-unfinished-declarative": Case(
         web(BACKEND=f"{__name__}.NoCommand"),
         F.NOT_A_BACKEND,
-        "NoCommand' has no command(), script, package.",
-        "Write command(), script, package in it.",
+        "NoCommand' does not define command(), script, package.",
+        "Define command(), script, package in it.",
     ),
     "backend-base": Case(
         web(BACKEND=f"{BACKENDS}.web.WebBackend"),
         F.NOT_A_BACKEND,
-        "WebBackend' has no script, package.",
-        "Write script, package in it.",
+        "WebBackend' does not define script, package.",
+        "Define script, package in it.",
     ),
     "server-not-installed": Case(
         web(BACKEND=f"{__name__}.NotThere"),
@@ -313,7 +313,7 @@ CASES = {
     "args-open-quotation": Case(
         web(ARGS="--name 'a"),
         F.BAD_ARGS,
-        "which a shell cannot split: No closing quotation.",
+        "which cannot be split into words: No closing quotation.",
         "Close the quotation marks.",
     ),
     "args-list-with-none": Case(
@@ -416,14 +416,14 @@ CASES = {
     "wait-for-no-broker": Case(
         web(WAIT_FOR=["broker"]),
         F.BAD_VALUE,
-        f"{WEB}['WAIT_FOR'] has the broker, and GunicornServer has none.",
-        'If it is Celery\'s, write "APP": "project.celery.app" too.',
+        f"{WEB}['WAIT_FOR'] includes the broker, but GunicornServer has none.",
+        'For the broker of Celery, also set "APP": "project.celery.app".',
     ),
     **{
         f"wait-for-{name}": Case(
             web(WAIT_FOR=[name]),
             F.NOTHING_TO_WAIT_FOR,
-            f"{WEB}['WAIT_FOR'] has '{name}', and {problem}.",
+            f"{WEB}['WAIT_FOR'] includes '{name}', but {problem}.",
             hint,
             more,
         )
@@ -439,7 +439,7 @@ CASES = {
             (
                 "cache",
                 f"CACHES['default'] has the BACKEND '{DUMMY}', which does nothing",
-                "Take it out of WAIT_FOR, or write another BACKEND.",
+                "Remove it from WAIT_FOR, or set another BACKEND.",
                 {"CACHES": {"default": {"BACKEND": DUMMY}}},
             ),
         ]
@@ -471,30 +471,30 @@ CASES = {
     "lock-alias": Case(
         web(BACKEND=RELEASE, COMMANDS=["check"], LOCK="defualt"),
         F.LOCK_UNSUPPORTED,
-        f"{WEB}: LOCK is 'defualt', and DATABASES has no such alias.",
+        f"{WEB}: LOCK is 'defualt', but DATABASES has no such alias.",
         "Did you mean 'default'?",
     ),
     "singleton-alias": Case(
         worker(BACKEND=BEAT, APP="proj.celery", SINGLETON="replica"),
         F.LOCK_UNSUPPORTED,
-        "SINGLETON is 'replica', and DATABASES has no such alias.",
+        "SINGLETON is 'replica', but DATABASES has no such alias.",
         "It has: default.",
     ),
     "singleton-not-installed": Case(
         worker(BACKEND=BEAT, APP="proj.celery", SINGLETON=True),
         F.LOCK_UNSUPPORTED,
-        "SINGLETON is set, and django_prodserver is not in INSTALLED_APPS.",
+        "SINGLETON is set, but django_prodserver is not in INSTALLED_APPS.",
         'Add "django_prodserver" to INSTALLED_APPS.',
         {"INSTALLED_APPS": []},
     ),
     "commands-unknown": Case(
         web(BACKEND=RELEASE, COMMANDS=["migrat"]),
         F.RELEASE_UNSUPPORTED,
-        f"{WEB}: COMMANDS has 'migrat', and no app has that command.",
+        f"{WEB}: COMMANDS names 'migrat', but no app has that command.",
         "Did you mean 'migrate'?",
     ),
     "app-missing": Case(
-        worker(), F.BAD_APP, f"{WORKER}: CeleryWorker has no APP, and needs", APP
+        worker(), F.BAD_APP, f"{WORKER}: CeleryWorker has no APP; it needs", APP
     ),
     "app-empty": Case(
         worker(APP=""), F.BAD_APP, f"{WORKER}: CeleryWorker has the APP ''", APP
@@ -530,7 +530,7 @@ CASES = {
     "app-something-else": Case(
         worker(APP="proj.settings.DEBUG"),
         F.APP_NOT_FOUND,
-        f"{WORKER}: APP 'proj.settings.DEBUG' is a bool, and no Celery app.",
+        f"{WORKER}: APP 'proj.settings.DEBUG' is a bool, not a Celery app.",
         FIND_APP,
     ),
     **{
@@ -544,45 +544,47 @@ CASES = {
         for kind, backend, hint in (("WSGI", GUNICORN, WSGI), ("ASGI", UVICORN, ASGI))
         for value, said in [
             (None, "not set."),
-            ("", "'', which is no dotted path."),
-            ("proj", "'proj', which is no dotted path."),
-            ("proj.wsgi:app", "'proj.wsgi:app', which is no dotted path."),
-            ("proj..app", "'proj..app', which is no dotted path."),
-            (5, "5, which is no dotted path."),
+            ("", "'', which is not a dotted path."),
+            ("proj", "'proj', which is not a dotted path."),
+            ("proj.wsgi:app", "'proj.wsgi:app', which is not a dotted path."),
+            ("proj..app", "'proj..app', which is not a dotted path."),
+            (5, "5, which is not a dotted path."),
         ]
     },
     "tasks-not-in-installed-apps": Case(
         worker(BACKEND=TASKS),
         F.APP_NOT_INSTALLED,
-        "django_tasks_db is not in INSTALLED_APPS, and brings the command db_worker.",
+        "django_tasks_db, which provides the command db_worker, "
+        "is not in INSTALLED_APPS.",
         'Add "django_tasks_db" to INSTALLED_APPS, then run: python manage.py migrate',
         {"INSTALLED_APPS": []},
     ),
     "q2-not-in-installed-apps": Case(
         worker(BACKEND=Q2),
         F.APP_NOT_INSTALLED,
-        "django_q is not in INSTALLED_APPS, and brings the command qcluster.",
+        "django_q, which provides the command qcluster, is not in INSTALLED_APPS.",
         'Add "django_q" to INSTALLED_APPS, then run: python manage.py migrate',
         {"INSTALLED_APPS": []},
     ),
     "rq-not-in-installed-apps": Case(
         worker(BACKEND=TASKS),
         F.APP_NOT_INSTALLED,
-        "django_rq is not in INSTALLED_APPS, and brings the command rqworker.",
+        "django_rq, which provides the command rqworker, is not in INSTALLED_APPS.",
         'Add "django_rq" to INSTALLED_APPS, then run: python manage.py migrate',
         {"INSTALLED_APPS": [], "TASKS": RQ},
     ),
     "rqworker-not-in-installed-apps": Case(
         worker(BACKEND=RQWORKER),
         F.APP_NOT_INSTALLED,
-        "django_rq is not in INSTALLED_APPS, and brings the command rqworker.",
+        "django_rq, which provides the command rqworker, is not in INSTALLED_APPS.",
         'Add "django_rq" to INSTALLED_APPS, then run: python manage.py migrate',
         {"INSTALLED_APPS": []},
     ),
     "huey-not-in-installed-apps": Case(
         worker(BACKEND=f"{BACKENDS}.huey.HueyConsumer"),
         F.APP_NOT_INSTALLED,
-        "huey.contrib.djhuey is not in INSTALLED_APPS, and brings the command run_huey",
+        "huey.contrib.djhuey, which provides the command run_huey, "
+        "is not in INSTALLED_APPS",
         'Add "huey.contrib.djhuey" to INSTALLED_APPS, then run',
         {"INSTALLED_APPS": ["huey"]},
     ),
@@ -700,8 +702,9 @@ def test_a_database_that_is_not_configured_is_not_waited_for(
     [said] = found()
     assert said.id == F.NOTHING_TO_WAIT_FOR
     engine = database.get("ENGINE", "")
-    assert f"has '{kind}:none', and DATABASES['none'] has the ENGINE {engine!r}, " in (
-        said.msg
+    assert (
+        f"includes '{kind}:none', but DATABASES['none'] has the ENGINE {engine!r}, "
+        in (said.msg)
     )
 
 

@@ -101,7 +101,7 @@ CASES = {
     "like-nothing": options(UVICORN, "See its --help.", "'zzz'", zzz=1),
     "gunicorn-number": value(GUNICORN, "Write a whole number.", "w", "four"),
     "gunicorn-negative": value(
-        GUNICORN, "Write a whole number from 0.", "max-requests", -1
+        GUNICORN, "Write a whole number, 0 or more.", "max-requests", -1
     ),
     "gunicorn-class": value(
         GUNICORN, "Write one of 'sync', ", "worker-class", "gthreads"
@@ -146,10 +146,10 @@ DEPLOY = {
     "one": Case(
         {"TIMEOUT": 120, "ARGS": {"worker-class": "sync"}},
         WarningId.ONE_AT_A_TIME,
-        f"{WEB} answers one request at a time",
+        f"{WEB} handles one request at a time",
     ),
     "one-thread": Case(
-        {"BACKEND": GRANIAN, "THREADS": 1}, WarningId.ONE_AT_A_TIME, f"{WEB} answers"
+        {"BACKEND": GRANIAN, "THREADS": 1}, WarningId.ONE_AT_A_TIME, f"{WEB} handles"
     ),
     "pool": Case(
         {"THREADS": 8},
@@ -188,12 +188,12 @@ DEPLOY = {
     "anyone": Case(
         {"ARGS": {"forwarded-allow-ips": "*"}},
         WarningId.TRUSTS_ANYONE,
-        f"{WEB} believes",
+        f"{WEB} trusts",
     ),
     "anyone-by-key": Case(
         {"BACKEND": GRANIAN, "TRUSTED_PROXIES": ["*"]},
         WarningId.TRUSTS_ANYONE,
-        f"{WEB} believes",
+        f"{WEB} trusts",
     ),
     "anyone-waitress": Case(
         {"BACKEND": WAITRESS, "ARGS": {"trusted-proxy": "*"}},
@@ -234,19 +234,19 @@ DEPLOY = {
     "q2-timeout": Case(
         {"BACKEND": Q2},
         WarningId.Q2_RETRY,
-        f"{WEB}: Q_CLUSTER has the timeout 90 and retry 60.",
+        f"{WEB}: Q_CLUSTER has timeout 90 and retry 60.",
         more={"Q_CLUSTER": {"timeout": 90, "retry": 60}},
     ),
     "q2-timeout-as-long": Case(
         {"BACKEND": Q2},
         WarningId.Q2_RETRY,
-        f"{WEB}: Q_CLUSTER has the timeout 60 and retry 60.",
+        f"{WEB}: Q_CLUSTER has timeout 60 and retry 60.",
         more={"Q_CLUSTER": {"timeout": 60, "retry": 60}},
     ),
     "q2-default-retry": Case(
         {"BACKEND": Q2},
         WarningId.Q2_RETRY,
-        f"{WEB}: Q_CLUSTER has the timeout 60 and retry 60.",
+        f"{WEB}: Q_CLUSTER has timeout 60 and retry 60.",
         more={"Q_CLUSTER": {"timeout": 60}},
     ),
     "q2-no-timeout": Case(
@@ -255,7 +255,7 @@ DEPLOY = {
     "q2-queue": Case(
         {"BACKEND": Q2},
         WarningId.Q2_QUEUE_LIMIT,
-        f"{WEB}: Q_CLUSTER has the queue_limit 50, for 2 workers.",
+        f"{WEB}: Q_CLUSTER has queue_limit 50 for 2 workers.",
         more={"Q_CLUSTER": {"workers": 2, "queue_limit": 50, "timeout": 9}},
     ),
 }

@@ -67,7 +67,7 @@ class _CeleryBackend(CommandBackend):
         problem = "has no APP" if app is None else f"has the APP {safe_repr(app)}"
         dotted = app.replace(":", ".") if isinstance(app, str) else ""
         if not is_dotted_path(dotted, least=1):
-            message = f"{type(self).__name__} {problem}, and needs a Celery app's path."
+            message = f"{type(self).__name__} {problem}; it needs a Celery app's path."
             hint = 'Write "APP": "project.celery.app".'
             raise ConfigurationError(Fault.BAD_APP, message, hint)
         return str(app)
@@ -100,7 +100,7 @@ class _CeleryBackend(CommandBackend):
         else:
             if isinstance(celery_app, Celery):
                 return celery_app
-            problem = f"is a {type(celery_app).__name__}, and no Celery app"
+            problem = f"is a {type(celery_app).__name__}, not a Celery app"
         hint = 'Write the path of your Celery app: "APP": "project.celery.app".'
         raise ConfigurationError(
             Fault.APP_NOT_FOUND, f"APP {safe_repr(app)} {problem}.", hint
@@ -153,8 +153,8 @@ class CeleryWorker(_CeleryBackend):
         "QUEUES": "queues",
         "MAX_TASKS": "max-tasks-per-child",
         "SINGLETON": Unsupported(
-            "workers share their queues, and each task is one worker's; for one task "
-            "at a time, run one worker with CONCURRENCY 1"
+            "workers share their queues, and each task goes to one worker; to run one "
+            "task at a time, start one worker with CONCURRENCY 1"
         ),
     }
     env_prefix = "CELERY_WORKER_"
@@ -162,11 +162,11 @@ class CeleryWorker(_CeleryBackend):
     def clean_exit_code(self, signum: int, args: Sequence[str]) -> int:
         return 1 if signum == signal.SIGINT else 0
 
-    windows_way_out = 'Use another pool there: "ARGS": {"pool": "solo"}'
+    windows_way_out = 'Use another pool on Windows: "ARGS": {"pool": "solo"}'
 
     def windows_obstacle(self) -> str:
         if self.option("pool", self.args) in ("", "prefork", "processes"):
-            return "its prefork pool forks the processes"
+            return "its prefork pool needs fork()"
         return ""
 
     def resolve(self, key: str) -> Resolved:
@@ -352,7 +352,7 @@ class CeleryFlower(_CeleryBackend):
         first = binds[0]
         if len(binds) > 1 or first.fd:
             given = ", ".join(each.text for each in binds)
-            message = f"['BIND'] is {safe_repr(given)}, and Flower takes one address."
+            message = f"['BIND'] is {safe_repr(given)}, but Flower accepts one address."
             hint = 'Write BIND as one address, such as "127.0.0.1:5555".'
             raise ConfigurationError(Fault.BAD_VALUE, message, hint)
         if first.path:

@@ -32,19 +32,19 @@ class DjangoQ2Worker(ManagementBackend):
         **ManagementBackend.keys,
         "CONCURRENCY": "",
         "QUEUES": Unsupported(
-            "a cluster has one queue, its name; write ENV Q_CLUSTER_NAME for one of "
-            "ALT_CLUSTERS"
+            "a cluster has one queue, named like the cluster; to start one of "
+            "ALT_CLUSTERS, set Q_CLUSTER_NAME in ENV"
         ),
         "MAX_TASKS": "",
         "SINGLETON": Unsupported(
-            "each cluster has a scheduler, and the database lets one of them send a "
-            'schedule; "scheduler": False in Q_CLUSTER turns it off'
+            "every cluster has a scheduler, and the database ensures that only one "
+            'sends each schedule; to turn it off, set "scheduler": False in Q_CLUSTER'
         ),
         "GRACEFUL_TIMEOUT": "",
     }
 
     def windows_obstacle(self) -> str:
-        return "the processes of a cluster are forked"
+        return "a cluster forks its processes"
 
     def deployment_warnings(self) -> Iterator[CheckMessage]:
         from django_prodserver.backends.django_q2 import deployment

@@ -16,11 +16,13 @@ def cluster_warnings(workers: int) -> Iterator[Warning]:
     cluster: Mapping[str, Any] = getattr(settings, "Q_CLUSTER", {})
     timeout, retry = cluster.get("timeout"), cluster.get("retry", 60)
     if not timeout or timeout >= retry:
-        message = f": Q_CLUSTER has the timeout {timeout} and retry {retry}."
-        hint = "A task that runs as retry passes is run twice: write timeout < retry."
+        message = f": Q_CLUSTER has timeout {timeout} and retry {retry}."
+        hint = (
+            "A task that runs longer than retry is run twice. Set timeout below retry."
+        )
         yield Warning(message, hint=hint, id=WarningId.Q2_RETRY)
     limit = cluster.get("queue_limit", workers)
     if limit > workers:
-        message = f": Q_CLUSTER has the queue_limit {limit}, for {workers} workers."
-        hint = "A stop first does all that is queued: leave queue_limit out."
+        message = f": Q_CLUSTER has queue_limit {limit} for {workers} workers."
+        hint = "A stop first runs every task that was fetched. Remove queue_limit."
         yield Warning(message, hint=hint, id=WarningId.Q2_QUEUE_LIMIT)

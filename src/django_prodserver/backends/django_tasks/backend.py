@@ -74,8 +74,10 @@ class DjangoTasksWorker(ManagementBackend):
         return {
             **super().keys,
             "GRACEFUL_TIMEOUT": "",
-            "CONCURRENCY": Unsupported("one task at a time; start more of it"),
-            "SINGLETON": Unsupported("workers share their queues; start one of it"),
+            "CONCURRENCY": Unsupported(
+                "it runs one task at a time; start more processes"
+            ),
+            "SINGLETON": Unsupported("workers share their queues; start only one"),
             **self.worker.keys,
         }
 

@@ -24,7 +24,7 @@ class OtherWorker(WorkerCommand):
 
     #: The method that the loop of the started process calls on each turn.
     loop: ClassVar[str]
-    windows_obstacle = "it was never started there"
+    windows_obstacle = "it has not been tested there"
 
     def heartbeat_max_age(self, args: Sequence[str], table: OptionTable) -> float:
         # Each turn may be delayed by the database, and --interval is between two.
@@ -80,7 +80,7 @@ class DjQueueWorker(OtherWorker):
     loop = "dj_queue.runtime.supervisor.Supervisor.poll_once"
     keys = dict.fromkeys(
         ("CONCURRENCY", "QUEUES", "MAX_TASKS"),
-        Unsupported("the OPTIONS of TASKS have its workers"),
+        Unsupported("configure its workers in the OPTIONS of TASKS"),
     )
 
 
@@ -94,5 +94,5 @@ class SteadyQueueWorker(OtherWorker):
     loop = "steady_queue.processes.supervisor.Supervisor.set_procline"
     keys = dict.fromkeys(
         ("CONCURRENCY", "QUEUES", "MAX_TASKS"),
-        Unsupported("the setting STEADY_QUEUE has its workers"),
+        Unsupported("configure its workers in the setting STEADY_QUEUE"),
     )

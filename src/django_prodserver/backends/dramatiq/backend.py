@@ -64,12 +64,14 @@ class DramatiqWorker(ManagementBackend):
         return int(threads) if threads.isdecimal() else 8
 
     def windows_obstacle(self) -> str:
-        return "a stop reaches its worker processes by signals that Windows lacks"
+        return "it stops its worker processes with signals that Windows lacks"
 
     def must_exec(self, args: Sequence[str]) -> str:
         if self.is_on("use-gevent", args):
             return patches_first("gevent")
-        return "" if self.forks(args) else "Dramatiq starts new processes, and no forks"
+        if self.forks(args):
+            return ""
+        return "Dramatiq starts its processes without forking"
 
     def forks(self, args: Sequence[str]) -> bool:
         return sys.version_info < (3, 14) and not self.is_on("use-spawn", args)

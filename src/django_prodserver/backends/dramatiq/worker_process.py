@@ -132,7 +132,7 @@ class ManagedWorker(worker.Worker):
             try:
                 self.consumers[queue].requeue_messages(own)
             except Exception as error:  # of any class, depending on the broker
-                write_line(f"messages are not put back: {type(error).__name__}")
+                write_line(f"messages could not be put back: {type(error).__name__}")
             else:
                 names = ", ".join(each.message_id for each in own)
                 write_line(f"put back into {queue}: {names}")

@@ -37,15 +37,15 @@ class _GranianServer(WebBackend):
         # that misses the signal (10 % of stops under load, granian 2.8).
         "GRACEFUL_TIMEOUT": "workers-kill-timeout",
         "WORKERS": "workers",
-        "TIMEOUT": Unsupported("granian does not watch its workers; a probe does"),
+        "TIMEOUT": Unsupported("granian cannot detect a hung worker; use a probe"),
         # Granian closes an idle connection by its timeout for the next request's
         # headers, which may be one minute at most.
         "KEEP_ALIVE": lambda backend, value: {
             "http1-header-read-timeout": min(value, 60) * 1000
         },
         "MAX_REQUESTS": Unsupported(
-            "granian counts no requests; replace the container, or write "
-            'ARGS "workers-lifetime"'
+            "granian does not count requests; replace the container, or set "
+            '"workers-lifetime" in ARGS'
         ),
         "CERTFILE": "ssl-certificate",
         "KEYFILE": "ssl-keyfile",
@@ -124,12 +124,12 @@ class GranianASGIServer(_GranianServer):
     keys = {
         **_GranianServer.keys,
         "THREADS": Unsupported(
-            "an event loop takes requests as they come, and each view that is not "
-            "async has a thread of its own"
+            "an event loop accepts every request, and each view that is not async "
+            "runs in its own thread"
         ),
     }
     defaults = {
-        "interface": Resolved("asginl", "ASGI without lifespan: Django speaks none"),
+        "interface": Resolved("asginl", "Django does not support ASGI's lifespan"),
     }
 
 
@@ -144,14 +144,14 @@ class GranianWSGIServer(_GranianServer):
     }
     defaults = {
         "ws": Resolved(
-            False, "WSGI has no websockets: natively, each start warns of that"
+            False, "WSGI has no websockets; without this, each start logs a warning"
         ),
     }
 
     def default_options(self) -> Mapping[str, Resolved]:
         interface = Resolved("wsgi", "Granian's own default is RSGI")
         if self.is_behind_proxies:
-            why = "WSGI cannot tell X-Forwarded-For and X_Forwarded_For apart"
+            why = "WSGI cannot tell X-Forwarded-For from X_Forwarded_For"
             interface = Resolved("asginl", f"TRUSTED_PROXIES: {why}")
         return {"interface": interface, **super().default_options()}
 

@@ -47,7 +47,7 @@ class GunicornServer(WebBackend):
     proxies_variable = "FORWARDED_ALLOW_IPS"
     debug_options = ("reload", "spew", "check-config")
     windows_way_out = (
-        "Use Waitress there: "
+        "Use Waitress on Windows: "
         '"BACKEND": "django_prodserver.backends.waitress.WaitressServer"'
     )
     variables = (_VARIABLE, "FORWARDED_ALLOW_IPS")
@@ -77,13 +77,13 @@ class GunicornServer(WebBackend):
         options = {}
         if not self.values("control-socket", self.written):
             why = (
-                "one file for all of a user's gunicorns, which remove each other's, "
-                "and an error line where the home cannot be written"
+                "Gunicorn keeps one control socket per user: instances delete each "
+                "other's, and it logs an error if HOME is not writable"
             )
             options["no-control-socket"] = Resolved(True, why)
         options |= super().default_options()
         if os.access("/dev/shm", os.W_OK):  # noqa: S108  # gunicorn makes it safe
-            why = "a worker writes there all the time, and a disk may let it wait"
+            why = "workers update a file there every second, and a disk may block"
             options["worker-tmp-dir"] = Resolved("/dev/shm", why)  # noqa: S108
         return options
 

@@ -47,7 +47,7 @@ class GunicornOptions(InstalledOptions):
                 if refused := refused_number(setting.type, text):
                     return refused
                 if setting.validator is validate_pos_int and int(text, 0) < 0:
-                    return "Write a whole number from 0."
+                    return "Write a whole number, 0 or more."
         if flag == "--worker-class":
             return self._refused_worker_class(text)
         return ""
@@ -81,8 +81,8 @@ TABLES = {
             "chdir": ".",
             "control-socket": "$HOME/.gunicorn/gunicorn.ctl",
             "forwarded-allow-ips": "127.0.0.1,::1, or $FORWARDED_ALLOW_IPS",
-            "group": "the user's",
-            "user": "the user's",
+            "group": "the current group",
+            "user": "the current user",
             "workers": "1, or $WEB_CONCURRENCY",
         },
     ),

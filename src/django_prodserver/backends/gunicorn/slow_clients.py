@@ -87,7 +87,7 @@ class _Receiving:
             if unreader in self._cut:
                 # And not the end of the body: the application would take that for
                 # all of it.
-                message = "the worker stops, and the request did not arrive"
+                message = "the worker is stopping, and the request has not arrived"
                 raise ConnectionResetError(errno.ECONNRESET, message)
             self._received[unreader] = self._received.get(unreader, 0) + len(data)
         return data

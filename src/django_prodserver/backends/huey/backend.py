@@ -32,7 +32,7 @@ class HueyConsumer(ManagementBackend):
     keys: ClassVar[Mapping[str, Translation]] = {
         **ManagementBackend.keys,
         "CONCURRENCY": "workers",
-        "QUEUES": Unsupported("a consumer has one queue, the name in HUEY"),
+        "QUEUES": Unsupported("a consumer has one queue, named in HUEY"),
         "MAX_TASKS": "max-tasks",
         "GRACEFUL_TIMEOUT": "",
     }
@@ -40,7 +40,7 @@ class HueyConsumer(ManagementBackend):
         "GRACEFUL_TIMEOUT": "shutdown-timeout"
     }
     defaults: ClassVar[Mapping[str, Resolved]] = {
-        "graceful-signal": Resolved("TERM", "natively SIGTERM interrupts the tasks")
+        "graceful-signal": Resolved("TERM", "by default SIGTERM interrupts the tasks")
     }
     has_broker = True
 
@@ -68,7 +68,7 @@ class HueyConsumer(ManagementBackend):
 
     def windows_obstacle(self) -> str:
         is_forked = self.option("worker-type", self.args) == "process"
-        return "its workers of the type process are forked" if is_forked else ""
+        return "it forks its workers of the type process" if is_forked else ""
 
     def must_exec(self, args: Sequence[str]) -> str:
         worker_type = self.option("worker-type", args)
@@ -134,7 +134,7 @@ def _check_immediate() -> None:
         is_default, is_immediate = False, getattr(huey, "immediate", False)
     if not is_immediate:
         return
-    why = ": DEBUG is on, and HUEY has no immediate" if is_default else ""
+    why = ": DEBUG is True, and HUEY does not set immediate" if is_default else ""
     raise ConfigurationError(
         Fault.BAD_VALUE,
         f"HUEY runs tasks immediately, without a consumer{why}.",

@@ -9,6 +9,6 @@ TABLES = {
         "run_huey",
         settings={"HUEY": {"huey_class": "huey.MemoryHuey", "immediate": False}},
         defaults={"graceful-signal": "INT", "workers": "1", "worker-type": "thread"},
-        help={"logfile": "a file for the log"},
+        help={"logfile": "A file for the log."},
     ),
 }

@@ -54,7 +54,7 @@ class HypercornServer(WebBackend):
     access_logger = "hypercorn.access"
     server_loggers = ("hypercorn",)
     windows_way_out = (
-        "Use Uvicorn there: "
+        "Use Uvicorn on Windows: "
         '"BACKEND": "django_prodserver.backends.uvicorn.UvicornServer"'
     )
     native_attributes: ClassVar[Mapping[str, object]] = {"script": "hypercorn"}
@@ -62,10 +62,10 @@ class HypercornServer(WebBackend):
         **WebBackend.keys,
         "WORKERS": "workers",
         "THREADS": Unsupported(
-            "an event loop takes requests as they come, and each view that is not "
-            "async has a thread of its own"
+            "an event loop accepts every request, and each view that is not async "
+            "runs in its own thread"
         ),
-        "TIMEOUT": Unsupported("hypercorn does not watch its workers; a probe does"),
+        "TIMEOUT": Unsupported("hypercorn cannot detect a hung worker; use a probe"),
         "KEEP_ALIVE": "keep-alive",
         "MAX_REQUESTS": Unsupported(
             "hypercorn drops connections when it replaces a worker; replace the "
@@ -76,7 +76,7 @@ class HypercornServer(WebBackend):
     }
 
     def windows_obstacle(self) -> str:
-        return "its stop with several workers needs signals that Windows lacks"
+        return "stopping several workers needs signals that Windows lacks"
 
     def bind_options(self, binds: Sequence[Bind]) -> Mapping[str, object]:
         return {"bind": [bind.text for bind in binds]}

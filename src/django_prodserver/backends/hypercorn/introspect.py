@@ -58,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
         return built.parser
     finally:
         native.argparse = argparse
-    message = "hypercorn parses its command line in another way"
+    message = "this release of hypercorn parses its command line differently"
     raise RuntimeError(message)
 
 

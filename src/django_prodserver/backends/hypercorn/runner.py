@@ -165,7 +165,7 @@ class Supervisor:
             self._wait(max(deadline - time.monotonic(), 0))
             self._failed_workers()
         for worker in self._workers:
-            log(f"worker {worker.pid} does not end, killing it", logging.ERROR)
+            log(f"worker {worker.pid} does not exit, killing it", logging.ERROR)
             worker.kill()
             worker.join()
             self._exit_code = UNFINISHED
@@ -176,4 +176,4 @@ def _end_of(worker: ForkProcess) -> str:
     code = worker.exitcode or 0
     if code < 0:
         return f"worker {worker.pid} was killed by {signal.Signals(-code).name}"
-    return f"worker {worker.pid} has ended with exit code {code}"
+    return f"worker {worker.pid} exited with code {code}"

@@ -33,8 +33,7 @@ class LongRunningCommand(ManagementBackend):
     extra = ""
     keys = {**ManagementBackend.keys, "GRACEFUL_TIMEOUT": "", "SINGLETON": ""}
     own_keys = {
-        "COMMAND": "A management command that runs until it is stopped: a text, or a "
-        "list of words.",
+        "COMMAND": "The management command, as a string or a list of words.",
     }
 
     def __init__(self, **config: Any) -> None:
@@ -77,8 +76,8 @@ class LongRunningCommand(ManagementBackend):
             return
         hint = did_you_mean(name, known) or "Is its app in INSTALLED_APPS?"
         if name in _PROGRAMS:
-            hint = "Leave out what runs it: begin with the name of the command."
-        message = f"COMMAND has {safe_repr(name)}, and no app has that command."
+            hint = "Start with the name of the command, without what runs it."
+        message = f"COMMAND names {safe_repr(name)}, but no app has that command."
         yield ConfigurationError(Fault.COMMAND_NOT_FOUND, message, hint)
 
     def why_single(self, args: Sequence[str]) -> str:

@@ -75,7 +75,7 @@ class StopHandler:
         handler = self._handlers[signum]
         if handler in (signal.SIG_DFL, signal.default_int_handler):
             if self.signal.force:
-                write_line("a second signal, ending it")
+                write_line("second signal, exiting at once")
                 kill_all()
             if not is_first:
                 return  # the same stop, sent to the process and to its group

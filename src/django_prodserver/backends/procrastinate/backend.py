@@ -28,7 +28,7 @@ class ProcrastinateWorker(ManagementBackend):
         **ManagementBackend.keys,
         "CONCURRENCY": "concurrency",
         "QUEUES": "queues",
-        "MAX_TASKS": Unsupported("a single process, which is never replaced"),
+        "MAX_TASKS": Unsupported("it is a single process, which is never replaced"),
         "GRACEFUL_TIMEOUT": "shutdown-graceful-timeout",
     }
 
@@ -53,7 +53,7 @@ class ProcrastinateWorker(ManagementBackend):
         return int(number) if number.isdecimal() else 1
 
     def windows_obstacle(self) -> str:
-        return "its worker hears no signals there"
+        return "its worker receives no signals there"
 
     def heartbeat_max_age(self, args: Sequence[str]) -> float:
         return 30  # the event loop beats once a second

@@ -88,7 +88,7 @@ class ManagedWorker(worker.Worker):
                 can_wait = self.has_heartbeat and self._has_run
                 if not can_wait and not self._signal.received:
                     raise
-                logger.error("The database is away, waiting for it: %s", error)
+                logger.error("The database is unavailable, waiting for it: %s", error)
             self._is_connected = False
             if not self._signal.received:
                 await asyncio.sleep(_RETRY)
@@ -160,7 +160,9 @@ class ManagedWorker(worker.Worker):
             try:
                 manager.retry_job_by_id(number, retry_at=now)
             except exceptions.ConnectorException as error:
-                write_line(f"job {number} is not put back: {type(error).__name__}")
+                write_line(
+                    f"job {number} could not be put back: {type(error).__name__}"
+                )
             else:
                 write_line(f"job {number} is put back")
         kill_all()

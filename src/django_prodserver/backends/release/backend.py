@@ -49,10 +49,10 @@ class ManagementCommands(Backend):
 
     kind = "release"
     own_keys = {
-        "COMMANDS": "The management commands of a release, in order: each a text, or "
-        "a list of words.",
-        "LOCK": "False runs them without a lock of the database; the alias of a "
-        "database takes the lock of that one. Default True.",
+        "COMMANDS": "The management commands, in order, each as a string or a list of "
+        "words.",
+        "LOCK": "Whether a database lock makes releases run one after the other. An "
+        "alias of DATABASES takes the lock in that database. Default True.",
     }
 
     def native_omissions(self) -> list[str]:
@@ -74,20 +74,20 @@ class ManagementCommands(Backend):
             problem = "has no COMMANDS"
             if found is not None:
                 problem = f"has the COMMANDS {safe_repr(found)}"
-            message = f"{type(self).__name__} {problem}, and needs a list of them."
+            message = f"{type(self).__name__} {problem}; it needs a list of commands."
             raise ConfigurationError(Fault.BAD_VALUE, message, _FORM)
         return [command_words(command, "COMMANDS has", _FORM) for command in found]
 
     def native_commands(self, args: Sequence[str]) -> list[list[str]]:
         if args:
             message = f"{type(self).__name__} takes no options: {shlex.join(args)}."
-            raise UsageError(message, "Write them in COMMANDS, each with its command.")
+            raise UsageError(message, "Write them in COMMANDS, after their command.")
         return [[project.admin_script(), *words] for words in self.commands()]
 
     def check(self) -> Iterator[ConfigurationError]:
         for key in {"ARGS", "PREFIX", "PRELOAD", "START_TIMEOUT"} & set(self.config):
-            message = f"{type(self).__name__} makes nothing of {key}."
-            hint = "Write options in COMMANDS, each with its command."
+            message = f"{type(self).__name__} does not support {key}."
+            hint = "Write options in COMMANDS, after their command."
             yield ConfigurationError(Fault.BAD_VALUE, message, hint)
         lock = self.config.get("LOCK", True)
         if not database_lock.is_alias_or_flag(lock):
@@ -112,16 +112,15 @@ class ManagementCommands(Backend):
         for name, *_ in self.commands():
             if name not in known:
                 message = (
-                    f"COMMANDS has {safe_repr(name)}, and no app has that command."
+                    f"COMMANDS names {safe_repr(name)}, but no app has that command."
                 )
                 hint = did_you_mean(name, known) or "Is its app in INSTALLED_APPS?"
                 raise ConfigurationError(Fault.RELEASE_UNSUPPORTED, message, hint)
         lock = self.config.get("LOCK", False)
         if lock and not database_lock.for_connection(connection):
-            message = (
-                f"LOCK is {lock!r}, and {connection.vendor} here keeps no such lock."
-            )
-            hint = "Write LOCK as False, and start one release at a time."
+            database = f"this {connection.vendor} database"
+            message = f"LOCK is {lock!r}, but {database} cannot hold a lock."
+            hint = "Set LOCK to False, and start one release at a time."
             raise ConfigurationError(Fault.RELEASE_UNSUPPORTED, message, hint)
 
     def _connection(self) -> BaseDatabaseWrapper:
@@ -147,12 +146,14 @@ class ManagementCommands(Backend):
             left = "; ".join(texts[number + 1 :])
             left = f", not running: {left}" if left else ""
             if code:
-                log(f"{text} has failed with {code}{left}", logging.ERROR)
+                log(f"{text} failed with exit code {code}{left}", logging.ERROR)
                 sys.exit(code)
             if keeper and (reason := keeper.confirm()):
-                message = f"The lock of the database was lost during {text}{left}."
+                message = f"The database lock was lost during {text}{left}."
                 message = f"{message} {reason}"
-                hint = "Another release may have run at once; run this one again."
+                hint = (
+                    "Another release may have run at the same time. Run this one again."
+                )
                 raise UnavailableError(message, hint)
         if keeper:
             keeper.release()
@@ -215,7 +216,7 @@ def _take_lock(
             heartbeat.beat("starting", f"waiting for {backoff.what}")
             backoff.wait("another release holds it")
     except (Error, OSError) as error:
-        message = f"The lock of the database cannot be taken: {describe_error(error)}."
+        message = f"The database lock cannot be taken: {describe_error(error)}."
         hint = 'To wait for the database: "WAIT_FOR": ["database"].'
         raise UnavailableError(message, hint) from None
     backoff.succeeded()
@@ -224,8 +225,8 @@ def _take_lock(
         # The command continues: cutting off a migration may do more harm than a second
         # release.
         log(
-            f"The lock of the database was lost during {stop_handler.during}, and "
-            f"another release may run at once: {reason}",
+            f"The database lock was lost during {stop_handler.during}, and "
+            f"another release may run at the same time: {reason}",
             logging.ERROR,
         )
 
@@ -263,11 +264,11 @@ def _wait_for_second_connection(connection: BaseDatabaseWrapper) -> None:
     thread.join(_SECOND_CONNECTION)
     backoff = Backoff("a second connection to the database")
     hint = (
-        "A pooler such as PgBouncer needs a pool_size of 2 or more, or write the alias "
+        "A pooler such as PgBouncer needs a pool_size of 2 or more. Or name the alias "
         'of a direct connection: "LOCK": "direct".'
     )
     if thread.is_alive():
-        log(f"The lock may have the only connection. {hint}", logging.WARNING)
+        log(f"The lock may be using the only connection. {hint}", logging.WARNING)
     try:
         while thread.is_alive():
             heartbeat.beat("starting", f"waiting for {backoff.what}")
@@ -275,7 +276,7 @@ def _wait_for_second_connection(connection: BaseDatabaseWrapper) -> None:
     except UnavailableError as error:
         raise UnavailableError(error.message, hint) from None
     if problem := "".join(problems):
-        message = f"The database gives the lock a connection, and no second: {problem}."
+        message = f"The database refuses a connection besides the lock's: {problem}."
         raise UnavailableError(message, hint)
     backoff.succeeded()
 

@@ -30,8 +30,8 @@ class RQWorker(ManagementBackend):
     management_command = rqworker.COMMAND
     keys: ClassVar[Mapping[str, Translation]] = {
         **ManagementBackend.keys,
-        "CONCURRENCY": Unsupported("one job at a time; start more of it"),
-        "SINGLETON": Unsupported("workers share their queues; start one of it"),
+        "CONCURRENCY": Unsupported("it runs one job at a time; start more processes"),
+        "SINGLETON": Unsupported("workers share their queues; start only one"),
         # The queues are arguments of the command, not an option.
         "QUEUES": lambda backend, queues: {},
         "MAX_TASKS": "max-jobs",

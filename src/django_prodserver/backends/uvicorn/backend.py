@@ -39,8 +39,8 @@ class UvicornServer(WebBackend):
         "GRACEFUL_TIMEOUT": "timeout-graceful-shutdown",
         "WORKERS": "workers",
         "THREADS": Unsupported(
-            "an event loop takes requests as they come, and each view that is not "
-            "async has a thread of its own"
+            "an event loop accepts every request, and each view that is not async "
+            "runs in its own thread"
         ),
         "TIMEOUT": "timeout-worker-healthcheck",
         "KEEP_ALIVE": "timeout-keep-alive",
@@ -56,7 +56,7 @@ class UvicornServer(WebBackend):
     proxies_variable = "FORWARDED_ALLOW_IPS"
     server_loggers = ("uvicorn",)
     defaults = {
-        "lifespan": Resolved("off", "Django speaks none: it fails at each start"),
+        "lifespan": Resolved("off", "Django does not support ASGI's lifespan"),
     }
     env_prefix = "UVICORN_"
     variables = ("FORWARDED_ALLOW_IPS",)
@@ -110,7 +110,7 @@ class UvicornServer(WebBackend):
         from django_prodserver.backends.uvicorn import shutdown, workers
 
         if self.forks(args) and not workers.fork_workers():
-            return "this release of uvicorn starts its workers in another way"
+            return "this release of uvicorn starts its workers differently"
         shutdown.close_listeners_on_stop()
         return ""
 

@@ -58,29 +58,27 @@ class WaitressServer(WebBackend):
         },
         "WORKERS": Unsupported("waitress is one process; use THREADS"),
         "THREADS": "threads",
-        "TIMEOUT": Unsupported(
-            "waitress is one process, which nothing watches; a probe does"
-        ),
+        "TIMEOUT": Unsupported("waitress cannot detect a hung thread; use a probe"),
         # On its own, waitress looks for idle connections every 30 s.
         "KEEP_ALIVE": lambda backend, value: {
             "channel-timeout": value,
             "cleanup-interval": min(value, 30),
         },
         "MAX_REQUESTS": Unsupported("waitress is one process; replace the container"),
-        "CERTFILE": Unsupported("waitress speaks no TLS; a proxy does"),
-        "KEYFILE": Unsupported("waitress speaks no TLS; a proxy does"),
+        "CERTFILE": Unsupported("waitress does not support TLS; use a proxy"),
+        "KEYFILE": Unsupported("waitress does not support TLS; use a proxy"),
     }
 
     def bind_options(self, binds: Sequence[Bind]) -> Mapping[str, object]:
         if any(bind.fd for bind in binds):
-            raise self.cannot_bind(binds, "takes no socket that is open already")
+            raise self.cannot_bind(binds, "cannot use a socket that is already open")
         if len(binds) == 1:
             bind = binds[0]
             if bind.path:
                 return {"unix-socket": bind.path}
             return self.address_options(bind.host, bind.port)
         if any(bind.path for bind in binds):
-            raise self.cannot_bind(binds, "listens on one socket, or on addresses")
+            raise self.cannot_bind(binds, "listens on one socket or on addresses")
         return {"listen": [bind.text for bind in binds]}
 
     def addresses(self, args: Sequence[str]) -> tuple[str, ...]:

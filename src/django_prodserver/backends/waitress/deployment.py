@@ -22,8 +22,8 @@ def deleted_header(backend: WebBackend) -> Iterator[Warning]:
     clears = "clear-untrusted-proxy-headers"
     if values_of(clears, backend.args, backend.option_table) != [None]:
         message = (
-            ": waitress deletes the header of SECURE_PROXY_SSL_HEADER, so no "
-            "request is secure, and SECURE_SSL_REDIRECT never ends."
+            ": waitress deletes the header of SECURE_PROXY_SSL_HEADER, so no request "
+            "counts as secure, and SECURE_SSL_REDIRECT redirects forever."
         )
-        hint = 'Write "TRUSTED_PROXIES": ["10.0.0.0/8"], with those of your proxy.'
+        hint = 'Name your proxies, for example: "TRUSTED_PROXIES": ["10.0.0.0/8"]'
         yield Warning(message, hint=hint, id=WarningId.HEADER_DELETED)

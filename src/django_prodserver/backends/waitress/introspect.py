@@ -54,8 +54,8 @@ TABLES = {
         "waitress",
         defaults={"unix-socket-perms": "600"},
         help={
-            "graceful-timeout": "Seconds that a stop waits for requests; ours.",
-            "trusted-proxy": "The proxy whose headers are believed.",
+            "graceful-timeout": "Seconds that a stop waits for requests. Added by us.",
+            "trusted-proxy": "The proxy whose headers are trusted.",
         },
     ),
 }

@@ -41,8 +41,8 @@ HELP = """\
 Stop options:
 
     --graceful-timeout=SECONDS
-        How long requests in flight may take after SIGTERM or SIGINT, default
-        is 25. Those that take longer are cut, and the exit code is 1.
+        How long the requests in progress may take after SIGTERM or SIGINT,
+        default is 25. Longer ones are cut, and the exit code is 1.
 
 """
 
@@ -213,7 +213,7 @@ def _serve(seconds: float, app: WSGIApplication, /, **options: Any) -> NoReturn:
     remove_file()
     for listener in _listeners(sockets):
         _close(listener)
-    logger.info("%s: finishing what is in flight, at most %g s", name, seconds)
+    logger.info("%s: finishing the requests in progress, at most %g s", name, seconds)
     cut = _drain(sockets, server.task_dispatcher, poll, stop.since, deadline)
     # Not waitress's logger: a LOGGING without "disable_existing_loggers": False
     # silences that one when Django is loaded.
@@ -264,7 +264,7 @@ def _install_exit_deadline(seconds: float, log: logging.Logger) -> None:
     def force_exit() -> None:
         main = threading.main_thread()
         left = [t.name for t in threading.enumerate() if not t.daemon and t != main]
-        log.warning("the application holds the exit, threads: %s", left)
+        log.warning("the application's threads block the exit: %s", left)
         os._exit(1)
 
     timer = threading.Timer(seconds, force_exit)

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from django_prodserver.commands import cli, devserver, misspelled
+from django_prodserver.commands import cli, devserver, unknown_options
 from django_prodserver.management.commands.prodserver import Command as Prodserver
 
 
@@ -27,7 +27,7 @@ class Command(Prodserver):
     def start(self, write: cli.Write, **options: Any) -> int:
         name = cli.only(options["names"])
         planned = devserver.plan(name, options["native"])
-        misspelled.reject(options["typed"], options["ours"], planned.backend)
+        unknown_options.reject(options["typed"], options["ours"], planned.backend)
         if options["explain"]:
             cli.explain(planned, write, self.entry, **options)
             return 0

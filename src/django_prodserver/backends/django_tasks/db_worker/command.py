@@ -22,8 +22,8 @@ class DatabaseWorker(WorkerCommand):
     defaults = {
         "no-reload": Resolved(
             True,
-            "natively it reloads while DEBUG is on, in a process that no stop waits "
-            'for; "devserver" is for that',
+            "by default it reloads while DEBUG is True, in a process that no stop "
+            'waits for; use "devserver" to reload',
         )
     }
 

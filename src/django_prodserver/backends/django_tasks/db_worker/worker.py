@@ -147,7 +147,7 @@ class ManagedWorker(Worker):
     def _note_lost_database(self, error: Exception) -> None:
         self._beat("starting", "no connection to the database")
         if self.database_answers:
-            logger.error("The database is away, waiting for it: %s", error)
+            logger.error("The database is unavailable, waiting for it: %s", error)
         self.database_answers = False
 
     def _wait_for_database(self) -> bool:
@@ -238,7 +238,9 @@ def _put_back(result: Any) -> bool:
             _connection().close()
             continue
         if found:
-            logger.warning("Task id=%s is put back, and is ready again", result.pk)
+            logger.warning("Task id=%s was put back and is ready again", result.pk)
         return True
-    logger.error("Task id=%s is not put back, and stays RUNNING: %s", result.pk, reason)
+    logger.error(
+        "Task id=%s could not be put back and stays RUNNING: %s", result.pk, reason
+    )
     return False

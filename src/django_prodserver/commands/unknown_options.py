@@ -14,7 +14,7 @@ def reject(
     typed: Sequence[str], ours: Sequence[str], backend: Backend | None = None
 ) -> None:
     """
-    Reject misspelled options, before anything is started.
+    Reject an unknown option before anything is started, and suggest the right one.
 
     Args:
         typed: The words of the command line that prodserver does not know.
@@ -66,7 +66,7 @@ def _nearest_of_installed(flag: str, backend: CommandBackend) -> str:
     try:
         options, _ = server_options.read(installed)
     except Exception:
-        # The server is not installed, stores its options in another way, or is a
+        # The server is not installed, stores its options differently, or is a
         # management command and Django is not set up yet.
         options = backend.option_table
     if options.knows(flag):
