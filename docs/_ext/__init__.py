@@ -1,1 +1,1 @@
-"""Tables out of the code, and samples that run: what the pages have of their own."""
+"""Our Sphinx extensions: tables generated from the code, and tested samples."""

@@ -22,7 +22,7 @@ harness.hear_signals()
 
 
 class WrongPage(Exception):
-    """Samples of a page do not do what the page says."""
+    """Samples of a page do not do what the page shows."""
 
 
 class PageItem(pytest.Item):
@@ -54,7 +54,7 @@ class PageFile(pytest.File):
         try:
             found = samples.of_page(self.path)
         except samples.BadNote:
-            found = []  # which the test says
+            found = []  # the test reports it
         item = PageItem.from_parent(self, name="samples")
         if any(sample.stays for sample in found):
             item.add_marker("process")

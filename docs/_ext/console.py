@@ -32,20 +32,20 @@ _QUESTIONS = ("curl ", "docker exec ", "prodserver-probe")
 
 @dataclass
 class Command:
-    """A command, and the lines that the page says it prints."""
+    """A command, and its output on the page."""
 
     words: str
     output: list[str] = field(default_factory=list)
-    #: What it prints once it is stopped; None of one that ends by itself.
+    #: Its output once it is stopped; None if it exits on its own.
     after: list[str] | None = None
-    #: Those that are run while it goes on.
+    #: The commands that are run while it runs.
     meanwhile: list[Command] = field(default_factory=list)
-    #: What it prints, by then.
+    #: Its output by then.
     later: list[str] = field(default_factory=list)
 
 
 class WrongSample(Exception):
-    """A sample does not do what the page says."""
+    """A sample does not do what the page shows."""
 
 
 def commands(source: str) -> list[Command]:
@@ -80,7 +80,7 @@ def commands(source: str) -> list[Command]:
             current[-1].output.append(line)
     for command in found:
         if command.after is not None and not "".join(command.output).strip(". "):
-            message = f"{command.words!r} says nothing by which to know that it runs"
+            message = f"{command.words!r} prints nothing that shows that it runs"
             raise WrongSample(message)
         if command.meanwhile and command.after is None:
             message = f"{command.words!r} is never stopped: write {STOPPED}"
@@ -92,12 +92,12 @@ def run(
     command: Command, folder: Path, env: Mapping[str, str], port: int = 8000
 ) -> None:
     """
-    Run a command that ends by itself; what would install something is looked at.
+    Run a command that exits on its own; only inspect one that would install something.
 
-    What it prints is to have the port of the page, 8000, and not that one.
+    Its output must have the port of the page, 8000, instead of the real one.
 
     Raises:
-        WrongSample: It prints something else, or fails without a word of it.
+        WrongSample: It prints something else, or fails unexpectedly.
     """
     if command.words.startswith("python -m pip install "):
         _look_for_requirements(command)
@@ -113,17 +113,17 @@ def execute(
     timeout: float = 120,
 ) -> None:
     """
-    Run a command that ends by itself, whatever it does.
+    Run a command that exits on its own, and compare its output.
 
     Args:
-        command: What to run, and what it is to print.
-        folder: Where.
+        command: What to run, and the expected output.
+        folder: The working directory.
         env: Its whole environment.
         port: What is 8000 on the page.
         timeout: Seconds.
 
     Raises:
-        WrongSample: It prints something else, or fails without a word of it.
+        WrongSample: It prints something else, or fails unexpectedly.
     """
     question = command.words.startswith(_QUESTIONS)
 
@@ -158,15 +158,15 @@ def run_and_stop(
     command: Command, folder: Path, env: Mapping[str, str], port: int
 ) -> int:
     """
-    Run a command that goes on, do what is done meanwhile, and stop it.
+    Run a long-running command and the commands beside it, and stop it.
 
-    What it prints is to have the port of the page, 8000, and not that one.
+    Its output must have the port of the page, 8000, instead of the real one.
 
     Returns:
         Its exit code.
 
     Raises:
-        WrongSample: It, or what is done meanwhile, prints something else.
+        WrongSample: One of them prints something else.
     """
     log = Path(folder, "terminal.log")
     log.unlink(missing_ok=True)
@@ -213,7 +213,7 @@ def _matches(parts: Sequence[list[str]], printed: str, *, whole: bool = True) ->
     Tell whether it prints these lines; "..." is anything, in a line or of lines.
 
     Args:
-        parts: The lines, and between two parts whatever it says.
+        parts: The expected lines; anything may come between two parts.
         printed: What it has printed.
         whole: Whether that is all of it, or its beginning.
     """
@@ -253,7 +253,7 @@ def _trimmed(text: str) -> str:
 
 def _report(command: Command, expected: list[str], printed: str) -> str:
     said = "\n".join(expected) or "(nothing that is compared)"
-    return f"$ {command.words}\nthe page says:\n{said}\nit is:\n{printed.rstrip()}"
+    return f"$ {command.words}\non the page:\n{said}\nin fact:\n{printed.rstrip()}"
 
 
 def _look_for_requirements(command: Command) -> None:

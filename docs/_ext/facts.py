@@ -123,7 +123,7 @@ def neutral_keys(kind: str, *, short: bool = False) -> Table:
 
 
 def key_translation(paths: Sequence[str]) -> Table:
-    """Return what each portable setting becomes for some backends, a column each."""
+    """Return the options for each portable setting, with a column per backend."""
     found = [backend(path) for path in paths]
     rows = [
         [code(f'"{key}": {_literal(EXAMPLES[key])}'), *(_words(f, key) for f in found)]

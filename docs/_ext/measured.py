@@ -315,12 +315,12 @@ def _title(column: str) -> str:
 
 
 def _works(seen: str) -> str:
-    """Return a cell: "ok", what is wrong, or nothing where there is no such process."""
+    """Return a cell: "ok", the problem, or a dash without such a process."""
     return seen or "\u2013"
 
 
 def signals() -> Table:
-    """Return what each process does on each signal, with work in flight."""
+    """Return what each process does on each signal while it has work."""
     found = _results("signals")["processes"]
     words = list(next(iter(found.values())))
     rows = [
@@ -336,7 +336,7 @@ _NOUNS = {
     "processes": ("process", "processes"),
     "workers": ("worker", "workers"),
 }
-#: As other pages call them; the tests' project has names of its own.
+#: As other pages call them; the tests' project has different names.
 _NAMES = {"worker": "celery"}
 #: What it does where it goes on, as far as that does not show in its processes.
 _MORE = {
@@ -413,7 +413,7 @@ def held_stops(*servers: str) -> Table:
 
 
 def _held(ways: Mapping[str, Any] | None) -> str:
-    """Return what was seen natively, and here."""
+    """Return the results of the native command, and ours."""
     if ways is None:
         return "\u2013"
     return " \u2192 ".join(_stop(ways[way]) for way in (NATIVE, CONSOLE))
@@ -424,7 +424,7 @@ def _stop(seen: Mapping[str, Any]) -> str:
         return "lost"
     if seen["seconds"] is None:
         return "never"
-    # Of the answers, where there is more than one to lose.
+    # The responses, if there is more than one to lose.
     kept = f" ({seen['answers']} of {seen['of']})" if seen["of"] > 1 else ""
     return f"{seen['seconds']:.1f}{kept}"
 
@@ -448,7 +448,7 @@ def renewals() -> Table:
 
 
 def blocked_log() -> Table:
-    """Return what a server does while nobody reads its log."""
+    """Return what a server does while its log is not read."""
     rows = []
     for name, ways in _results("blocked_log")["servers"].items():
         for way, row in ways.items():

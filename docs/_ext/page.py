@@ -39,7 +39,7 @@ class Page:
 
     Attributes:
         path: The page.
-        folder: An empty folder.
+        folder: An empty directory.
         missing: The programs that some of its samples need, and this machine lacks.
     """
 

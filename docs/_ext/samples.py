@@ -15,14 +15,14 @@ from sybil.parsers.myst.lexers import DirectiveInPercentCommentLexer
 from sybil.parsers.myst.lexers import DirectiveLexer as MystDirectiveLexer
 from sybil.parsers.rest.lexers import DirectiveInCommentLexer, DirectiveLexer
 
-#: What a comment before a sample may say of it.
+#: The notes that a comment before a sample may contain.
 _NOTES = "skip|faults|samples"
 _BLOCKS = "code-block|code|sourcecode"
 _HIDDEN = "invisible-code-block"
 _LEXERS = {
     ".md": LexerCollection(
         [
-            # One without a language has none either: it is told so.
+            # The pattern also matches a fence without a language.
             FencedCodeBlockLexer(
                 r"[\w+.-]*", mapping={"language": "arguments", "source": "source"}
             ),
@@ -40,7 +40,7 @@ _LEXERS = {
 
 
 class BadNote(ValueError):
-    """A comment that says something of a sample, but nothing that is understood."""
+    """A comment about a sample that cannot be understood."""
 
 
 @dataclass(frozen=True)

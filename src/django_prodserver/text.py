@@ -73,7 +73,7 @@ def redact(text: str, name: str = "") -> str:
 
     Args:
         text: Passwords in URLs, the values of secret names and headers, and anything
-            that looks like a key are masked.
+            that resembles a key are masked.
         name: The name of the option or variable; if it is the name of a secret, the
             whole string is masked.
     """

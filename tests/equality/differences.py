@@ -31,7 +31,7 @@ class Start:
 
     Attributes:
         case: What is started.
-        is_manage: Whether ``manage.py`` starts it, and not the script ``prodserver``.
+        is_manage: Whether ``manage.py`` starts it, rather than ``prodserver``.
         is_preloaded: Whether the server runs in the process that was started, and
             did not replace it.
     """
@@ -211,7 +211,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         "with Granian and Hypercorn",
         native="the working directory first",
         ours="the script's directory first",
-        why="The worker adds the working directory when it looks up the application; "
+        why="The worker adds the working directory when it imports the application; "
         "it is already on the path.",
         moments=("apps", "application", "urls"),
         facts=("path",),

@@ -90,7 +90,7 @@ class Backend(BaseServerBackend):
     #: How the probe checks it: a "web" process over HTTP, a "worker" and a "release"
     #: by their heartbeat; "" cannot be checked.
     kind: ClassVar[str] = "worker"
-    #: Its keys besides those of every process, and the options of each.
+    #: The portable settings that it supports, each with its options.
     keys: ClassVar[Mapping[str, Translation]] = {"LOG_LEVEL": "", "LOG_FORMAT": ""}
     #: The keys that only this backend has, with their descriptions for the docs.
     own_keys: ClassVar[Mapping[str, str]] = {}
@@ -102,7 +102,7 @@ class Backend(BaseServerBackend):
     server_loggers: ClassVar[tuple[str, ...]] = ()
     #: Whether its commands work without this package; set by ``native_class``.
     is_native: ClassVar[bool] = False
-    #: The attributes, and the options of the keys, that differ in such a command.
+    #: The attributes and the options of keys that differ in such a command.
     native_attributes: ClassVar[Mapping[str, object]] = {}
     native_keys: ClassVar[Mapping[str, Translation]] = {}
 
@@ -124,7 +124,7 @@ class Backend(BaseServerBackend):
 
     @property
     def layers(self) -> list[Layer]:
-        """The options by origin, the weakest first, without the command line's."""
+        """The options by origin, weakest first, without those of the command line."""
         return [Layer("ARGS", self.args)]
 
     def add_overrides(self, overrides: Sequence[str]) -> None:
@@ -140,7 +140,7 @@ class Backend(BaseServerBackend):
         return []
 
     def as_command(self) -> CommandBackend | None:
-        """Return this backend if it starts a native command, else None."""
+        """Return this backend if it starts a native command; None if not."""
         return None
 
     def check(self) -> Iterator[ConfigurationError]:
@@ -156,7 +156,7 @@ class Backend(BaseServerBackend):
         """
 
     def start_warnings(self, args: Sequence[str]) -> Iterator[str]:
-        """Yield the warnings to log at the start, a line each."""
+        """Yield the warnings to log at the start, one per line."""
         yield from ()
 
     def addresses(self, args: Sequence[str]) -> tuple[str, ...]:
@@ -189,7 +189,7 @@ class Backend(BaseServerBackend):
         return 0
 
     def health_paths(self) -> tuple[str, str] | None:
-        """Return the paths of liveness and readiness; None if it answers neither."""
+        """Return the paths of liveness and readiness; None if it has none."""
         return None
 
     def why_single(self, args: Sequence[str]) -> str:
@@ -306,7 +306,7 @@ class Backend(BaseServerBackend):
 
     def install_singleton(self, singleton: Singleton) -> None:
         """
-        Make the worker call ``singleton.wait`` before it works, and ``check`` then.
+        Make the worker call ``singleton.wait`` before it works, then ``check``.
 
         Called once, in the worker's process, before the worker starts and with
         Django set up; only where ``SINGLETON`` is set, and in ``keys``.
@@ -322,7 +322,7 @@ class Backend(BaseServerBackend):
 
     def task_load(self, args: Sequence[str]) -> TaskLoad | None:
         """
-        Return what sends tasks to this worker for ``--compare``; None if nothing can.
+        Return a sender of tasks to this worker for ``--compare``; None if it has none.
 
         Called with Django set up.
         """
@@ -339,7 +339,7 @@ class Backend(BaseServerBackend):
         return brokers.celery_broker(str(self.config["APP"]))
 
     def broker_kind(self) -> str:
-        """Return "redis" or "rabbitmq"; "" for no broker, and for another one."""
+        """Return "redis" or "rabbitmq"; "" for any other broker or none."""
         return brokers.celery_kind(str(self.config["APP"])) if self.has_broker else ""
 
 
@@ -360,7 +360,7 @@ class CommandBackend(Backend):
     package: ClassVar[str]
     #: ``pip install "django-prodserver[extra]"``.
     extra: ClassVar[str]
-    #: The generated table of the command's options; None where they are not known.
+    #: The generated table of the command's options; None if they are unknown.
     option_file: ClassVar[OptionFile | None] = None
     #: Whether the server accepts abbreviated long options.
     abbreviates: ClassVar[bool] = False
@@ -377,7 +377,7 @@ class CommandBackend(Backend):
 
     def __init__(self, **config: Any) -> None:
         super().__init__(**config)
-        #: The options that somebody has written: ``ARGS``, then the command line's.
+        #: The options that the user wrote: ``ARGS``, then the command line's.
         self.written = list(self.args)
         self._arrange(self.args)
 
@@ -401,7 +401,7 @@ class CommandBackend(Backend):
         return list(self._layers)
 
     def as_command(self) -> CommandBackend | None:
-        # A subclass may start the server in another way.
+        # A subclass may start the server differently.
         starts_command = type(self).start_server is CommandBackend.start_server
         return self if starts_command else None
 
@@ -469,7 +469,7 @@ class CommandBackend(Backend):
         """
         Return why preloading the application would be useless or harmful.
 
-        It is the end of a sentence, "not preloading, because ..."; "" if the
+        The reason ends the sentence "not preloading, because ..."; it is "" if the
         application can be preloaded.
         """
         return ""
@@ -478,7 +478,7 @@ class CommandBackend(Backend):
         """
         Tell whether it forks workers from the process that loaded the application.
 
-        Whatever the application has opened must then survive a fork.
+        If so, everything that the application has opened must survive a fork.
         """
         return False
 
@@ -525,13 +525,13 @@ class CommandBackend(Backend):
         Patch the server in this process, before it forks.
 
         Returns:
-            Why the native command must be started by exec after all; usually "".
+            Why the native command must be started with exec after all; usually "".
         """
         return ""
 
     def prepare_after_exec(self, args: Sequence[str]) -> None:
         """
-        Patch the same in a worker's process that was started by exec.
+        Apply the same patches in a worker's process that was started by exec.
 
         Called once, before the worker starts and with Django set up; its application
         may not be loaded yet.
@@ -576,9 +576,9 @@ class CommandBackend(Backend):
 
     def values(self, name: str, args: Sequence[str]) -> list[str | None]:
         """
-        Return an option's values: of the command, else of what the server reads.
+        Return an option's values, on the command line or in the server's own file.
 
-        As ``config.argv.values_of`` does: "" for a flag, None where it is off.
+        As in ``config.argv.values_of``, a flag is "", and None if it is off.
         """
         given = values_of(name, args, self.option_table)
         if not given and (elsewhere := self.configured_elsewhere(args).get(name)):
@@ -663,7 +663,7 @@ class CommandBackend(Backend):
         """
         Yield what ``manage.py check --deploy`` should report about this process.
 
-        The process is put in front of it: messages begin with " has ..." or ": ...".
+        The name of the process precedes each message: " has ..." or ": ...".
         """
         yield from ()
 
@@ -679,7 +679,7 @@ class CommandBackend(Backend):
         """
         Return the exit code after a stop within ``GRACEFUL_TIMEOUT``.
 
-        Negative, as in ``subprocess``, for a process that the signal has ended.
+        Negative, as in ``subprocess``, if the signal itself ends the process.
         """
         return 0
 

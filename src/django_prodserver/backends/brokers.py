@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-# Seconds for all brokers of a failover list: an attempt of launch.wait_for has 10.
+# Seconds for all brokers of a failover list; launch.wait_for allows 10 per attempt.
 _TIMEOUT = 8.0
 _KINDS = {
     **dict.fromkeys(("redis", "rediss", "valkey", "sentinel"), "redis"),
@@ -39,7 +39,7 @@ def celery_kind(app: str) -> str:
 
 
 def kind_of(url: str) -> str:
-    """Return "redis" or "rabbitmq" for the URL of such a broker, else ""."""
+    """Return "redis" or "rabbitmq" for a broker's URL; "" for other brokers."""
     scheme = url.partition(":")[0].partition("+")[0]
     return _KINDS.get(scheme, "")
 

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 #: Seconds between two confirmations of a held lock. They keep its connection active,
 #: so that no database, pooler or proxy closes it for being idle.
 CONFIRM_INTERVAL = 1.0
-# Seconds, where the options of the connection do not set them.
+# Seconds, unless the options of the connection set them.
 _CONNECT, _KEEP_ALIVE, _ANSWER = 10, 30, 10
-# Seconds after which MySQL ends an idle session: what it has at most.
+# Seconds after which MySQL ends an idle session: the highest value that it accepts.
 _LONGEST = 31536000
 _BUILT_IN = "django.db.backends."
 
@@ -50,7 +50,7 @@ def alias(key: str, value: bool | str) -> str:
         value: Its value: True, or an alias.
 
     Raises:
-        ConfigurationError: ``DATABASES`` has no such alias.
+        ConfigurationError: It is not an alias of ``DATABASES``.
     """
     name = "default" if isinstance(value, bool) else value
     if name not in settings.DATABASES:
@@ -84,7 +84,7 @@ def for_connection(
     Return a lock of a database; None if that kind of database has no such lock.
 
     Args:
-        connection: The connection to the database; the lock has one of its own.
+        connection: The connection to the database; the lock opens its own.
         name: The name of the lock.
         lease: Seconds after which the database releases the lock of a process that
             does not confirm it; 0 for never. A file lock is never released this way.

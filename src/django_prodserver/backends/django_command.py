@@ -57,7 +57,7 @@ def command_words(command: object, where: str, hint: str) -> list[str]:
 
     Args:
         command: A string or a list of words.
-        where: The beginning of the message, "COMMAND is".
+        where: The beginning of the message, such as "COMMAND is".
         hint: How to write it.
 
     Raises:

@@ -50,7 +50,7 @@ class Configuration:
         path: The directories that it adds to ``sys.path``.
         umask: The umask that it sets; "" if it sets none.
         patched_by: "gevent" or "eventlet" if it has patched the standard library;
-            else "".
+            "" if not.
     """
 
     source: str = ""
@@ -89,8 +89,8 @@ def late(change: str) -> Iterator[str]:
     """
     Yield a change that the server makes, if it is too late for the applications.
 
-    It is if Django is set up already, as by ``manage.py``. Otherwise the server
-    makes it before it loads them, as with the native command.
+    It is too late if Django is already set up, as by ``manage.py``. Otherwise the
+    server makes it before it loads them, as with the native command.
     """
     if apps.ready:
         yield f"{change}, {SEEN}"

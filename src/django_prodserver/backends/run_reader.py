@@ -58,7 +58,7 @@ def snapshot() -> dict[str, Any]:
 def changes(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
     """Return the changes in this process."""
     old, new = before["environment"], after["environment"]
-    # Servers add the working directory in any case.
+    # Servers always add the working directory.
     known = (*before["path"], before["directory"], after["directory"])
     is_same_umask = after["umask"] == before["umask"]
     return {

@@ -96,7 +96,7 @@ class Singleton:
         Wait until this replica is the active one.
 
         Raises:
-            SystemExit: The database has not answered the first time.
+            SystemExit: The first attempt to reach the database failed.
         """
         from django.db import Error
 
@@ -151,6 +151,6 @@ class Singleton:
 
 
 def _end(reason: str) -> NoReturn:
-    """Kill the process and its children at once, as another replica does their work."""
+    """Kill the process and its children at once: another replica does their work."""
     write_line(f"The {KEY} lock was lost, another replica may be active: {reason}")
     kill_all(ExitCode.UNAVAILABLE)

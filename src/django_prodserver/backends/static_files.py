@@ -1,4 +1,4 @@
-"""The application with static files, as in ``runserver``; only if DEBUG is True."""
+"""Serve static files, as ``runserver`` does; only if DEBUG is True."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``--compare`` needs of a worker: tasks on a queue that nothing else uses."""
+"""Send tasks for ``--compare`` to a queue that nothing else uses."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from django_prodserver.text import safe_repr
 
 #: The queue of the compared tasks, which no real worker has.
 QUEUE = "prodserver-compare"
-#: The brokers that are on this machine where a URL has no host.
+#: The brokers that are on this machine if the URL has no host.
 _LOCAL_BY_DEFAULT = ("amqp", "pyamqp", "redis", "rediss")
 _LOOPBACK = ("localhost", "::1", "")
 
 
 class TaskLoad(ABC):
-    """Sends tasks to a queue of their own, and removes those that are left."""
+    """Sends tasks to a separate queue, and removes those that remain."""
 
     #: More options of the worker's command line.
     words: tuple[str, ...] = ()
@@ -43,7 +43,7 @@ class TaskLoad(ABC):
 
     @abstractmethod
     def clear(self) -> None:
-        """Remove what is left on the queue."""
+        """Remove the tasks that remain on the queue."""
 
     def check_hosts(self) -> None:
         """

@@ -56,7 +56,7 @@ class UnfinishedTasks:
 
     def take(self, workers: Collection[int]) -> Iterator[bytes]:
         """
-        Yield and remove the tasks that have not begun, or run in these processes.
+        Yield and remove the tasks that have not started, or run in these processes.
 
         The task of a process that ended long ago is left out: it may have crashed the
         process.
@@ -79,7 +79,7 @@ class UnfinishedTasks:
 
 
 def _remove_those_of_killed_workers(parent: Path) -> None:
-    """Remove the directories of workers that have ended and could not do it."""
+    """Remove the directories of workers that were killed before they could."""
     for directory in parent.glob(f"{_PREFIX}*"):
         # Another user's, or one that is just being created, is left alone.
         with contextlib.suppress(OSError, ValueError):

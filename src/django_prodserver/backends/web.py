@@ -142,7 +142,7 @@ class WebBackend(CommandBackend):
         )
 
     def _default_address(self) -> Mapping[str, Resolved]:
-        """Return the options for ``PRODSERVER_HOST`` and ``PORT``, else our own."""
+        """Return the options for ``PRODSERVER_HOST`` and ``PORT``, or our defaults."""
         given = {name for name in self._address if self._is_configured(name)}
         if "BIND" in self.config or given.intersection(self.sockets):
             return {}
@@ -286,14 +286,14 @@ class WebBackend(CommandBackend):
 
     def configuration_words(self, args: Sequence[str]) -> list[str] | None:
         """
-        Return what tells the server's parser which file to read.
+        Return the words that tell the server's parser which file to read.
 
-        It is None if there is nothing to read, so that nothing is started for it.
+        None if there is no file, so that no process is started to read it.
         """
         return None
 
     def configuration(self, args: Sequence[str]) -> Configuration:
-        """Return what the server reads from its configuration file; reads it once."""
+        """Return the server's configuration file, which is read only once."""
         words = self.configuration_words(args)
         if words is None:
             return Configuration()

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
 USAGE = "%(prog)s [options] [NAME] [server options] [-- server options]"
 EPILOG = (
-    "NAME is a key of PRODUCTION_PROCESSES. The default is PROCESS_NAME, else web, "
-    "else the only process. Options that are not listed here are passed to the server "
+    "NAME is a key of PRODUCTION_PROCESSES. The default is PROCESS_NAME, then web, "
+    "then the only process. Options that are not listed here are passed to the server "
     "and override the settings. If a server option has the same name as one of these, "
     "put it after --."
 )
@@ -427,7 +427,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 
 def _named(names: Sequence[str]) -> str:
-    """Return the name of the process if it is known without the settings, else ""."""
+    """Return the name of the process; "" if only the settings can tell."""
     name = names[0] if names else os.environ.get("PROCESS_NAME", "")
     return name if name and state.is_name(name) else ""
 
@@ -450,7 +450,7 @@ def _load_settings() -> None:
         project.install_settings_importer()
         settings.INSTALLED_APPS  # noqa: B018  # the first access imports them
     except ImproperlyConfigured as error:
-        # The project's own message says what is missing.
+        # The project's own message names the missing package.
         message = f"The settings {name!r} cannot be used: {error}"
         hint = (
             f"The error was raised while loading {name}. To see where, add --traceback."

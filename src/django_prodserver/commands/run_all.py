@@ -27,7 +27,7 @@ def run(names: Sequence[str], entry: Program | None = None) -> int:
     """
     Run processes until one of them exits or a signal arrives; then stop the rest.
 
-    To stop, send SIGTERM once to each and wait. A second signal kills what is left.
+    To stop, send SIGTERM once to each and wait. A second signal kills the rest.
 
     Args:
         names: The processes; all configured ones if empty.

@@ -166,8 +166,8 @@ def _waits(plan: Plan) -> Iterator[str]:
     names = ", ".join(f"<code>{_clean(name)}</code>" for name in plan.process.waits)
     yield "<h3>Wait</h3>"
     yield (
-        f"<p>Before it starts, it waits for {names}. It is live and not ready "
-        f"meanwhile, and gives up {limit} with exit code "
+        f"<p>Before it starts, it waits for {names}. Until then, it is live but "
+        f"not ready. It gives up {limit} with exit code "
         f"{ExitCode.UNAVAILABLE.value}.</p>"
     )
 
@@ -226,7 +226,7 @@ def _signals(plan: Plan, seconds: float) -> Iterator[tuple[str, str, str]]:
     native = plan.backend.as_command()
     limit = f" for up to {seconds} s" if seconds else ""
     if plan.backend.kind == "release":
-        what = "Stops the release: its running command is told to stop."
+        what = "Stops the release: its running command receives the signal."
         yield "SIGTERM", what, str(ExitCode.RELEASE_STOPPED.value)
     elif native:
         for signum in (signal.SIGTERM, signal.SIGINT):
@@ -243,7 +243,7 @@ def _of_signal(
     if not native.finishes_on(signum, plan.args):
         return "Stops it quickly: requests or tasks in progress are cut.", code
     cut = _exit_code(native.cut_exit_code(plan.args))
-    what = f"Stops it: takes no new work, and finishes what it has begun{limit}."
+    what = f"Stops it: takes no new work, and finishes what it has started{limit}."
     if limit and cut != code:
         return what, f"{code}; {cut} if work was cut"
     return what, code

@@ -136,6 +136,6 @@ class Context:
 
 
 def of_this_process() -> Context | None:
-    """Return the context if this is the command that it describes, else None."""
+    """Return the context if it describes this command; None if not."""
     context = Context.from_environment()
     return context if context and context.is_for(sys.argv) else None

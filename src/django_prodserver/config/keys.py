@@ -250,7 +250,7 @@ def as_count(value: object) -> int | None:
 
 
 def resolve(key: str, config: Mapping[str, Any]) -> Resolved:
-    """Return a portable setting: the key, else its variable, else its default."""
+    """Return a portable setting: its key, its variable or its default."""
     known = KEYS[key]
     found = Resolved(known.default, known.why)
     text = os.environ.get(known.variable, "") if known.variable else ""

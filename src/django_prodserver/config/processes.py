@@ -195,7 +195,7 @@ def process(name: str | None = None) -> Process:
     """
     Return the process of that name, or the default process.
 
-    The default is ``PROCESS_NAME``, else ``web``, else the only one.
+    The default is ``PROCESS_NAME``, then ``web``, then the only one.
 
     Raises:
         UnknownProcess: There is no such process, or no default.

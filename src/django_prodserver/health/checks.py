@@ -100,7 +100,7 @@ class Check:
         self._last_problem = ""
 
     def current_run(self) -> CheckRun:
-        """Return the run in progress or a recent one, else start a new one."""
+        """Return the run in progress or a recent one, or start a new one."""
         with self._lock:
             run = self._run
             if run is None or self._is_expired(run):

@@ -8,7 +8,7 @@ as ``python -I -S probe.py``.
 
 A web process is ready if it answers a request in time with a status below 500: a
 redirect, a 401 and a 404 are valid answers of the application. A 400 is about this
-request, usually its Host header, and says nothing about others: unknown.
+request, usually its Host header, which proves nothing about others: unknown.
 
 It is live if it is the process that was started, is not stopped, and listens. The
 probe does not wait for an answer, not even from ``HealthMiddleware``: an overloaded

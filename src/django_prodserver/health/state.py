@@ -172,7 +172,7 @@ def is_name(text: str) -> bool:
 
 def write(state: State) -> str | None:
     """
-    Write the state to a directory in which the probe looks for it.
+    Write the state to a directory in which the probe finds it.
 
     Returns:
         The path of the file; None if no directory is writable.
@@ -274,8 +274,8 @@ def find(name: str = "") -> tuple[State | None, str]:
     """
     Return the state of the process to check; or None, and the reason.
 
-    It is the process with that name, else ``PROCESS_NAME`` if that process was started
-    here, else the only running process.
+    Without a name, it is the process ``PROCESS_NAME`` if that was started here, or the
+    only running process.
     """
     usable = [directory for directory in directories() if _is_usable(directory)]
     wanted = name or os.environ.get("PROCESS_NAME", "")

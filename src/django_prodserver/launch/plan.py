@@ -30,7 +30,7 @@ class Plan:
         args: The options, including those of the command line.
         overrides: The options of the command line.
         base_command: The native command without its options, ``PREFIX`` first; the
-            dotted path of the backend where there is no native command.
+            dotted path of the backend if it has no native command.
         command: The native command, ``PREFIX`` first; empty for a backend that has
             only ``start_server``.
         commands: The equivalent native commands; several for a release.
@@ -83,7 +83,7 @@ class Plan:
 
 
 class _OptionWord(str):
-    """A word of a command that is an option, and not the command itself."""
+    """A word of a command that is an option."""
 
     __slots__ = ()
 

@@ -15,7 +15,7 @@ _ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}", re.ASCII)
 
 
 def id_for(given: str) -> str:
-    """Return the id in the header of a request if it is usable, else a new one."""
+    """Return the ID in a request's header if it is usable; a new one if not."""
     return given if given and _ID.fullmatch(given) else os.urandom(16).hex()
 
 

@@ -49,7 +49,7 @@ class StdoutHandler(logging.Handler):
             line = self.format(record)
         except Exception as error:  # logging must not break what it logs
             line = f"cannot log a record of {record.name}: {type(error).__name__}"
-        with contextlib.suppress(OSError):  # nobody reads it any more
+        with contextlib.suppress(OSError):  # its reader has gone
             _output.write(_encoded(line), self._report_dropped)
         task = context.task.get()
         if task is not None and task.for_one_line:
@@ -102,7 +102,7 @@ def _is_standard_stream(stream: Any) -> bool:
 
 def take_over_console_handlers(ours: StdoutHandler) -> None:
     """
-    Make every console handler write our lines, whoever added it.
+    Make every console handler write our lines, including the project's.
 
     Its level and its filters still apply.
     """

@@ -26,7 +26,7 @@ _PAUSE = 0.001
 
 class Output:
     """
-    Writes whole lines, and drops them if nobody reads.
+    Writes whole lines, and drops them if they are not read.
 
     A pipe holds 64 KiB. If its reader stops, each write would block: first the request
     that is logged, and then the stop. So a line is dropped after a while, and the next

@@ -75,7 +75,7 @@ def log_request(
     method = shortened(method, _MAX_METHOD)
     # Escape spaces: a reader of the line would take one for the end of the path.
     shown = _SPACE.sub(lambda space: quote(space[0]), path)
-    # Not info(), which looks up the caller and costs more than all the rest.
+    # Not info(), which finds out the caller and costs more than all the rest.
     args = (method, shown, status)
     record = logging.LogRecord(logger.name, logging.INFO, "", 0, "%s %s %d", args, None)
     record.__dict__.update(

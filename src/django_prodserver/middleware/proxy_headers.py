@@ -49,7 +49,7 @@ class ProxyHeaders:
         """
         Return the configuration that this process was started with.
 
-        Without the launcher's variable, nobody is trusted: a server that removes the
+        Without the launcher's variable, no client is trusted: a server that removes the
         headers by default was configured to leave that to us.
         """
         context = Context.from_environment()

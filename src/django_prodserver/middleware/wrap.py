@@ -1,4 +1,4 @@
-"""Wrap Django's request handlers, the ones that every server calls."""
+"""Wrap Django's request handlers, which every server calls."""
 
 from __future__ import annotations
 

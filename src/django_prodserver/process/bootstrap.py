@@ -29,7 +29,7 @@ def set_up_django() -> None:
 @contextlib.contextmanager
 def named_driver_errors() -> Iterator[None]:
     """
-    Report what is missing if Django cannot import a database driver.
+    Report the missing package if Django cannot import a database driver.
 
     Raises:
         ConfigurationError: The driver or one of its libraries is not installed.

@@ -71,7 +71,7 @@ def close_on_exec(inherited: Collection[Descriptor]) -> None:
 
 
 def describe_unsafe(descriptor: Descriptor) -> str:
-    """Describe a descriptor if two processes must not share it, else return ""."""
+    """Describe a descriptor that two processes must not share; "" for others."""
     number = descriptor.number
     try:
         mode = os.fstat(number).st_mode

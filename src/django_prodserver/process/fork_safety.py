@@ -102,7 +102,7 @@ def snapshot() -> Snapshot:
 
 
 def everything() -> Snapshot:
-    """Return everything that exists, whoever started or opened it."""
+    """Return everything that exists, no matter what started or opened it."""
     return Snapshot(
         children=frozenset(children()),
         descriptors=frozenset(descriptors.opened()),
@@ -270,7 +270,7 @@ def _thread_name(number: int) -> str:
 
 
 def _child_process(inherited: Collection[int]) -> str:
-    """Return the name and pid of a running child process, else ""."""
+    """Return the name and pid of a running child process; "" if there is none."""
     for pid in _running(inherited):
         return f"{_read(Path('/proc', str(pid), 'comm'))}, pid {pid}"
     return ""

@@ -1,4 +1,4 @@
-"""How fast a client must send the rest of its request once a stop has begun."""
+"""How fast a client must send the rest of its request once a stop has started."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def _load() -> None:
 
 def defer_logging(target: str, before: LoggingState, *, in_parent: bool = True) -> None:
     """
-    Postpone the application's logging until the server looks up the application.
+    Postpone the application's logging until the server imports the application.
 
     With the native command, Django configures it in each worker after the server has
     configured its own. With a preload, Django would do so first, and the server would

@@ -245,7 +245,7 @@ def _location(headers: Any) -> str:
 
 
 def _scheme_and_port() -> tuple[str, int]:
-    """Return https if the site is behind a proxy that speaks TLS, else http."""
+    """Return https if a proxy in front of the site speaks TLS; http if not."""
     # With http, SECURE_SSL_REDIRECT would answer every path with a redirect.
     if settings.SECURE_SSL_REDIRECT or settings.SECURE_PROXY_SSL_HEADER:
         return "https", 443

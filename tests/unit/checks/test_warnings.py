@@ -112,7 +112,7 @@ CASES = {
     "waitress-number": value(WAITRESS, "Write a whole number.", "threads", "many"),
     "celery-choice": value(CELERY, "Write one of 'prefork', ", "pool", "threadz"),
     "celery-number": value(CELERY, "Write a number.", "time-limit", "x"),
-    "db_worker-alias": value(TASKS, "It says: ", "backend", "nope"),
+    "db_worker-alias": value(TASKS, "The server reports: ", "backend", "nope"),
 }
 DEPLOY = {
     "debug": Case({}, WarningId.DEBUG, "DEBUG is True", more={"DEBUG": True}),

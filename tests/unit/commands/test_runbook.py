@@ -116,7 +116,7 @@ def test_a_web_process(page):
         "gives up after 300 s with exit code 69",
         "A stop takes at most 40 s",
         "TimeoutStopSec=45",
-        "finishes what it has begun for up to 40 s",
+        "finishes what it has started for up to 40 s",
         "SIGKILL",
         "longer than the 60 s that nginx and AWS keep a connection",
         "REGION",

@@ -176,7 +176,7 @@ class CeleryWorker(_CeleryBackend):
         return super().resolve(key)
 
     def concurrency_options(self, number: int) -> Mapping[str, object]:
-        """Return the option if CONCURRENCY is set, else leave it to the app."""
+        """Return the option if CONCURRENCY is set; otherwise the app decides."""
         return {"concurrency": number} if "CONCURRENCY" in self.config else {}
 
     def parallelism(self, args: Sequence[str]) -> int | None:
@@ -379,10 +379,10 @@ class CeleryFlower(_CeleryBackend):
 
 
 def _is_inside(app: str, error: AttributeError | ModuleNotFoundError) -> bool:
-    """Tell whether the user's module itself fails, and not its path is wrong."""
+    """Tell whether the user's module itself fails, rather than its path being wrong."""
     module = error.name or ""
     if isinstance(error, AttributeError):
-        if error.obj is None:  # find_app raised it, with a message of its own
+        if error.obj is None:  # raised by find_app, with its own message
             return False
         module = getattr(error.obj, "__name__", None) or ""
     # find_app also tries "module:attribute" as the name of a module.

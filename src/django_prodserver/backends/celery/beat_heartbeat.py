@@ -18,7 +18,7 @@ from django_prodserver.backends.celery.broker_watch import NO_CONNECTION, Broker
 from django_prodserver.health.heartbeat import beat
 
 SECONDS = 1.0
-# Seconds between two attempts to reach a broker that is away.
+# Seconds between two attempts to reach a broker that is unavailable.
 _RETRY = 5.0
 
 
@@ -79,7 +79,7 @@ def _wrap_loop(sender: Any, **kwargs: Any) -> None:
 
 
 class _Broker:
-    """Remember whether the last task that was sent has reached the broker."""
+    """Remember whether the last task reached the broker."""
 
     def __init__(self, app: Any) -> None:
         self.is_reached = False
@@ -88,7 +88,7 @@ class _Broker:
         self._tried_at = 0.0
 
     def beat(self) -> None:
-        """Write a heartbeat: "ready" if the broker was reached, else "waiting"."""
+        """Write a heartbeat: "ready" if the broker was reached, "waiting" if not."""
         self.watch.note_heartbeat()
         if self.is_reached:
             beat("ready")

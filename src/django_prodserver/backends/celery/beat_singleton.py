@@ -1,8 +1,8 @@
 """
-Celery's scheduler, of which one replica is active at a time.
+Keep one replica of Celery's scheduler active at a time.
 
-The scheduler is created when its turn comes, so that it reads what the replica before
-it has stored.
+A replica creates its scheduler only when it becomes active, so that it reads what the
+previous replica has stored.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from django_prodserver.backends.singleton import Singleton
 
 
 def install(singleton: Singleton) -> None:
-    """Wait for the turn of this replica before the scheduler is created."""
+    """Create the scheduler only once this replica is active."""
     service_class: Any = Service
     create = service_class.get_scheduler
 
@@ -39,7 +39,7 @@ def _fence(scheduler: Any, singleton: Singleton) -> None:
 
     def send_if_active(*args: Any, **kwargs: Any) -> Any:
         singleton.check()
-        # What the next replica reads must include this task: it would send it again.
+        # Store this task first: otherwise the next replica would send it again.
         scheduler.sync()
         singleton.check()
         return send(*args, **kwargs)
@@ -49,6 +49,6 @@ def _fence(scheduler: Any, singleton: Singleton) -> None:
 
 
 def _start_from_now(scheduler: Any) -> None:
-    """Forget when tasks were last sent: this replica's file does not know it."""
+    """Forget when tasks were last sent, because this replica's file is out of date."""
     for entry in scheduler.schedule.values():
         entry.last_run_at = entry.default_now()

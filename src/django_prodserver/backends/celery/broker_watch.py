@@ -1,13 +1,14 @@
 """
-Notice that Celery's main loop waits for its broker.
+Detect that Celery's main loop is waiting for its broker.
 
-A frozen broker accepts connections and does not answer: a slow script, a failover, a
-network that drops packets. Celery's loop then waits inside a call to the broker,
-without a limit. It cannot beat, and needs no restart: it continues when the broker
-does. So a thread looks at where the loop is, once its heartbeat is late.
+A frozen broker accepts connections but does not answer, for example because of a slow
+script, a failover or a network that drops packets. Celery's loop then waits inside a
+call to the broker, without a limit. It cannot write a heartbeat, but needs no restart:
+it continues when the broker does. So once a heartbeat is late, a thread examines where
+the loop is.
 
-The thread never says that the loop runs, and a loop that hangs anywhere else is not
-reported by it.
+The thread never reports that the loop runs, and it does not report a loop that hangs
+anywhere else.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _NO_ANSWER = "no answer from the broker"
 # Seconds after which a heartbeat is late: Celery's loop may wait 2 s for a message.
 _LATE = 2.5
 _TICK = 0.5
-# The modules that talk to a broker, or to what keeps results.
+# The modules that talk to a broker or a result backend.
 _BROKER = ("kombu.transport", "kombu.connection", "amqp", "celery.backends")
 # The other modules of these packages call the project's code.
 _PACKAGES = ("kombu", "celery")
@@ -36,7 +37,7 @@ _NEUTRAL = "kombu.utils"
 
 
 class BrokerWatch:
-    """Says that the loop waits for its broker, for as long as it does."""
+    """Writes heartbeats while the loop is waiting for its broker."""
 
     def __init__(self) -> None:
         self._pid = os.getpid()
@@ -47,20 +48,20 @@ class BrokerWatch:
         self._loop: Any = None
 
     def note_heartbeat(self) -> None:
-        """Note that the loop has written a heartbeat: it waits for nothing."""
+        """Note that the loop has written a heartbeat, so it is not waiting."""
         self._reason, self._beaten_at = _NO_ANSWER, time.monotonic()
 
     def note_task(self) -> None:
-        """Note that the loop runs a task itself, and writes no heartbeat meanwhile."""
+        """Note that the loop itself runs a task, and so writes no heartbeat."""
         self._beaten_at = math.inf
 
     def note_lost_connection(self) -> None:
-        """Note that the loop has ended, and connects again."""
+        """Note that the loop has ended and is connecting again."""
         beat("waiting", NO_CONNECTION)
         self._reason, self._beaten_at = NO_CONNECTION, -math.inf
 
     def start(self, *, is_green: bool = False) -> None:
-        """Watch the calling thread, or the calling greenlet; a second time, nothing."""
+        """Watch the calling thread or greenlet; a second call does nothing."""
         if self._loop:
             return
         if is_green:
@@ -95,7 +96,7 @@ class BrokerWatch:
                 beat("waiting", self._reason)
 
     def _frame(self) -> FrameType | None:
-        """Return where the loop is."""
+        """Return the frame that the loop is executing."""
         if isinstance(self._loop, int):
             return sys._current_frames().get(self._loop)
         frame: FrameType | None = self._loop.gr_frame
@@ -103,7 +104,7 @@ class BrokerWatch:
 
 
 def is_in_broker_call(frame: FrameType | None) -> bool:
-    """Tell whether a call to the broker is the last one of Celery's and kombu's."""
+    """Tell whether the innermost call of Celery or kombu is one to the broker."""
     while frame:
         module = str(frame.f_globals.get("__name__"))
         if _is_part_of(module, _BROKER):

@@ -1,11 +1,11 @@
 """
-A stop that is sent to a worker and to its children is one stop: the worker's.
+Treat a stop signal to a worker and all its children as a signal to the worker alone.
 
 A terminal, Heroku, honcho and systemd signal every process. Celery's child processes
-would end at once, in the middle of their tasks, while the worker waits for them: the
-tasks would be lost. So a child ignores a stop signal if the worker has one, too, and
-obeys it if the worker itself has sent it: to revoke a task, for a time limit, or to
-end the pool.
+would exit immediately, in the middle of their tasks, while the worker waits for them,
+and the tasks would be lost. So a child ignores a stop signal if the worker received it
+too, and obeys it if the worker itself sent it: to revoke a task, to enforce a time
+limit or to stop the pool.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ import billiard.pool
 import billiard.popen_fork
 
 _common: Any = billiard.common
-# SIGINT is not here: the children ignore it natively.
+# Without SIGINT, which Celery's children ignore.
 _SIGNALS = (signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP)
 # Seconds that a child gives the worker to handle its own signal.
-_PATIENCE = 3.0
+_WORKER_TIME = 3.0
 _TICK = 0.01
-# One more than the highest process ID that Linux gives. A page of memory is only used
-# once a process ID in it is.
+# One more than the highest process ID on Linux. Memory pages are only allocated when
+# they are written.
 _PIDS = 2**22
 
 
 class GroupStop:
-    """What a worker tells the children that it forks, in memory that they share."""
+    """Flags that a worker sets for its forked children, in shared memory."""
 
     def __init__(self) -> None:
-        # A byte for each process ID: whether the worker has signalled it. The first
-        # one, which no process has: whether the worker has been told to stop.
-        self._told = mmap.mmap(-1, _PIDS)
+        # One byte per process ID: whether the worker has signalled it. Byte 0, which
+        # is not the ID of a child: whether the worker itself received a stop signal.
+        self._flags = mmap.mmap(-1, _PIDS)
 
     def install(self) -> None:
         """Change how the pool signals its children, and how they handle signals."""
-        # Patches billiard, checked with 4.3: its children end at each signal.
+        # Patches billiard, checked with 4.3: its children exit on each signal.
         pool: Any = billiard.pool
         popen: Any = billiard.popen_fork
         pool.os = popen.os = _AnnouncingOs(self)
@@ -51,18 +51,18 @@ class GroupStop:
         pool.reset_signals = self._reset_signals
 
     def begin(self) -> None:
-        """Tell the children that the worker has been told to stop."""
-        self._told[0] = 1
+        """Tell the children that the worker received a stop signal."""
+        self._flags[0] = 1
 
     def announce(self, pid: int) -> None:
         """Tell a child that the next signal is meant for it."""
         if 0 < pid < _PIDS:
-            self._told[pid] = 1
+            self._flags[pid] = 1
 
     def _reset_signals(self, **kwargs: Any) -> None:
         """Install the handlers of a new child, as billiard does."""
         pid = os.getpid()
-        self._told[pid] = 0  # by a signal to an earlier process
+        self._flags[pid] = 0  # by a signal to an earlier process
         _common.reset_signals(handler=partial(self._handle, pid), **kwargs)
 
     def _handle(self, pid: int, signum: int, frame: FrameType | None) -> None:
@@ -73,10 +73,10 @@ class GroupStop:
         _common._shutdown_cleanup(signum, frame)
 
     def _is_sent_to_all(self, pid: int) -> bool:
-        """Tell whether the worker is told to stop as well, and has not sent it."""
-        deadline = time.monotonic() + _PATIENCE
-        while not self._told[pid] and time.monotonic() < deadline:
-            if self._told[0]:
+        """Tell whether the worker received the signal too, and did not send it."""
+        deadline = time.monotonic() + _WORKER_TIME
+        while not self._flags[pid] and time.monotonic() < deadline:
+            if self._flags[0]:
                 return True
             time.sleep(_TICK)
         return False

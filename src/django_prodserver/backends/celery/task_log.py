@@ -41,7 +41,7 @@ def _set_up_logging(**details: Any) -> None:
     root = logging.root
     is_ours_alone = len(signals.setup_logging.receivers) == 1
     if is_ours_alone:
-        # Without the signal, which names itself and nobody as its sender.
+        # Without the signal's own two arguments, signal and sender.
         for name in ("signal", "sender"):
             details.pop(name, None)
         if details.get("logfile"):

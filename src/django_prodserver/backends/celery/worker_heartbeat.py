@@ -1,7 +1,7 @@
 """
 Heartbeat of Celery's worker: whether its loop runs and it has reached the broker.
 
-While the broker is away or frozen, Celery's main thread waits for it and cannot beat.
+While the broker is unavailable, Celery's main thread waits for it and cannot beat.
 The worker then counts as live for as long as ``BrokerWatch`` sees it wait.
 """
 

@@ -1,7 +1,7 @@
 """
 Limit the stop of Celery's worker, however it begins.
 
-A stop is warm first, and cold when the time is up. Celery's own
+A stop begins warm, and turns cold when the time is up. Celery's own
 ``worker_soft_shutdown_timeout`` always sleeps for the whole time; this waits only
 while tasks run.
 """
@@ -120,7 +120,7 @@ class _Shutdown:
         self._signalled_at = time.monotonic()
 
     def _begin(self) -> None:
-        """Begin the stop, or do nothing if it has begun."""
+        """Begin the stop; a second call does nothing."""
         beat("draining")
         if self._group:
             self._group.begin()
@@ -203,7 +203,7 @@ def _requeue_unacknowledged(worker: Any) -> None:
         channel.qos.restore_unacked_once()
     elif is_restored and worker.pool.is_green:
         # A full pool blocks the greenlet that has read a message for it. Closing then
-        # waits for that for ever, and no request is pending.
+        # waits for that forever, and no request is pending.
         _thread.start_new_thread(channel.close, ())
         give_up_at = time.monotonic() + _CLOSE_TIMEOUT
         while channel.connection and time.monotonic() < give_up_at:

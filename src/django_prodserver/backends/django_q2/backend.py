@@ -58,7 +58,7 @@ class DjangoQ2Worker(ManagementBackend):
         shutdown.install_shutdown_deadline(seconds)
 
     def heartbeat_max_age(self, args: Sequence[str]) -> float:
-        # The loop runs twice a second, unless "guard_cycle" says otherwise. Reading the
+        # The loop runs twice a second, unless "guard_cycle" changes that. Reading the
         # schedule from the database, every half minute, may delay it.
         cycle = getattr(settings, "Q_CLUSTER", {}).get("guard_cycle")
         return 30 + (cycle if isinstance(cycle, int | float) else 0)
@@ -98,7 +98,7 @@ class DjangoQ2Worker(ManagementBackend):
         return check
 
     def workers(self) -> int:
-        """Return the number of workers: CONCURRENCY, else Q_CLUSTER, else the CPUs."""
+        """Return the number of workers: CONCURRENCY, Q_CLUSTER's or one per CPU."""
         if "CONCURRENCY" not in self.config:
             cluster: dict[str, Any] = getattr(settings, "Q_CLUSTER", {})
             if given := cluster.get("workers"):

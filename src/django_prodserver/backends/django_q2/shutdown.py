@@ -3,7 +3,7 @@ Limit the stop of a Django-Q2 cluster.
 
 On its own, a cluster stops inside a signal handler, where a second signal makes it
 hang. It also hangs after a signal to its whole process group, which ends the sentinel.
-And it waits for all the tasks that it has fetched: ``queue_limit`` of them and more.
+And it waits for all tasks that it has fetched, at least ``queue_limit``.
 """
 
 from __future__ import annotations

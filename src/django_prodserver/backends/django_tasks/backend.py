@@ -23,9 +23,9 @@ from django_prodserver.config.keys import Resolved, Translation, Unsupported
 if TYPE_CHECKING:
     from django_prodserver.backends.task_load import TaskLoad
 
-# db_worker's option for the entry of TASKS selects the worker, whichever it is.
+# db_worker's option for the entry of TASKS selects any of the workers.
 _OPTIONS = DatabaseWorker.option_file
-#: The worker for each package that BACKEND of TASKS can name; else it is db_worker.
+#: The worker for each package that BACKEND in TASKS can name; others use db_worker.
 _WORKERS: Mapping[str, type[WorkerCommand]] = {
     "django_tasks_rq": RQWorker,
     **{each.package: each for each in (OxWorker, DjQueueWorker, SteadyQueueWorker)},

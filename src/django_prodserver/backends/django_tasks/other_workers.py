@@ -1,8 +1,8 @@
 """
 The workers of other packages: a management command for a path in ``TASKS``.
 
-Each is a declaration. What the package itself does is left to it: how tasks are
-logged, and what happens to a task that is not finished.
+Each is only a declaration. The package itself decides how tasks are logged, and what
+happens to an unfinished task.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class OtherWorker(WorkerCommand):
         setattr(owner, name, beat_and_turn)
 
     def install_task_log(self) -> None:
-        # A command that finds a handler adds none of its own, with its own format.
+        # A command that finds a handler does not add its own, with its own format.
         logging.getLogger(self.package).addHandler(logging.NullHandler())
 
     def install_shutdown_deadline(self, seconds: float) -> None:

@@ -17,8 +17,8 @@ class WorkerCommand(ABC):
     """
     Describe a management command that runs Django's tasks.
 
-    ``DjangoTasksWorker`` selects one by its entry of ``TASKS``, and takes everything
-    from it that differs between them.
+    ``DjangoTasksWorker`` selects one by its entry of ``TASKS``, and reads from it
+    everything that differs between the workers.
     """
 
     #: The management command.
@@ -33,7 +33,7 @@ class WorkerCommand(ABC):
     requirement: ClassVar[str] = ""
     #: The portable settings that differ between them, and the options they become.
     keys: ClassVar[Mapping[str, Translation]]
-    #: Options that apply where nothing else sets them.
+    #: Options that apply if nothing else sets them.
     defaults: ClassVar[Mapping[str, Resolved]] = {}
     #: Why it does not run on Windows; "" if it does.
     windows_obstacle: ClassVar[str] = ""

@@ -35,7 +35,7 @@ class DramatiqWorker(ManagementBackend):
     keys: ClassVar[Mapping[str, Translation]] = {
         **ManagementBackend.keys,
         "CONCURRENCY": lambda backend, value: backend.concurrency_options(value),
-        # Words behind one option, and not a repeated one.
+        # Words behind one option, which is not repeated.
         "QUEUES": lambda backend, value: {},
         "MAX_TASKS": Unsupported("Dramatiq never replaces a worker process"),
         "GRACEFUL_TIMEOUT": lambda backend, value: {
@@ -48,7 +48,7 @@ class DramatiqWorker(ManagementBackend):
         self.setup = Setup()
 
     def concurrency_options(self, value: int) -> Mapping[str, object]:
-        # Written, it is exact. Otherwise each process keeps Dramatiq's 8 threads.
+        # CONCURRENCY is exact. Without it, each process keeps Dramatiq's 8 threads.
         is_written = "CONCURRENCY" in self.config
         return {"processes": value, **({"threads": 1} if is_written else {})}
 

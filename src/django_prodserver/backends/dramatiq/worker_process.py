@@ -46,13 +46,13 @@ def run(args: Any, worker_id: int, *more: Any) -> None:
 
 
 def _keep_logging(args: Any, worker_id: int, pipe: Any) -> Any:
-    """Leave logging and the standard streams as they are, for one form of all lines."""
+    """Keep logging and the standard streams, so that all lines have one format."""
     return logging.getLogger(f"dramatiq.WorkerProcess({worker_id})")
 
 
 class Beats:
     """
-    Says how the consumers of a worker process are, in memory shared with the parent.
+    Report the state of a worker process's consumers in memory shared with the parent.
 
     Each consumer is a thread with its own loop, for one queue. The oldest beat counts.
     """
@@ -71,7 +71,7 @@ class Beats:
 
 
 class ManagedWorker(worker.Worker):
-    """Dramatiq's worker, which puts back what is not finished in time."""
+    """Dramatiq's worker, which puts back tasks that do not finish in time."""
 
     def __init__(
         self, setup: Setup, worker_id: int, broker: Any, **options: Any
@@ -107,7 +107,7 @@ class ManagedWorker(worker.Worker):
     def stop(self, timeout: int = 0) -> None:
         self._stop_handler = None
         self.deadline.start()
-        # Dramatiq's own time-out would leave the tasks to the next worker's luck.
+        # Dramatiq's own time-out would leave the tasks for the next worker to find.
         super().stop(timeout=10**9)
 
     def _on_signal(self, signum: int, frame: FrameType | None) -> None:
@@ -180,7 +180,7 @@ class _ConsumerThread(worker.ConsumerThread):
 
 def _log_failure_of(message: Any) -> None:
     """Note the failure before Dramatiq logs it."""
-    # Patches dramatiq, checked with 2.2: its middleware hears of it later.
+    # Patches dramatiq, checked with 2.2: its middleware is called later.
     stuff_exception = message.stuff_exception
 
     def note_and_stuff(error: BaseException) -> None:

@@ -158,7 +158,7 @@ class GunicornServer(WebBackend):
         return self.option("worker-class", args) or "sync"
 
     def addresses(self, args: Sequence[str]) -> tuple[str, ...]:
-        # Gunicorn takes the sockets of systemd instead of its own.
+        # Gunicorn uses systemd's sockets if there are any.
         if found := addresses.from_systemd():
             return found
         binds = [bind for bind in self.values("bind", args) if bind]

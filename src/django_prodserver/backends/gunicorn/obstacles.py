@@ -46,11 +46,11 @@ def find(backend: WebBackend, args: Sequence[str]) -> Iterator[str]:
 
 
 def _other_owner(backend: WebBackend, args: Sequence[str]) -> Iterator[str]:
-    """Yield the user and the group that workers change to, if they are others."""
+    """Yield the user and the group that workers change to, if they differ."""
     import grp
     import pwd
 
-    # 0 is no change for Gunicorn.
+    # Gunicorn does not change to 0.
     uid = _number(backend.option("user", args), lambda name: pwd.getpwnam(name).pw_uid)
     if uid not in (0, os.getuid()):
         yield _changes_to("user", uid, lambda uid: pwd.getpwuid(uid).pw_name)

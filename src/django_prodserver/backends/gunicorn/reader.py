@@ -30,7 +30,7 @@ class Reader(WSGIApplication):  # type: ignore[misc]
     names: tuple[str, ...] = ()
 
     def do_load_config(self) -> None:
-        """Do it without Gunicorn's message and exit: nobody would see them."""
+        """Do it without Gunicorn's message and exit, which would be invisible."""
         self.load_default_config()
         self.load_config()
 

@@ -23,7 +23,7 @@ from gunicorn.workers.gasgi import ASGIWorker
 
 from django_prodserver.process import pace
 
-# Seconds between two looks at the connections.
+# Seconds between two checks of the connections.
 _TICK = 0.25
 # Seconds in which a client may still use a connection that it has kept.
 _IDLE = 1.5
@@ -71,8 +71,8 @@ class _Receiving:
 
     def chunk(self, unreader: SocketUnreader, receive: Callable[[], bytes]) -> bytes:
         """Receive; a client that was disconnected has reset its connection."""
-        # Gunicorn lets SIGTERM interrupt no call, so that a sync worker would not hear
-        # of it here: nothing of the application is interrupted by this.
+        # Gunicorn lets SIGTERM interrupt no call, so a sync worker would not notice it
+        # here. This interrupts nothing in the application.
         is_main = threading.current_thread() is threading.main_thread()
         self._waiting[unreader] = None
         try:
@@ -85,15 +85,15 @@ class _Receiving:
             del self._waiting[unreader]
         if self._stopping_since:
             if unreader in self._cut:
-                # And not the end of the body: the application would take that for
-                # all of it.
+                # An error, because the application would take the end of the data for
+                # the end of the body.
                 message = "the worker is stopping, and the request has not arrived"
                 raise ConnectionResetError(errno.ECONNRESET, message)
             self._received[unreader] = self._received.get(unreader, 0) + len(data)
         return data
 
     def watch(self) -> None:
-        """Begin to watch them: the stop begins. Called by a signal's handler."""
+        """Begin to watch them, when the stop begins. Called by a signal handler."""
         if not self._stopping_since:
             self._stopping_since = time.monotonic()
             # Not threading's: it has a lock, which the signal may have interrupted.

@@ -117,14 +117,14 @@ class HueyConsumer(ManagementBackend):
 
 def _check_immediate() -> None:
     """
-    Check that tasks are for a consumer; with DEBUG, by default, none is.
+    Check that tasks go to a consumer; with DEBUG, by default, they do not.
 
-    Only at a start: a project that is developed without a consumer is right.
+    Only at a start, because a project may be developed without a consumer.
 
     Raises:
-        ConfigurationError: They run where they are called.
+        ConfigurationError: Tasks run in the process that calls them.
     """
-    # As huey.contrib.djhuey reads it, which has no place for the check.
+    # Read as in huey.contrib.djhuey, which has no hook for this check.
     huey: Any = getattr(settings, "HUEY", None)
     if isinstance(huey, dict):
         written = {**huey, **(huey.get("connection") or {})}

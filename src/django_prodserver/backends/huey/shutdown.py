@@ -33,7 +33,7 @@ def install_shutdown_deadline(seconds: float) -> None:
     consumer: Any = Consumer
     get_environment, handle_signal = consumer.get_environment, consumer._handle_signal
     set_signal_handlers, run = consumer._set_signal_handlers, consumer.run
-    # An AttributeError tells the caller that this release works in another way.
+    # An AttributeError tells the caller that this release works differently.
     _ = consumer._interrupt_workers
     stops: dict[Any, Stop] = {}
 

@@ -53,7 +53,7 @@ def main() -> int:
     Returns:
         The exit code: 0 after a stop, 1 if requests were cut or a worker failed.
     """
-    # Patches hypercorn, checked with 0.18: it starts workers in another way
+    # Patches hypercorn, checked with 0.18: it starts workers differently
     # (https://github.com/pgjones/hypercorn/issues/71), and closes its listeners late
     # (https://github.com/pgjones/hypercorn/pull/128, closed).
     native.run = run
@@ -81,7 +81,7 @@ def run(config: Config) -> int:
 
 
 def _use_our_logger(config: Config) -> None:
-    """Use our logger, unless Hypercorn's logging is configured in another way."""
+    """Use our logger, unless the user has configured Hypercorn's logging."""
     configured = config.logconfig or config.logconfig_dict or config.statsd_host
     if config.logger_class is NativeLogger and not configured:
         config.logger_class = Logger
@@ -172,7 +172,7 @@ class Supervisor:
 
 
 def _end_of(worker: ForkProcess) -> str:
-    """Describe how a worker has ended, for the log."""
+    """Describe how a worker exited, for the log."""
     code = worker.exitcode or 0
     if code < 0:
         return f"worker {worker.pid} was killed by {signal.Signals(-code).name}"

@@ -27,7 +27,7 @@ from django_prodserver.backends.introspection.installed import (
 
 
 def main() -> int:
-    """Write or check the tables; return 1 if one is not current, else 0."""
+    """Write or check the tables; return 0 if all are current, 1 if not."""
     tables = {str(file): (file, installed) for file, installed in all_tables().items()}
     parser = argparse.ArgumentParser(
         prog="python -m django_prodserver.backends.introspection"

@@ -132,7 +132,7 @@ class ClickOptions(InstalledOptions):
                 kind = parameter.type.to_info_dict()["param_type"]
                 if kind.startswith(("Int", "Float")):  # IntRange too
                     return WHOLE if kind.startswith("Int") else NUMBER
-                return f"It says: {error.message.rstrip('.')}."
+                return f"The server reports: {error.message.rstrip('.')}."
         return ""
 
     def describe(self) -> Iterator[tuple[str, OptionHelp]]:
@@ -196,7 +196,7 @@ def refused_by_action(action: argparse.Action, text: str) -> str:
         try:
             value = action.type(text)
         except (argparse.ArgumentTypeError, TypeError, ValueError) as error:
-            return f"It says: {str(error).rstrip('.')}."
+            return f"The server reports: {str(error).rstrip('.')}."
     if action.choices is not None and value not in action.choices:
         return f"Write one of {', '.join(repr(c) for c in action.choices)}."
     return ""

@@ -1,4 +1,4 @@
-"""A management command of which one replica runs at a time."""
+"""Run one replica of a management command at a time."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from django_prodserver.backends.singleton import Singleton
 
 def install(singleton: Singleton, on_active: Callable[[], None]) -> None:
     """
-    Wait for the turn of this replica before the command runs.
+    Run the command only once this replica is active.
 
     What the command sends cannot be checked one by one, as with a scheduler. So the
     process ends at once when its lock is lost.
 
     Args:
         singleton: The process, of which one replica is active.
-        on_active: Called when it is the turn of this one.
+        on_active: Called when this replica becomes active.
     """
     # Patches django, checked with 6.1: a command has no hook around its run.
     command: Any = BaseCommand

@@ -34,7 +34,7 @@ def install_shutdown_deadline(seconds: float) -> None:
         try:
             run_from_argv(self, argv)
         except KeyboardInterrupt:
-            # A stop, and not a failure: no traceback, and exit code 0.
+            # A stop is not a failure: no traceback, and exit code 0.
             if not stop.signal.received:
                 raise
 

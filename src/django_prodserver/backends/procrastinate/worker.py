@@ -2,7 +2,7 @@
 Procrastinate's worker, with a heartbeat, a shutdown deadline and a task log.
 
 On its own, a job that is not finished when the worker ends stays "doing", and runs
-again only when somebody retries stalled jobs. With a deadline, it is put back.
+again only when stalled jobs are retried. With a deadline, it is put back.
 
 On its own, the worker ends when the database goes away. With a heartbeat, it waits
 for a database that has answered before; the worker is then live, but not ready.
@@ -53,7 +53,7 @@ class ManagedWorker(worker.Worker):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        # Instead of its own, which ends jobs without giving them back.
+        # Instead of Procrastinate's own, which ends jobs without putting them back.
         self.shutdown_graceful_timeout = None
         self.install_signal_handlers = False
         self._signal = StopSignal()
@@ -65,7 +65,7 @@ class ManagedWorker(worker.Worker):
         self._side_task_failed = False
 
     async def run(self) -> None:
-        """Run the worker, and restart it while the database is away."""
+        """Run the worker, and restart it while the database is unavailable."""
         loop = asyncio.get_running_loop()
         for signum in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(signum, self._on_signal)
@@ -119,7 +119,7 @@ class ManagedWorker(worker.Worker):
             self._deadline.now()
 
     async def _check(self) -> None:
-        """Ask the database for an answer, again and again."""
+        """Check periodically that the database answers."""
         while True:
             try:
                 async with asyncio.timeout(_TIMEOUT):
@@ -130,7 +130,7 @@ class ManagedWorker(worker.Worker):
             await asyncio.sleep(_CHECK)
 
     async def _beat(self) -> None:
-        """Beat as long as the event loop runs, in which jobs and all else are."""
+        """Beat as long as the event loop runs, which also runs the jobs."""
         while True:
             if self._signal.received:
                 heartbeat.beat("draining")

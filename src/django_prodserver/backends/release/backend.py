@@ -59,7 +59,7 @@ class ManagementCommands(Backend):
         return [*super().native_omissions(), *{"LOCK"}.intersection(self.config)]
 
     def heartbeat_max_age(self, args: Sequence[str]) -> float:
-        # It has no loop. Its heartbeat says "busy", which counts at any age.
+        # It has no loop. Its heartbeat is "busy", which counts at any age.
         return 1
 
     def commands(self) -> list[list[str]]:
@@ -204,7 +204,7 @@ def _restore_default() -> None:
 def _take_lock(
     connection: BaseDatabaseWrapper, stop_handler: _StopHandler
 ) -> database_lock.Keeper | None:
-    """Take the lock, after the release that holds it; None if there is no such lock."""
+    """Wait for the lock and take it; None if the database cannot hold one."""
     from django.db import Error
 
     lock = database_lock.for_connection(connection)
@@ -239,9 +239,9 @@ def _take_lock(
 
 def _wait_for_second_connection(connection: BaseDatabaseWrapper) -> None:
     """
-    Wait until the database answers over another connection than the lock's.
+    Wait until the database answers over a second connection, besides the lock's.
 
-    The commands need one, and a pooler may have given its only one to the lock.
+    The commands need one, and the lock may be using a pooler's only connection.
     """
     from django.db import Error
 

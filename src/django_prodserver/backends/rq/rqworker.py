@@ -1,4 +1,4 @@
-"""What is the same for RQ's own jobs and for Django's tasks on RQ."""
+"""The parts that RQ's own jobs and Django's tasks on RQ share."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def project_application(interface: str) -> Any:
 
 
 def wrapped_application(interface: str) -> Any:
-    """Return the project's application with what this process has around it."""
+    """Return the project's application, wrapped as this process requires."""
     headers = ProxyHeaders.of_this_process()
     wrap: Any = {"wsgi": headers.wrap_wsgi, "asgi": headers.wrap_asgi}[interface]
     return wrap(project_application(interface))

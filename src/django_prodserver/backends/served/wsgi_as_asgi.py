@@ -2,7 +2,7 @@
 ``WSGI_APPLICATION`` as an ASGI application, each request in a thread.
 
 For a server that speaks only ASGI, or whose WSGI loses what is needed: by the names of
-WSGI nobody can tell ``X-Forwarded-For`` and ``X_Forwarded_For`` apart.
+WSGI, ``X-Forwarded-For`` and ``X_Forwarded_For`` are the same.
 """
 
 from __future__ import annotations

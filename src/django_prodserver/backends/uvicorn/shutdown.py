@@ -23,9 +23,8 @@ def close_listeners_on_stop() -> None:
 
     On its own, the parent of several workers keeps its sockets open until the last
     worker has ended. The kernel goes on queueing connections that no worker accepts,
-    and resets them at the end: measured, 75 of the 100 clients that connected while a
-    request of 2 s was in flight. And a worker closes a connection that has not sent
-    a byte yet.
+    and resets them at the end: measured, 75 of the 100 clients that connected during a
+    request of 2 s. And a worker closes a connection that has not sent a byte yet.
     """
     terminate_all, shutdown = Multiprocess.terminate_all, Server.shutdown
 

@@ -1,4 +1,4 @@
-"""Fork Uvicorn's workers, each of which finds what it finds in a new interpreter."""
+"""Fork Uvicorn's workers, and give each the state of a new interpreter."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def make_path_absolute() -> None:
 
 
 def _forget_the_supervisor() -> None:
-    """Undo in a worker what it has inherited by the fork."""
+    """Undo in a worker what it inherited through the fork."""
     for signum in SIGNALS:
         signal.signal(signum, signal.SIG_DFL)
     # An application that starts processes must not fork a worker with threads.

@@ -59,7 +59,7 @@ class WaitressServer(WebBackend):
         "WORKERS": Unsupported("waitress is one process; use THREADS"),
         "THREADS": "threads",
         "TIMEOUT": Unsupported("waitress cannot detect a hung thread; use a probe"),
-        # On its own, waitress looks for idle connections every 30 s.
+        # On its own, waitress checks for idle connections every 30 s.
         "KEEP_ALIVE": lambda backend, value: {
             "channel-timeout": value,
             "cleanup-interval": min(value, 30),
@@ -100,7 +100,7 @@ class WaitressServer(WebBackend):
         from waitress import runner
 
         # Patches waitress, checked with 3.0: no hook before it loads the application.
-        # Waitress looks the application up with it; the standard library stays.
+        # Waitress resolves the application with it; the standard library is unchanged.
         runner.pkgutil = SimpleNamespace(resolve_name=pkgutil.resolve_name)
         hooks.call_before_first([(runner.pkgutil, "resolve_name")], load)
 

@@ -58,8 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     Serve a WSGI application until SIGTERM or SIGINT, then finish its requests.
 
-    After the signal it accepts no connections, closes idle ones, and answers every
-    request that has begun to arrive, each with a closed connection. It drops a
+    After the signal it accepts no connections, closes idle ones, and finishes every
+    request that is arriving or in progress, then closes its connection. It drops a
     partial request if its client sends nothing for 5 s, or next to nothing.
 
     Args:

@@ -8,7 +8,7 @@ from django_prodserver.commands.compare.results import Result, Row
 
 #: A server that is faster by less is not worth a switch.
 _WORTH = 1.1
-#: The same where a single round says nothing about the noise.
+#: The same for a single round, which cannot show the noise.
 _WORTH_IN_ONE_ROUND = 2
 #: Nor is one that saves less memory.
 _WORTH_MEMORY = 0.8

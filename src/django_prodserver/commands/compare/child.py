@@ -33,7 +33,7 @@ class DidNotStart(Exception):
 
 
 class Child:
-    """A process in a session of its own, with its output in a file."""
+    """A process in its own session, with its output in a file."""
 
     def __init__(
         self, command: Sequence[str], env: Mapping[str, str], log: Path
@@ -113,7 +113,7 @@ def started(
     """Start a process, and end it and all that it has started in any case."""
     child = None
     try:
-        # In the middle of it, nobody would know of the process yet.
+        # If that interrupted it, the process would be unknown.
         with interruption.deferred():
             child = Child(command, env, log)
         yield child

@@ -63,7 +63,7 @@ class LoadTool(ABC):
             UnavailableError: It failed, or printed no result.
         """
         command = self.command(url, seconds, connections, headers)
-        # In a session of its own, so that Ctrl-C does not reach it before us.
+        # In its own session, so that Ctrl-C does not reach it before us.
         with subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,

@@ -16,7 +16,7 @@ def as_json(result: Result) -> str:
 
 
 def as_text(result: Result) -> str:
-    """Return a table, what was left out, and the advice."""
+    """Return a table, the omissions, and the advice."""
     is_web = result.unit == "requests"
     table = [
         (

@@ -1,4 +1,4 @@
-"""What a comparison has measured, and what it says in summary."""
+"""The measurements of a comparison, and their summary."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from django_prodserver.commands.compare.results import Result, Row
 
 #: More of it must bring that much more, or it costs memory for nothing.
 _WORTH = 1.1
-#: The same where a single round says nothing about the noise.
+#: The same for a single round, which cannot show the noise.
 _WORTH_IN_ONE_ROUND = 1.5
 
 

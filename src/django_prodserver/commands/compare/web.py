@@ -38,7 +38,7 @@ from django_prodserver.process.executable import Program
 #: loads with its first requests is not measured.
 _WARM_UP_REQUESTS = 20
 _WARM_UP_SECONDS = 1
-#: Seconds for the start, the warm-up and the stop of one server, to say beforehand
+#: Seconds for the start, the warm-up and the stop of one server, for the estimate
 #: how long all of it takes.
 _OVERHEAD = 4
 #: The load average for each core above which the machine has other work.
@@ -97,7 +97,7 @@ class Comparison:
         )
 
     def run(self) -> None:
-        """Measure all servers; ``result`` has what is there after an interruption."""
+        """Measure all servers; ``result`` has all results up to an interruption."""
         result = self.result
         for entry in result.left_out:
             self.say(f"left out: {entry.name}: {entry.why} {entry.hint}".rstrip())

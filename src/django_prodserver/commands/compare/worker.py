@@ -165,7 +165,7 @@ class Comparison:
         number = math.ceil(self.result.seconds * workers_wanted / each)
         number = min(max(number, _FEWEST, workers_wanted * 4), _MOST)
         self.load.clear()
-        # Before the start, so that what is measured is the worker, and not the sender.
+        # Before the start, so that the worker is measured rather than the sender.
         self.load.send(number)
         with self._workers(row, directory) as workers:
             done = workers.wait_for(number)

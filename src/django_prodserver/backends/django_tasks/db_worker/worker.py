@@ -57,7 +57,7 @@ def install_shutdown_deadline(seconds: float) -> None:
 
 def _install() -> None:
     module: Any = db_worker
-    # An AttributeError tells the caller that this release works in another way.
+    # An AttributeError tells the caller that this release works differently.
     _ = Worker.run, Worker.run_task, Worker.shutdown, DBTaskResult.claim
     _ = module.exclusive_transaction
     # Patches django-tasks-db, checked with 0.13: https://github.com/RealOrangeOne/django-tasks-db/issues/49
@@ -88,7 +88,7 @@ class ManagedWorker(Worker):
             self.deadline = Deadline(self.graceful_timeout, self._end_task)
 
     def run(self) -> None:
-        """Run the loop, and restart it while the database is away."""
+        """Run the loop, and restart it while the database is unavailable."""
         self._wrap_claims()
         while True:
             try:
@@ -100,7 +100,7 @@ class ManagedWorker(Worker):
                     raise
                 self._note_lost_database(error)
             self._wait_for_database()
-            # Otherwise nobody would run it: the answer to its claim was lost, or its
+            # Otherwise no worker would run it: the reply to its claim was lost, or its
             # result cannot be stored.
             if self.claimed is not None and _put_back(self.claimed):
                 self.claimed = None
@@ -171,7 +171,7 @@ class ManagedWorker(Worker):
         elif self.running:
             self.deadline.start()
             # The worker's own stop exits if no task is running, and a task that is
-            # only claimed would stay claimed by nobody.
+            # only claimed would stay claimed although no worker runs it.
             self.running_task = self.running_task or self.claimed is not None
             super().shutdown(signum, frame)
         else:
