@@ -26,7 +26,7 @@ _ANY = "\0"
 #: What is different at each start: times, and PIDs beside their name.
 _TIME = re.compile(r"\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 _PID = re.compile(r"((?<=Z )\w+ +\w+\[|\bpid[:=]? ?|:8000 \()\d+\b")
-#: Of these a first answer may come too early, and asking again changes nothing.
+#: Their first output may come too early; running them again changes nothing.
 _QUESTIONS = ("curl ", "docker exec ", "prodserver-probe")
 
 

@@ -69,7 +69,7 @@ def lazy_imports() -> Table:
 
 def warm_start() -> Table:
     """Return what a warm start saves against the native command."""
-    quantities = ("First answer", "Memory")
+    quantities = ("First response", "Memory")
     ways = ("native", "`--preload`", "prodserver")
     columns = (f"{quantity}, {way}" for quantity in quantities for way in ways)
     head = ("Server and project", "Workers", *columns)
@@ -106,7 +106,7 @@ def savings() -> str:
     return (
         f"With four workers, `prodserver` needs {memory[0]:.0%} to {memory[-1]:.0%} of "
         "the native command's memory, and "
-        f"{first[0]:.0%} to {first[-1]:.0%} of its time to the first answer."
+        f"{first[0]:.0%} to {first[-1]:.0%} of its time to the first response."
     )
 
 

@@ -75,8 +75,8 @@ def test_two_servers(start: Starter, tmp_path) -> None:
 @pytest.mark.parametrize(
     ("via", "path", "message"),
     [
-        (MANAGE, "/none", "/none answers 404, on GunicornServer (now)."),
-        (MODULE, "/failing", "/failing answers 500, on GunicornServer (now)."),
+        (MANAGE, "/none", "/none returns 404, on GunicornServer (now)."),
+        (MODULE, "/failing", "/failing returns 500, on GunicornServer (now)."),
     ],
     ids=["manage", "module"],
 )

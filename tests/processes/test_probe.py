@@ -219,13 +219,13 @@ def test_an_answer_counts_in_every_shape(parts, code, serve, runs):
 )
 def test_what_is_not_http_is_not_ready(answer, serve, runs):
     where = runs(serve(answer, pause=1))
-    assert probe() == (1, f"web is not ready: the answer from {where} is not HTTP")
+    assert probe() == (1, f"web is not ready: the response from {where} is not HTTP")
 
 
 @pytest.mark.parametrize("parts", [(), (b"HTTP/1.1 2",)], ids=["nothing", "half"])
 def test_hanging_up_without_an_answer_is_not_ready(parts, serve, runs):
     where = runs(serve(*parts))
-    line = f"web is not ready: {where} closed the connection without an answer"
+    line = f"web is not ready: {where} closed the connection without a response"
     assert probe() == (1, line)
 
 
@@ -372,7 +372,10 @@ def test_tls_that_is_none_is_not_told(serve, runs):
         argv = [*FILE, "--timeout=10"]
         for word, start in (
             (b"HTTP/1.1 400 Bad Request\r\n\r\n", "cannot tell: SSLError: "),
-            (b"", f"web is not ready: {where} closed the connection without an answer"),
+            (
+                b"",
+                f"web is not ready: {where} closed the connection without a response",
+            ),
         ):
             asking = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
             connection, _ = listener.accept()

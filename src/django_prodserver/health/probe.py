@@ -7,7 +7,7 @@ Python has not already loaded (``socket`` alone would double the cost), and also
 as ``python -I -S probe.py``.
 
 A web process is ready if it answers a request in time with a status below 500: a
-redirect, a 401 and a 404 are valid answers of the application. A 400 is about this
+redirect, a 401 and a 404 are valid responses of the application. A 400 is about this
 request, usually its Host header, which proves nothing about others: unknown.
 
 It is live if it is the process that was started, is not stopped, and listens. The
@@ -55,7 +55,7 @@ USAGE = (
 # Where to connect to a server that listens on every interface.
 _ANY = "0.0.0.0"  # noqa: S104
 _LOOPBACK = {"": "127.0.0.1", "*": "127.0.0.1", _ANY: "127.0.0.1", "::": "::1"}
-_MAX_SIZE = 65536  # bytes to read of an answer
+_MAX_SIZE = 65536  # bytes to read of a response
 _MAX_SECONDS = 86400
 
 
@@ -229,9 +229,9 @@ def _is_ready(state: states.State, where: str, timeout: float) -> tuple[int, str
     except (ConnectionRefusedError, FileNotFoundError):
         return NO, f"{no} nothing listens on {where}"
     except ConnectionError:
-        return NO, f"{no} {where} closed the connection without an answer"
+        return NO, f"{no} {where} closed the connection without a response"
     if not status:
-        return NO, f"{no} the answer from {where} is not HTTP"
+        return NO, f"{no} the response from {where} is not HTTP"
     line = f"{status} from {where} in {(time.monotonic() - started) * 1000:.0f} ms"
     if status == 400:
         return UNKNOWN, f"{line}; is {state.host} in ALLOWED_HOSTS?"
@@ -241,7 +241,7 @@ def _is_ready(state: states.State, where: str, timeout: float) -> tuple[int, str
 
 
 def _get(state: states.State, deadline: float) -> int:
-    """Send a request; return the status of the answer, or 0 if it is not HTTP."""
+    """Send a request; return the status of the response, or 0 if it is not HTTP."""
     lines = [
         f"GET {state.path} HTTP/1.1",
         f"Host: {state.host}",

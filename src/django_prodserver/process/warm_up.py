@@ -35,14 +35,14 @@ _CLIENT = "127.0.0.1"
 
 
 @dataclass
-class Answer:
+class Response:
     """
-    The answer to one request.
+    The response to one request.
 
     Attributes:
         status: Its status; 0 for none.
         location: The target of a redirect.
-        error: The exception that was raised instead of an answer.
+        error: The exception that was raised instead of a response.
     """
 
     status: int = 0
@@ -78,8 +78,8 @@ def request_paths(
     with _access_log_disabled(), _garbage_collected_afterwards():
         for path in paths:
             before = threading.enumerate()
-            answer = _in_a_thread(partial(get, application, path, host), path)
-            _report(path, answer)
+            response = _in_a_thread(partial(get, application, path, host), path)
+            _report(path, response)
             new = (thread for thread in threading.enumerate() if thread not in before)
             threads.update(dict.fromkeys(new, path))
     _report_threads(threads)
@@ -87,23 +87,23 @@ def request_paths(
     log(f"WARM_UP: {len(paths)} requests in {seconds:.2f} s")
 
 
-def _in_a_thread(get: Callable[[], Answer], path: str) -> Answer:
+def _in_a_thread(get: Callable[[], Response], path: str) -> Response:
     """
-    Return the answer to a request that runs in a separate thread.
+    Return the response to a request that runs in a separate thread.
 
     What requests leave in their thread, such as connections, the language or an event
     loop, ends with it. Also, only this can end the wait for a request that hangs: an
     exception from a signal handler can be swallowed, or come too late.
     """
-    answers: list[Answer] = []
+    responses: list[Response] = []
 
     def run() -> None:
         from django.db import connections
 
         try:
-            answers.append(get())
+            responses.append(get())
         except BaseException as error:
-            answers.append(Answer(error=error))
+            responses.append(Response(error=error))
         finally:
             connections.close_all()
 
@@ -113,17 +113,17 @@ def _in_a_thread(get: Callable[[], Answer], path: str) -> Answer:
     if thread.is_alive():
         message = f"GET {redact(path)} of WARM_UP takes longer than {TIMEOUT:g} s"
         raise TimeoutError(message)
-    return answers[0]
+    return responses[0]
 
 
-def _report(path: str, answer: Answer) -> None:
+def _report(path: str, response: Response) -> None:
     request = f"WARM_UP: GET {redact(path)}"
-    if error := answer.error:
+    if error := response.error:
         log(f"{request} failed: {type(error).__name__}: {error}", logging.WARNING)
-    elif answer.status >= 400 or not answer.status:
-        log(f"{request} returned {answer.status}", logging.WARNING)
-    elif answer.location:
-        log(f"{request} redirects to {redact(answer.location)}")
+    elif response.status >= 400 or not response.status:
+        log(f"{request} returned {response.status}", logging.WARNING)
+    elif response.location:
+        log(f"{request} redirects to {redact(response.location)}")
 
 
 def _report_threads(threads: Mapping[threading.Thread, str]) -> None:
@@ -136,14 +136,14 @@ def _report_threads(threads: Mapping[threading.Thread, str]) -> None:
             log(f"WARM_UP: {message}", logging.WARNING)
 
 
-def _get_wsgi(application: Callable[..., Any], path: str, host: str) -> Answer:
-    answer = Answer()
+def _get_wsgi(application: Callable[..., Any], path: str, host: str) -> Response:
+    response = Response()
 
     def start_response(
         status: str, headers: list[tuple[str, str]], *exc_info: object
     ) -> Callable[[bytes], object]:
-        answer.status = int(status[:3])
-        answer.location = _location(headers)
+        response.status = int(status[:3])
+        response.location = _location(headers)
         return io.BytesIO().write
 
     path, _, query = path.partition("?")
@@ -169,25 +169,25 @@ def _get_wsgi(application: Callable[..., Any], path: str, host: str) -> Answer:
             for name, value in _headers(host).items()
         },
     }
-    response = application(environ, start_response)
+    body = application(environ, start_response)
     try:
-        for _ in response:
+        for _ in body:
             pass
     finally:
-        if close := getattr(response, "close", None):
+        if close := getattr(body, "close", None):
             close()  # sends request_finished
-    return answer
+    return response
 
 
-def _get_asgi(application: Callable[..., Any], path: str, host: str) -> Answer:
+def _get_asgi(application: Callable[..., Any], path: str, host: str) -> Response:
     return asyncio.run(_get_async(application, path, host))
 
 
-async def _get_async(application: Callable[..., Any], path: str, host: str) -> Answer:
+async def _get_async(application: Callable[..., Any], path: str, host: str) -> Response:
     from asgiref.sync import ThreadSensitiveContext, sync_to_async
     from django.db import connections
 
-    answer = Answer()
+    response = Response()
     is_received = False
 
     async def receive() -> dict[str, Any]:
@@ -195,14 +195,14 @@ async def _get_async(application: Callable[..., Any], path: str, host: str) -> A
         if is_received:
             await (
                 asyncio.Event().wait()
-            )  # the client does not disconnect before the answer
+            )  # the client does not disconnect before the response
         is_received = True
         return {"type": "http.request", "body": b"", "more_body": False}
 
     async def send(message: dict[str, Any]) -> None:
         if message["type"] == "http.response.start":
-            answer.status = message["status"]
-            answer.location = _location(
+            response.status = message["status"]
+            response.location = _location(
                 (name.decode("latin-1"), value.decode("latin-1"))
                 for name, value in message.get("headers", ())
             )
@@ -233,7 +233,7 @@ async def _get_async(application: Callable[..., Any], path: str, host: str) -> A
             await application(scope, receive, send)
         finally:
             await sync_to_async(connections.close_all)()
-    return answer
+    return response
 
 
 def _headers(host: str) -> dict[str, str]:

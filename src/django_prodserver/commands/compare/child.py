@@ -20,7 +20,7 @@ from django_prodserver.config.processes import Changes
 from django_prodserver.process import project
 from django_prodserver.text import redact
 
-#: Seconds that a process may take until its first answer.
+#: Seconds that a process may take until its first response.
 START_TIMEOUT = 60
 #: Clients that ask while a server is stopped.
 _STOP_CLIENTS = 8
@@ -29,7 +29,7 @@ _HASTE = 3
 
 
 class DidNotStart(Exception):
-    """Raised when a process exited, or did not answer in time."""
+    """Raised when a process exited, or did not respond in time."""
 
 
 class Child:
@@ -147,19 +147,19 @@ class Client:
 
         Raises:
             ConnectionRefusedError: Nobody listens.
-            OSError, HTTPException: The connection had no answer.
+            OSError, HTTPException: The connection had no response.
         """
         connection = HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         try:
             connection.request("GET", path, headers=self.headers)
-            answer = connection.getresponse()
-            answer.read()
-            return answer.status, answer.getheader("Location") or ""
+            response = connection.getresponse()
+            response.read()
+            return response.status, response.getheader("Location") or ""
         finally:
             connection.close()
 
     def answers(self, path: str) -> bool:
-        """Tell whether the server answers, with whatever status."""
+        """Tell whether the server responds, with any status."""
         try:
             self.get(path)
         except (OSError, HTTPException):

@@ -25,7 +25,7 @@ class Burst(NamedTuple):
     Args:
         rate: Requests per second.
         p99: The time within which 99 % of the requests were answered, in ms.
-        errors: Answers that were not 2xx or 3xx, and requests without an answer.
+        errors: Responses other than 2xx or 3xx, and requests without a response.
     """
 
     rate: float
@@ -133,7 +133,7 @@ class Hey(LoadTool):
         errors = sum(int(count) for status, count in statuses if status >= "400")
         _, _, distribution = output.partition("Error distribution:")
         errors += sum(map(int, re.findall(r"^\s+\[(\d+)\]", distribution, re.M)))
-        # Of fewer than 100 answers it has no 99 %.
+        # It prints no 99 % for fewer than 100 responses.
         slowest = _number(r"Slowest:\s+([\d.]+)", output)
         p99 = _number(r"99%\S* in ([\d.]+) secs", output, slowest) * 1000
         return Burst(_number(r"Requests/sec:\s+([\d.]+)", output), p99, errors)

@@ -22,7 +22,7 @@ def as_text(result: Result) -> str:
         (
             *(("SERVER", "PROCESSES", "PAGE") if is_web else ("WORKER", "TASK")),
             *(f"{result.unit.upper()}/S", "P99 MS", "ERRORS"),
-            "FIRST ANSWER S" if is_web else "FIRST TASK S",
+            "FIRST RESPONSE S" if is_web else "FIRST TASK S",
             *(f"{result.memory} MIB", "LOST AT STOP"),
         ),
         *_lines(result),

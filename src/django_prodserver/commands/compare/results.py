@@ -19,7 +19,7 @@ class Row:
     Attributes:
         candidate: The server.
         bursts: Those of each page.
-        first_answers: Seconds from the start to the first answer.
+        first_answers: Seconds from the start to the first response.
         memories: MiB after the bursts.
         lost: Requests that a stop under load lost.
         stopped: Whether it exited in time each time.

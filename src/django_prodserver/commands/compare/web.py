@@ -146,7 +146,7 @@ class Comparison:
             self.interruption,
         ) as child:
             first_answer = child.wait_until(
-                lambda: client.answers(pages[0]), "the first answer"
+                lambda: client.answers(pages[0]), "the first response"
             )
             if not row.first_answers:
                 self._check_pages(row, client)
@@ -179,19 +179,19 @@ class Comparison:
             try:
                 status, location = client.get(page)
             except (OSError, HTTPException) as error:
-                message = f"{page} has no answer: {error}"
+                message = f"{page} has no response: {error}"
                 raise DidNotStart(message) from None
             if status >= 400:
-                message = f"{page} answers {status}"
+                message = f"{page} returns {status}"
                 if not is_first:
                     raise DidNotStart(message)
-                hint = "Give pages that answer 200 without a login: --compare /about/"
+                hint = "Give pages that return 200 without a login: --compare /about/"
                 if status == 400:
                     hint = f"Is {self.headers['Host']!r} in ALLOWED_HOSTS?"
                 raise UsageError(f"{message}, on {row.name}.", hint)
             if status >= 300 and is_first:
                 where = f" to {location}" if location else ""
-                warning = f"{page} answers {status}{where}: that is what is measured"
+                warning = f"{page} returns {status}{where}, which is what is measured"
                 self.result.warnings.append(warning)
                 self.say(f"warning: {warning}")
 
