@@ -13,7 +13,7 @@ from django_prodserver.exceptions import ExitCode
 
 def writer(stream: Any) -> Callable[[str], None]:
     """
-    Return a function that prints a text, and exits quietly if nobody reads it.
+    Return a function that prints a text, and exits quietly if the reader has gone.
 
     Args:
         stream: A text stream, or the ``stdout`` of a management command.
@@ -32,11 +32,11 @@ def writer(stream: Any) -> Callable[[str], None]:
 
 @contextlib.contextmanager
 def quietly(stream: Any) -> Iterator[None]:
-    """Exit without a message if a block writes to a pipe that nobody reads."""
+    """Exit without a message if a block writes to a pipe without a reader."""
     try:
         yield
     except BrokenPipeError:
-        # Python flushes what is left at the end.
+        # Python flushes the rest at the end.
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
         os.close(nowhere)

@@ -244,7 +244,7 @@ def from_text(text: str) -> object:
 
 
 def as_count(value: object) -> int | None:
-    """Return a number of processes; None for "auto", and for what is not a number."""
+    """Return a number of processes; None for "auto" or another text."""
     number = from_text(str(value))
     return number if isinstance(number, int) else None
 

@@ -123,7 +123,7 @@ def run(*, yes: bool, dry_run: bool, settings_module: str, write: Write) -> int:
 def _decide(
     questions: _Questions, dry_run: bool, settings_module: str, write: Write
 ) -> _Decision | None:
-    """Return what to write; None if nothing is to be written."""
+    """Return what to write; None if there is nothing to write."""
     layout = project.find(Path.cwd(), settings_module)
     local = project.inspect(layout)
     inspected = _production(layout, local, questions, write)
