@@ -449,6 +449,23 @@ def test_a_middleware_that_extends_whitenoise_serves_the_static_files(
     assert "whitenoise.middleware.WhiteNoiseMiddleware" not in said
 
 
+def test_a_container_needs_what_the_settings_do_not_have_here(make: Make) -> None:
+    settings = (
+        f"{SETTINGS}\nimport os\n"
+        'CELERY_BROKER_URL = os.environ.get("SITE_BROKER", "")\n'
+        'CELERY_RESULT_BACKEND = os.environ.get("SITE_CELERY_RESULTS") or None\n'
+        'LOGGING = {"version": 1, "handlers": {"file": {"class": '
+        '"logging.FileHandler", "filename": BASE_DIR / "site.log"}}}\n'
+    )
+    root = make({"site_/settings.py": settings, "site_/celery.py": CELERY})
+    said = _run(root, "--init", "--yes")
+    compose = (root / "compose.yaml").read_text()
+    assert "    SITE_BROKER: redis://broker:6379/0\n" in compose
+    assert "    SITE_CELERY_RESULTS: redis://broker:6379/0\n" in compose
+    assert "[ ] Files: site.log is opened for writing at the start" in said
+    assert said.count("[ ] Files:") == 1
+
+
 UV = """[project]
 name = "site"
 version = "1"

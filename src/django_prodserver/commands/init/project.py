@@ -96,6 +96,8 @@ class Inspection:
     has_base_dir: bool
     distributions: dict[str, str] = field(default_factory=dict)
     modules: list[str] = field(default_factory=list)
+    #: Files of the project, from its root, that are opened for writing at the start.
+    opened: list[str] = field(default_factory=list)
     #: Variables without which the settings cannot be loaded, with values for a try.
     required: dict[str, str] = field(default_factory=dict)
 
@@ -145,6 +147,7 @@ def inspect(
         has_base_dir=result["base_dir"],
         distributions=result.get("distributions", {}),
         modules=result.get("modules", []),
+        opened=[os.path.relpath(path, layout.root) for path in result["opened"]],
         required=required,
     )
 

@@ -146,6 +146,11 @@ def propose(
     _database(made, layout, inspected, experiment, name)
     _caches(made, inspected, experiment)
     _files(made, layout, inspected)
+    for path in inspected.opened:
+        made.todo.append(
+            f"Files: {path} is opened for writing at the start, and the container can "
+            "only write to /tmp and volumes. Move it, or log to the console."
+        )
     for variable in inspected.required:
         known = {*made.environment, *made.secrets, *made.private}
         if variable not in known and not experiment_knows(made, variable):
@@ -237,8 +242,11 @@ def _celery_broker(
         made.notes.append(f"broker: Redis, {because}.")
     else:
         made.todo.append(f"Set {variable} in .env: the broker is {scheme}://.")
-    if urlsplit(celery["results"]).scheme.startswith("redis"):
-        variable = experiment.variable(lambda found: found.celery.get("results"))
+    results = celery["results"]
+    variable = experiment.variable(lambda found: found.celery.get("results"))
+    # With a broker that the project had none of: it may insist on both.
+    is_new = bool(variable) and not (scheme or results)
+    if is_new or urlsplit(results).scheme.startswith("redis"):
         made.environment.setdefault(
             variable or "CELERY_RESULT_BACKEND", "redis://broker:6379/0"
         )

@@ -47,6 +47,23 @@ class _Reads:
         environ.__getitem__ = read  # type: ignore[method-assign]
 
 
+def _opened(root: str) -> list[str]:
+    """Return the project's files that are opened for writing from now on."""
+    found: list[str] = []
+
+    def hook(event: str, args: tuple[Any, ...]) -> None:
+        if event != "open" or not isinstance(args[0], str | os.PathLike):
+            return
+        path = os.path.realpath(args[0])
+        is_ours = path.startswith(root + os.sep) and path not in found
+        flags = args[2] if isinstance(args[2], int) else 0
+        if is_ours and flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+            found.append(path)
+
+    sys.addaudithook(hook)
+    return found
+
+
 def _install_overlay(overlay: Mapping[str, str]) -> None:
     loader = importlib.machinery.SourceFileLoader
     get_code = loader.get_code
@@ -235,6 +252,7 @@ def _has_module(name: str) -> bool:
 def _inspect(request: Mapping[str, Any], result: dict[str, Any]) -> None:
     reads, before = _Reads(), set(sys.modules)
     root = request["root"]
+    result["opened"] = _opened(root)
     reads.is_on = True
     try:
         _load(request, result)
