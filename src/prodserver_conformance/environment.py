@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import json
+import re
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from prodserver_conformance.container import CheckFailed, Container
 from prodserver_conformance.engine import NO_HEALTHCHECK, Engine
-from prodserver_conformance.http_client import Address, HTTPClient, PendingRequest
+from prodserver_conformance.http_client import (
+    Address,
+    HTTPClient,
+    PendingRequest,
+    Response,
+)
 from prodserver_conformance.options import Options
 from prodserver_conformance.secrets import Secrets
 
@@ -47,6 +55,7 @@ class Environment:
         self.http_client = HTTPClient(engine, options)
         self._shared: dict[str, Container | None] = {}
         self._probe_reports: dict[str, dict[str, Any]] = {}
+        self._with_log: dict[tuple[str, str], Container] = {}
         self._starts_restricted: dict[str, bool] = {}
         self._prepared_states: set[str] = set()
 
@@ -124,6 +133,22 @@ class Environment:
         """Let the next check start a new shared container."""
         self._shared.pop(process, None)
 
+    def start_with_log(self, log_format: str, process: str) -> Container:
+        """
+        Start a web process with a format of the log, once for all checks.
+
+        Raises:
+            CheckFailed: It does not come up, or cannot be reached.
+        """
+        key = (log_format, process)
+        if key not in self._with_log:
+            env = {"PRODSERVER_LOG_FORMAT": log_format}
+            container = self.start(process, env=env)
+            # Its HEALTHCHECK may say yes before it accepts connections.
+            self.request(container, process)
+            self._with_log[key] = container
+        return self._with_log[key]
+
     def start_restricted(self, name: str, process: str) -> str:
         """
         Start a process with one of ``RESTRICTIONS``; return what was observed.
@@ -178,6 +203,37 @@ class Environment:
             return self.http_client.request(container, address)
         return "not asked: it does not listen on a port"
 
+    def get(
+        self,
+        container: Container,
+        process: str,
+        path: str,
+        *headers: str,
+        local: bool = False,
+    ) -> Response | str:
+        """
+        Request a path; return the response, or why there is none.
+
+        Args:
+            container: Where the process runs.
+            process: Its name.
+            path: The path, not yet encoded.
+            headers: More headers, "Name: value".
+            local: Whether the request comes from the container itself.
+        """
+        if not (address := self._address(container, process)):
+            return "it does not listen on a port"
+        client = self.http_client.container
+        if local:
+            client, address = container, address._replace(host="127.0.0.1")
+        return self.http_client.get(client, address, path, *headers)
+
+    def trusted_proxies(self, process: str) -> list[str]:
+        """Return ``TRUSTED_PROXIES`` of a process, from what --dry-run shows."""
+        done = self.shared(process).exec("prodserver", "--dry-run", process)
+        found = re.search(r'"trusted_proxies":(\[[^]]*\])', done.output)
+        return [str(entry) for entry in json.loads(found[1])] if found else []
+
     def hold_request(self, container: Container, process: str) -> PendingRequest | str:
         """Begin a request that lasts until it is released; else return why not."""
         if address := self._address(container, process):
@@ -190,3 +246,11 @@ class Environment:
             if scheme == "tcp":
                 return Address(container.address, rest.rpartition(":")[2])
         return None
+
+
+def is_trusted(address: str, trusted: Sequence[str]) -> bool:
+    """Tell whether an address is one of ``TRUSTED_PROXIES``."""
+    client = ipaddress.ip_address(address)
+    return "*" in trusted or any(
+        client in ipaddress.ip_network(entry, strict=False) for entry in trusted
+    )

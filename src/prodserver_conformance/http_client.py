@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
+from urllib.parse import quote
 
 from prodserver_conformance.container import CheckFailed, Container
 from prodserver_conformance.engine import NO_HEALTHCHECK, Engine
@@ -30,6 +31,14 @@ class PendingRequest(NamedTuple):
 
     path: str
     answers: Iterator[str]
+
+
+class Response(NamedTuple):
+    """A response; ``headers`` by their names in small letters."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: str
 
 
 class HTTPClient:
@@ -77,6 +86,23 @@ class HTTPClient:
         except CheckFailed as error:
             raise CheckFailed(f"{answer}; {error.reason}") from None
         return answer
+
+    def get(
+        self, client: Container, address: Address, path: str, *headers: str
+    ) -> Response | str:
+        """
+        Request a path; return the response, or why there is none.
+
+        Args:
+            client: The container that makes the request.
+            address: Where it connects to.
+            path: The path, not yet encoded.
+            headers: More headers, "Name: value".
+        """
+        encoded = quote(path, safe="/-*_")
+        words = (*address, self._host, encoded, *headers)
+        found = client.run_program("response", *words)
+        return str(found.get("error") or "") or Response(**found)
 
     def hold(self, address: Address) -> PendingRequest | str:
         """Begin a request that lasts until ``release``; else return why not."""

@@ -27,6 +27,17 @@ TINI = '"/usr/bin/tini", "-s", "-e", "143", "--"'
 ENTRYPOINT = "/opt/prodserver/bin/prodserver-entrypoint"
 
 
+#: A middleware that logs what a client sends, as it is.
+CARELESS = r"""import logging
+
+def middleware(get_response):
+    def call(request):
+        logging.getLogger("shop").warning("asked for " + request.path)
+        return get_response(request)
+    return call
+""".replace("\n", "\\n")
+
+
 class Checked(NamedTuple):
     """How a run ended; ``outcomes`` by row and process."""
 
@@ -213,6 +224,44 @@ BAD = {
         "48 MiB",
         beside=["comes-up", "probe-truth"],
     ),
+    "forged-log": Bad(
+        [
+            f"""ENV TEST_SETTINGS='{
+                json.dumps(
+                    {
+                        "PRODUCTION_PROCESSES": {
+                            "web": {**WEB, "LOG_FORMAT": "native"}
+                        },
+                        "MIDDLEWARE": ["careless.middleware"],
+                    }
+                )
+            }'""",
+            "USER 0",
+            f"RUN printf '{CARELESS}' >/app/careless.py",
+            "USER 10001:0",
+        ],
+        "a line that a client made: 'forged-",
+        beside=["comes-up", "setuid"],
+    ),
+    "forged-headers": Bad(
+        [
+            f"""ENV TEST_SETTINGS='{
+                json.dumps(
+                    {
+                        "PRODUCTION_PROCESSES": {"web": WEB},
+                        "MIDDLEWARE": ["django.middleware.security.SecurityMiddleware"],
+                        "SECURE_SSL_REDIRECT": True,
+                        "SECURE_PROXY_SSL_HEADER": [
+                            "HTTP_X_FORWARDED_PROTO",
+                            "https",
+                        ],
+                    }
+                )
+            }'""",
+        ],
+        "with X-Forwarded-*: status 200; without: status 301, location: https://",
+        beside=["comes-up", "forged-log"],
+    ),
     "secrets": Bad(
         _hook("env"),
         "CONFORMANCE_SECRET_TOKEN in the log",
@@ -318,9 +367,9 @@ def test_the_example_is_good(
     assert done.code == 0, done.output
     assert done.rows("failed") == set(), done.output
     # Of the worker.
-    assert done.rows("skipped") == {"drain", "second-start"}, done.output
-    assert done.outcomes[("drain", "web")] == "passed"
-    assert done.outcomes[("second-start", "web")] == "passed"
+    skipped = {"drain", "second-start", "forged-log", "forged-headers"}
+    assert done.rows("skipped") == skipped, done.output
+    assert {done.outcomes[(name, "web")] for name in skipped} == {"passed"}
     assert {process for _, process in done.outcomes} == {"web", "worker", ""}
     junit = conformance.junit.read_text()
     for text in (done.output, json.dumps(done.report), junit):

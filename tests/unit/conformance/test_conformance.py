@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[3]
 CHECKS = [
     *("comes-up", "pid-1", "non-root", "any-uid", "read-only", "capabilities"),
     *("setuid", "root-home", "probe-truth", "second-start", "probe-cost"),
-    *("secrets", "drain", "stop"),
+    *("forged-log", "forged-headers", "secrets", "drain", "stop"),
     *("unknown-process", "exit-codes", "byte-code", "size"),
 ]
 
