@@ -18,7 +18,6 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from celery import signals
-from celery.concurrency.base import BasePool
 from celery.concurrency.solo import TaskPool as Solo
 from celery.platforms import EX_OK
 from celery.worker import state
@@ -58,7 +57,6 @@ class _Shutdown:
         self._group: GroupStop | None = None
         self._last_signal = 0
         self._signalled_at = 0.0
-        self._is_cold = False
         self._ends_green_tasks = False
 
     def join(self, instance: Any, **kwargs: Any) -> None:
@@ -133,8 +131,7 @@ class _Shutdown:
         """End the tasks after Celery's soft time-out, which is for the whole stop."""
         worker, conf = self._worker, self._worker.app.conf
         soft = min(conf.worker_soft_shutdown_timeout, self._deadline.remaining())
-        if not worker.pool or self._pool_ends_tasks():
-            self._is_cold = True
+        if not worker.pool:
             conf.worker_soft_shutdown_timeout = soft
             native(signum, frame)
             return
@@ -150,13 +147,6 @@ class _Shutdown:
         # A SIGINT before this one has set another exit code.
         flags.should_stop = flags.should_stop or EX_OK
 
-    def _pool_ends_tasks(self) -> bool:
-        """Tell whether Celery's cold shutdown works with this pool."""
-        pool = self._worker.pool
-        return (
-            not pool.is_green and type(pool).terminate_job is not BasePool.terminate_job
-        )
-
     def _end_tasks(self) -> None:
         """End the tasks, in the thread of the deadline, as its time is up."""
         worker = self._worker
@@ -165,11 +155,8 @@ class _Shutdown:
         worker.exitcode = UNFINISHED
         if worker.pool.is_green:
             return
-        if not self._pool_ends_tasks():
-            _requeue_unacknowledged(worker)
-            kill_all()
-        if not self._is_cold:
-            os.kill(os.getpid(), signal.SIGQUIT)
+        _requeue_unacknowledged(worker)
+        kill_all()
 
     def _end_green_tasks_in_time(self) -> None:
         """
