@@ -72,7 +72,7 @@ image: ## Build the images prodserver-base and prodserver-base:builder.
 			--target $$target --tag $$tag .; \
 	done
 
-SUBJECTS := starts growth throughput load stops held_stops renewals blocked_log signals celery_stops containers probe applications failover lazy_imports
+SUBJECTS := starts growth throughput load stops held_stops renewals blocked_log compare signals celery_stops containers probe applications failover lazy_imports
 
 bench: venv ## Run all benchmarks; for one of them: make bench-starts
 	@# One after the other, whatever -j says: side by side they would measure each other.

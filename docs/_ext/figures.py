@@ -34,6 +34,15 @@ class HeldStops(Facts):
         return measured.held_stops(*self.arguments)
 
 
+class Compared(Facts):
+    """A table of what ``--compare`` prints: of a project."""
+
+    required_arguments = 1
+
+    def table(self) -> Table:
+        return measured.compared(*self.arguments)
+
+
 def _directive(make: Callable[[], Table]) -> type[Facts]:
     class Directive(Facts):
         def table(self) -> Table:
@@ -87,6 +96,7 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     app.add_directive("plot", Plot)
     app.add_directive("starts", Starts)
     app.add_directive("held-stops", HeldStops)
+    app.add_directive("compared", Compared)
     for name, make in TABLES.items():
         app.add_directive(name, _directive(make))
     return {"parallel_read_safe": True, "parallel_write_safe": True}

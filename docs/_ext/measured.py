@@ -460,6 +460,32 @@ def blocked_log() -> Table:
     return Table(head, rows)
 
 
+def compared(project: str) -> Table:
+    """Return what ``--compare`` prints of a project, the fastest server first."""
+    result = _results("compare")["projects"][project]
+    [page] = result["pages"]
+    rows = [
+        (
+            _server_and_processes(server),
+            f"{server['pages'][page]['requests_per_second']['median']:.0f}",
+            f"{server['pages'][page]['p99_ms']['median']:.0f}\u00a0ms",
+            str(server["pages"][page]["errors"]),
+            f"{server['first_answer_seconds']['median']:.1f}\u00a0s",
+            f"{server['memory_mib']['median']:.0f}\u00a0MiB",
+            str(server["lost_at_stop"]),
+        )
+        for server in result["servers"]
+    ]
+    rows.sort(key=lambda row: float(row[1]), reverse=True)
+    head = ("Requests/s", "p99", "Errors", "First answer", "Memory", "Lost at stop")
+    return Table(("", *head), rows)
+
+
+def _server_and_processes(server: Mapping[str, Any]) -> str:
+    threads = f" x {server['threads']} threads" if server["threads"] else ""
+    return f"{server['name']}, {server['workers']}{threads}"
+
+
 def log_line() -> Table:
     """Return what it takes to write one line."""
     line = _results("blocked_log")["line"]
