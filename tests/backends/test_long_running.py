@@ -112,7 +112,7 @@ def test_second_signal_ends_it_at_once(run: Run) -> None:
 
     def signal_again() -> bool:
         worker.process.send_signal(signal.SIGTERM)
-        return "a second signal" in worker.output
+        return "second signal" in worker.output
 
     worker.until(signal_again, "the second signal heard")
     assert worker.exits() == 1
@@ -139,7 +139,7 @@ def test_unknown_command(start: Starter, via: Any, preload: Any) -> None:
     )
     assert done.returncode == 78
     assert (
-        "PRODUCTION_PROCESSES['worker']: COMMAND has 'run_bto', and no app has that "
+        "PRODUCTION_PROCESSES['worker']: COMMAND names 'run_bto', but no app has that "
         "command.\nDid you mean 'run_bot'?" in done.stderr
     )
     assert "Traceback" not in done.stderr
