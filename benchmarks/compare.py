@@ -5,7 +5,7 @@ What ``--compare`` says of the example and of Wagtail's starter project.
 
 Each project's own page is requested on each server of benchmarks.environments, with two
 workers. Written to benchmarks/results/compare.json: what ``--format json`` prints, per
-project; and the plot of each to docs/_static/compare-PROJECT.svg.
+project; and the plot of each to docs/guides/compare-PROJECT.svg.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def main() -> None:
 
 def compare(name: str, rounds: int) -> dict[str, Any]:
     made = project(name)
-    plot = ROOT / "docs" / "_static" / f"compare-{name}.svg"
+    plot = ROOT / "docs" / "guides" / f"compare-{name}.svg"
     words = [*manage(made), "prodserver", "web", "--compare", made.url]
     env = variables(made, "bench_ours", BENCH_PROCESSES=json.dumps(PROCESSES))
     done = subprocess.run(

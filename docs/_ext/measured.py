@@ -477,7 +477,7 @@ def compared(project: str) -> Table:
         for server in result["servers"]
     ]
     rows.sort(key=lambda row: float(row[1]), reverse=True)
-    head = ("Requests/s", "p99", "Errors", "First answer", "Memory", "Lost at stop")
+    head = ("Requests/s", "p99", "Errors", "First response", "Memory", "Lost at stop")
     return Table(("", *head), rows)
 
 
