@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from tests.backends.contract import GRACE
-from tests.backends.sites import NO, ProbedProcess, WorkerSite, matching
+from tests.backends.sites import HOLD, NO, ProbedProcess, WorkerSite, matching
 from tests.conftest import Starter
 from tests.harness import BIN, Running
 
@@ -87,6 +87,32 @@ class TestGroup:
         worker.exits()
         assert site.marks("long") == [(1, 0)]
         assert in_queue(site) == ["long"]
+
+    @pytest.mark.parametrize("limit", [0, 3])
+    def test_task_that_a_child_has_not_confirmed(
+        self, site: WorkerSite, limit: int
+    ) -> None:
+        """Celery forgets it, so that it would run twice, and without its limit."""
+        args = {"time-limit": limit} if limit else {}
+        worker = site.start_worker(GRACEFUL_TIMEOUT=LONG, ARGS=args)
+        worker.says(" ready.")
+        (child,) = psutil.Process(worker.process.pid).children()
+        child.suspend()
+        site.enqueue("long", seconds=HOLD)
+        worker.says(" received")
+        time.sleep(1)  # until it is sent to the child, about which the log is silent
+        worker.process.terminate()
+        worker.says("Warm shutdown")
+        time.sleep(1)
+        child.resume()
+        site.wait_until_begun(worker, "long")
+        if limit:
+            worker.says("Hard time limit (3.0s) exceeded")
+        else:
+            site.release_tasks()
+        assert worker.exits() == 0
+        assert site.marks("long") == [(1, 0 if limit else 1)]
+        assert in_queue(site) == []
 
     def test_sighup_restarts_after_the_task(self, site: WorkerSite) -> None:
         worker = site.start_worker(GRACEFUL_TIMEOUT=1)

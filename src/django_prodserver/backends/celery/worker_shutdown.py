@@ -18,6 +18,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from celery import signals
+from celery.concurrency.asynpool import AsynPool
 from celery.concurrency.solo import TaskPool as Solo
 from celery.platforms import EX_OK
 from celery.worker import state
@@ -75,6 +76,7 @@ class _Shutdown:
         # A remote shutdown calls one of these, and no signal handler.
         def begin_and_stop(*args: Any, **kwargs: Any) -> None:
             self._begin()
+            _keep_sent_tasks(worker.pool)
             stop(*args, **kwargs)
 
         def begin_and_terminate(*args: Any, **kwargs: Any) -> None:
@@ -176,6 +178,34 @@ class _Shutdown:
         # Celery's cold shutdown would leave the tasks unacknowledged and in no queue.
         _requeue_unacknowledged(self._worker)
         kill_all()
+
+
+def _keep_sent_tasks(task_pool: Any) -> None:
+    """
+    Keep, during a stop, each task that has been sent to a child process.
+
+    As its consumer closes, Celery forgets the tasks that no child has confirmed yet.
+    A child that received one runs it nevertheless, without its time limit, and nobody
+    acknowledges it, so that another worker runs it again.
+    """
+    if not isinstance(getattr(task_pool, "_pool", None), AsynPool):
+        return
+    pool: Any = task_pool._pool
+    flush = task_pool.flush
+
+    def flush_unsent() -> None:
+        sent = {
+            key: job
+            for key, job in pool._cache.items()
+            if job._write_to and job._write_to._is_alive()
+        }
+        for key in sent:
+            del pool._cache[key]
+        flush()
+        pool._cache.update(sent)
+
+    # Patches celery, checked with 5.7.
+    task_pool.flush = flush_unsent
 
 
 def _requeue_unacknowledged(worker: Any) -> None:
