@@ -185,8 +185,8 @@ def _keep_sent_tasks(task_pool: Any) -> None:
     Keep, during a stop, each task that has been sent to a child process.
 
     As its consumer closes, Celery forgets the tasks that no child has confirmed yet.
-    A child that received one runs it nevertheless, without its time limit, and nobody
-    acknowledges it, so that another worker runs it again.
+    A child that received one runs it nevertheless, without its time limit. It is not
+    acknowledged either, so another worker runs it again.
     """
     if not isinstance(getattr(task_pool, "_pool", None), AsynPool):
         return
