@@ -204,7 +204,7 @@ def _keep_sent_tasks(task_pool: Any) -> None:
         flush()
         pool._cache.update(sent)
 
-    # Patches celery, checked with 5.7.
+    # Patches celery, checked with 5.7: its flush() discards what it has written.
     task_pool.flush = flush_unsent
 
 
