@@ -511,8 +511,17 @@ def test_a_unit_has_the_times_of_its_process(configured):
     assert "prodserver-probe --drain 5 web\n" in text
     assert "TimeoutStopSec=65\n" in text
     assert "RestartPreventExitStatus=2 78\n" in text
+    assert text.count("StartLimitIntervalSec=0\n") == 1
     assert 'Environment="PRICE=5$"\n' in text
     assert "ListenStream=127.0.0.1:8000\n" in text
+
+
+def test_a_stop_closes_the_socket_and_a_restart_does_not(configured):
+    """Otherwise the next request would start the process again, as systemd 252 did."""
+    text = exported("systemd", "web")
+    socket = text.partition("shop-web.socket <==")[2]
+    assert "StopPropagatedFrom=shop.target\n" in socket
+    assert "PartOf=" not in socket
 
 
 def test_only_a_server_that_takes_sockets_has_one(configured):

@@ -34,6 +34,11 @@ _HARDENING = (
 )
 #: Configuration and usage are not better a second later.
 _FINAL = f"{int(ExitCode.USAGE)} {int(ExitCode.CONFIGURATION)}"
+#: Without it, systemd gives up after five starts within 10 s.
+_KEEP_RESTARTING = (
+    "# It is started again however often it exits, as by other platforms.",
+    "StartLimitIntervalSec=0",
+)
 Sections = Mapping[str, Sequence[str]]
 
 
@@ -120,6 +125,7 @@ def _service(project: Project, process: ExportedProcess) -> str:
             f"PartOf={name}.target",
             *(f"Requires={each}" for each in needed),
             f"After={' '.join(after)}",
+            *([] if is_release else _KEEP_RESTARTING),
         ],
         "Service": service,
         "Install": [] if is_release else [f"WantedBy={name}.target"],
@@ -158,7 +164,12 @@ def _capabilities(process: ExportedProcess) -> list[str]:
 
 def _socket(project: Project, process: ExportedProcess) -> str:
     address = process.address or f"{DEFAULT_HOST}:{DEFAULT_PORT}"
-    unit = [f"Description={project.name}: the socket of {process.name}"]
+    unit = [
+        f"Description={project.name}: the socket of {process.name}",
+        "# A stop closes it, or the next request would start the process again. A",
+        "# restart does not.",
+        f"StopPropagatedFrom={project.name}.target",
+    ]
     socket = [
         "# Connections wait here while the process is replaced.",
         f"ListenStream={address}",
