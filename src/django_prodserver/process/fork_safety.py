@@ -182,8 +182,7 @@ def _started_by_python() -> set[int | None]:
     found: set[int | None] = set()
     if process := sys.modules.get("multiprocessing.process"):
         found.update(child.pid for child in process.active_children())
-    if tracker := sys.modules.get("multiprocessing.resource_tracker"):
-        found.add(tracker._resource_tracker._pid)
+    found.add(_resource_tracker())
     if module := sys.modules.get("subprocess"):
         everything = gc.get_objects()
         found.update(each.pid for each in everything if type(each) is module.Popen)
@@ -209,6 +208,12 @@ def stop_idle_resource_tracker(inherited: Collection[int]) -> None:
     # Other children may prevent it from exiting.
     if children().difference(inherited) == {tracker._resource_tracker._pid}:
         tracker._resource_tracker._stop()
+
+
+def _resource_tracker() -> int | None:
+    """Return the pid of multiprocessing's resource tracker; None if there is none."""
+    module = sys.modules.get("multiprocessing.resource_tracker")
+    return module._resource_tracker._pid if module else None
 
 
 def _release_resource_tracker() -> None:
@@ -270,10 +275,19 @@ def _thread_name(number: int) -> str:
 
 
 def _child_process(inherited: Collection[int]) -> str:
-    """Return the name and pid of a running child process; "" if there is none."""
-    for pid in _running(inherited):
-        return f"{_read(Path('/proc', str(pid), 'comm'))}, pid {pid}"
-    return ""
+    """
+    Return the name and pid of a running child process; "" if there is none.
+
+    Since Python 3.14, multiprocessing's resource tracker may run beside the process
+    that matters, so it is named only if there is no other.
+    """
+    running = _running(inherited)
+    if not running:
+        return ""
+    tracker = _resource_tracker()
+    others = [pid for pid in running if pid != tracker]
+    pid = (others or running)[0]
+    return f"{_read(Path('/proc', str(pid), 'comm'))}, pid {pid}"
 
 
 def children() -> set[int]:

@@ -456,6 +456,20 @@ def test_a_child_process_is_named():
     assert left == "none"
 
 
+def test_a_child_process_is_named_rather_than_the_tracker():
+    """Since Python 3.14, importing Django-Q2 leaves one beside it."""
+    code = """
+        import multiprocessing.resource_tracker, subprocess
+        before = fork_safety.snapshot()
+        multiprocessing.resource_tracker.ensure_running()
+        child = subprocess.Popen(["sleep", "60"])
+        print(fork_safety.find_obstacle(before))
+        fork_safety.end_children()
+    """
+    (found,) = run(code)
+    assert found.startswith("the application has started a process (sleep, ")
+
+
 def test_children_that_ignore_sigterm_are_killed():
     code = """
         import subprocess
