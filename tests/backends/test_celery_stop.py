@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
+import os
 import signal
+import termios
 import time
+from array import array
 from collections.abc import Callable
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -55,6 +61,18 @@ def in_queue(site: WorkerSite) -> list[str]:
     return [json.loads(each)["headers"]["argsrepr"].split("'")[1] for each in messages]
 
 
+def unread_bytes(pid: int) -> int:
+    """Return how many bytes wait in the pipes of a process, besides standard ones."""
+    count = 0
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        if int(link.name) > 2 and str(link.readlink()).startswith("pipe:"):
+            with contextlib.suppress(OSError):  # it has just been closed
+                pipe = os.open(link, os.O_RDONLY | os.O_NONBLOCK)
+                count += array("i", fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)))[0]
+                os.close(pipe)
+    return count
+
+
 class TestGroup:
     """A signal to the worker and to all its children, as a terminal or Heroku sends."""
 
@@ -99,11 +117,11 @@ class TestGroup:
         (child,) = psutil.Process(worker.process.pid).children()
         child.suspend()
         site.enqueue("long", seconds=HOLD)
-        worker.says(" received")
-        time.sleep(1)  # until it is sent to the child, about which the log is silent
+        worker.until(lambda: unread_bytes(child.pid), "the task is sent")
+        sent = unread_bytes(child.pid)
         worker.process.terminate()
-        worker.says("Warm shutdown")
-        time.sleep(1)
+        # Once its consumer is closed, Celery tells the child to exit after the task.
+        worker.until(lambda: unread_bytes(child.pid) > sent, "the consumer is closed")
         child.resume()
         site.wait_until_begun(worker, "long")
         if limit:

@@ -12,13 +12,13 @@ import _thread
 import math
 import os
 import signal
+import sys
 import time
 from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from celery import signals
-from celery.concurrency.asynpool import AsynPool
 from celery.concurrency.solo import TaskPool as Solo
 from celery.platforms import EX_OK
 from celery.worker import state
@@ -188,9 +188,11 @@ def _keep_sent_tasks(task_pool: Any) -> None:
     A child that received one runs it nevertheless, without its time limit. It is not
     acknowledged either, so another worker runs it again.
     """
-    if not isinstance(getattr(task_pool, "_pool", None), AsynPool):
+    # Not imported, because only the pool "prefork" needs it.
+    prefork = sys.modules.get("celery.concurrency.asynpool")
+    pool: Any = getattr(task_pool, "_pool", None)
+    if not (prefork and isinstance(pool, prefork.AsynPool)):
         return
-    pool: Any = task_pool._pool
     flush = task_pool.flush
 
     def flush_unsent() -> None:

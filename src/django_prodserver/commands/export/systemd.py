@@ -34,9 +34,8 @@ _HARDENING = (
 )
 #: Configuration and usage are not better a second later.
 _FINAL = f"{int(ExitCode.USAGE)} {int(ExitCode.CONFIGURATION)}"
-#: Without it, systemd gives up after five starts within 10 s.
 _KEEP_RESTARTING = (
-    "# It is started again however often it exits, as by other platforms.",
+    "# By default, systemd gives up after five starts within 10 s.",
     "StartLimitIntervalSec=0",
 )
 Sections = Mapping[str, Sequence[str]]
@@ -166,8 +165,8 @@ def _socket(project: Project, process: ExportedProcess) -> str:
     address = process.address or f"{DEFAULT_HOST}:{DEFAULT_PORT}"
     unit = [
         f"Description={project.name}: the socket of {process.name}",
-        "# A stop closes it, or the next request would start the process again. A",
-        "# restart does not.",
+        "# A stop closes it, or the next request would start the process again.",
+        "# A restart does not. Needs systemd 249.",
         f"StopPropagatedFrom={project.name}.target",
     ]
     socket = [
