@@ -24,12 +24,14 @@ class DjangoProdserverConfig(AppConfig):
     def ready(self) -> None:
         _register_checks()
         if context := of_this_process():
-            from django_prodserver.backends import loader
             from django_prodserver.process import bootstrap
 
             bootstrap.prepare(context)
-            # The launcher does the rest itself, if it runs the command in place.
-            if _LAUNCHER not in sys.modules:
+            # The launcher does the rest itself, if it runs the command in place. A web
+            # server needs none of it.
+            if _LAUNCHER not in sys.modules and context.kind != "web":
+                from django_prodserver.backends import loader
+
                 loader.install_in_own_process(context)
 
 

@@ -241,6 +241,7 @@ class Backend(BaseServerBackend):
         console = None if is_written else project_console.find()
         return Context(
             process=process,
+            kind=self.kind,
             command=self.native_name,
             log_format=log_format.value,
             log_format_written=is_written,

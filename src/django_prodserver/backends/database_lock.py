@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 import threading
@@ -149,6 +148,13 @@ def now() -> float:
     return time.monotonic()
 
 
+def _digest(text: str) -> bytes:
+    # Imported here, because it is slow, and most starts need no lock.
+    import hashlib
+
+    return hashlib.sha256(text.encode()).digest()
+
+
 class _ConnectionLock(Lock):
     """
     A lock with a separate connection.
@@ -207,7 +213,7 @@ class _PostgreSQLLock(_ConnectionLock):
 
     def take(self) -> bool:
         # The lock is of this database only; its key is 63 bits of the name.
-        key = int.from_bytes(hashlib.sha256(self._name.encode()).digest()[:8]) >> 1
+        key = int.from_bytes(_digest(self._name)[:8]) >> 1
         self._connection.set_autocommit(False)
         with self._connection.cursor() as cursor:
             # At this level there is no snapshot between two statements.
@@ -233,7 +239,7 @@ class _MySQLLock(_ConnectionLock):
         # All databases of a server share the names, which have at most 64 characters.
         database = str(connection.settings_dict["NAME"])
         text = f"{self._name} {database}"
-        self._key = hashlib.sha256(text.encode()).hexdigest()[:40]
+        self._key = _digest(text).hex()[:40]
         self.still = ("SELECT IS_USED_LOCK(%s) = CONNECTION_ID()", self._key)
 
     def take(self) -> bool:

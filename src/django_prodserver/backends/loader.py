@@ -240,10 +240,7 @@ def _install_singleton(backend: Backend) -> None:
 def install_in_own_process(context: Context) -> None:
     """Install the same in this process, which was started by exec, and prepare it."""
     try:
-        process = processes.entry(context.process)
-        if getattr(load_class(process), "kind", "") == "web":
-            return  # a web server needs none of it, and loading it takes time
-        backend = load(process)
+        backend = load(process := processes.entry(context.process))
     except Exception as error:
         # The worker runs without a heartbeat.
         reason = redact(f"{type(error).__name__}: {error}")

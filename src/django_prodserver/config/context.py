@@ -32,6 +32,7 @@ class Context:
 
     Attributes:
         process: Its name in ``PRODUCTION_PROCESSES``.
+        kind: "web", "worker" or "release"; "" if it is not known.
         command: The native command with its subcommand, ``celery worker``.
         log_format: One of ``LOG_FORMATS``; "" if the launcher has not decided.
         log_format_written: Whether the user chose it: then every line of the
@@ -57,6 +58,7 @@ class Context:
     """
 
     process: str = ""
+    kind: str = ""
     command: str = ""
     log_format: str = ""
     log_format_written: bool = False

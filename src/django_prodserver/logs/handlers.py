@@ -7,7 +7,6 @@ import io
 import json
 import logging
 import threading
-from logging.config import DictConfigurator
 from typing import Any, TextIO
 
 from django_prodserver.config.context import Context
@@ -80,6 +79,9 @@ def _formatter(config: str) -> logging.Formatter | None:
     if not config:
         return None
     try:
+        # Imported here, because few projects have such a formatter.
+        from logging.config import DictConfigurator
+
         return DictConfigurator({}).configure_formatter(json.loads(config))
     except Exception:  # its class may need the settings, for example
         return None

@@ -9,7 +9,6 @@ lets ``--explain`` and ``check --deploy`` report the reason.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import sys
@@ -120,6 +119,9 @@ def _start(command: Sequence[str]) -> str:
         if name not in _VOLATILE and not name.startswith("_")
     }
     start = [list(command), variables, str(Path.cwd()), sys.path]
+    # Imported here, because it is slow, and not every start needs it.
+    import hashlib
+
     return hashlib.sha256(json.dumps(start, sort_keys=True).encode()).hexdigest()
 
 
