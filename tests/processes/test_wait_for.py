@@ -185,6 +185,20 @@ class TestWaiting:
             assert "increase PRODSERVER_WAIT_TIMEOUT (seconds)" in web.output
             assert "Traceback" not in web.output
 
+    def test_a_check_that_crashes_has_not_passed(
+        self, start: Starter, port: int
+    ) -> None:
+        caches = {"default": {"BACKEND": "proj.crashing.CrashingCache"}}
+        web = begin(
+            start,
+            config("gunicorn", port, WAIT_FOR="cache"),
+            settings={"CACHES": caches},
+            PRODSERVER_WAIT_TIMEOUT="0",
+        )
+        assert web.exits() == 69
+        reason = "the process that checked it was killed"
+        assert f"Timed out after 0 s waiting for cache: {reason}." in web.output
+
     @pytest.mark.parametrize(
         ("entry", "env"),
         [

@@ -29,8 +29,11 @@ _ATTEMPT = 10.0
 _LAST_ATTEMPT = 5.0
 # Seconds between two heartbeats during an attempt.
 _TICK = 0.5
-# Bytes of a reason that are read.
-_MAX_REASON = 4096
+# Characters of a reason.
+_MAX_REASON = 1000
+# Bytes, which hold a reason in UTF-8 and its newline.
+_MAX_BYTES = 4096
+_CRASHED = "the process that checked it was killed"
 
 
 def wait(names: Iterable[str], backend: Backend) -> None:
@@ -95,7 +98,10 @@ class _Waiter:
             while True:
                 heartbeat.beat("starting", f"waiting for {backoff.what}")
                 if select.select([reader], (), (), _TICK)[0]:
-                    return os.read(reader, _MAX_REASON).decode(errors="replace")
+                    found = os.read(reader, _MAX_BYTES).decode(errors="replace")
+                    # Nothing: a signal has ended the child, such as a client
+                    # library's crash or the kernel's out-of-memory killer.
+                    return found.removesuffix("\n") if found else _CRASHED
                 elapsed = time.monotonic() - started
                 if elapsed > limit:
                     return f"no answer within {limit:.0f} s"
@@ -137,7 +143,7 @@ def _attempt_in_thread(check: Check, backoff: Backoff, limit: float) -> str:
 
 
 def _run_in_child(check: Check, writer: int) -> NoReturn:
-    """Write why the check fails to the pipe, and exit."""
+    """Write a line to the pipe, why the check fails, and exit."""
     # The alarm ends the child if its parent is killed.
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.alarm(2 * int(_ATTEMPT))
@@ -149,5 +155,6 @@ def _run_in_child(check: Check, writer: int) -> NoReturn:
     except BaseException:
         traceback.print_exc()
     finally:
-        os.write(writer, reason.encode(errors="replace")[:_MAX_REASON])
+        # An empty line: the check passes.
+        os.write(writer, f"{reason[:_MAX_REASON]}\n".encode(errors="replace"))
         os._exit(0)
