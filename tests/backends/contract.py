@@ -128,6 +128,8 @@ class WebContract(Contract):
     address_in_use_code: ClassVar[int] = 1
     #: Variants that close a connection which has sent nothing when the stop begins.
     drops_quiet_connections: ClassVar[Collection[str]] = ()
+    #: Variants that reset the connections which are queued when the stop begins.
+    drops_queued_connections: ClassVar[Collection[str]] = ()
     #: Whether a worker resets queued connections when SIGHUP replaces it.
     drops_connections_on_sighup: ClassVar[bool] = False
 
@@ -170,6 +172,26 @@ class WebContract(Contract):
             **{"in flight": "completed", "exit": stopped.code},
             **{"stop (s)": stopped.seconds},
         )
+
+    def test_a_stop_serves_those_that_are_queued(
+        self, site: WebSite, variant: str
+    ) -> None:
+        """The kernel has queued them when the server is told to stop."""
+        web = site.serve()
+        serving = web.workers(site.worker_count)
+        for pid in serving:
+            os.kill(pid, signal.SIGSTOP)
+        queued = [socket.create_connection(("127.0.0.1", web.port), 60) for _ in "12345"]
+        for client in queued:
+            client.sendall(b"GET /who?s=0 HTTP/1.0\r\nHost: localhost\r\n\r\n")
+        web.process.send_signal(signal.SIGTERM)
+        time.sleep(1)  # longer than between two looks of a server whether to stop
+        for pid in serving:
+            os.kill(pid, signal.SIGCONT)
+        answers = [last_line(client) for client in queued]
+        assert web.exits() == site.stop_code
+        if variant not in self.drops_queued_connections:
+            assert all(answer.isdecimal() for answer in answers), answers
 
     def test_a_restart_ignores_state_of_the_previous_run(self, site: WebSite) -> None:
         """A new start serves although the last one was draining; without preload."""
@@ -436,6 +458,16 @@ class WebContract(Contract):
         servers = tuple(f"OWN {name}" for name in plain.backend.server_loggers)
         last = [line for line in lines if line.startswith(servers)][-1]
         assert last in in_file
+
+
+def last_line(client: socket.socket) -> str:
+    """Return the last line that the client receives; "" if it is reset."""
+    with client, contextlib.suppress(ConnectionResetError):
+        received = b""
+        while more := client.recv(4096):
+            received += more
+        return received.decode().rpartition("\n")[2]
+    return ""
 
 
 def recorded() -> dict[str, str]:

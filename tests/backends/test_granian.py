@@ -9,6 +9,7 @@ class TestGranianASGI(WebContract):
     backend = "granian.GranianASGIServer"
     variants = {"1": {}, "2": {"WORKERS": 2}}
     drops_quiet_connections = variants
+    drops_queued_connections = variants
     # Each worker has its own queue and resets it; so does the native command.
     drops_connections_on_sighup = True
 
@@ -17,5 +18,6 @@ class TestGranianWSGI(WebContract):
     backend = "granian.GranianWSGIServer"
     variants = {"1": {}, "2": {"WORKERS": 2}}
     drops_quiet_connections = variants
+    drops_queued_connections = variants
     # Each worker has its own queue and resets it; so does the native command.
     drops_connections_on_sighup = True

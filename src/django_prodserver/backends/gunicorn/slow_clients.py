@@ -21,6 +21,7 @@ from gunicorn.workers import gthread
 from gunicorn.workers.base import Worker
 from gunicorn.workers.gasgi import ASGIWorker
 
+from django_prodserver.backends import asyncio_listeners
 from django_prodserver.process import pace
 
 # Seconds between two checks of the connections.
@@ -117,7 +118,8 @@ def close_asgi_connections_on_stop() -> None:
     Make an ASGI worker that stops close its idle connections.
 
     On its own it waits for as long as clients may keep them (``KEEP_ALIVE``), or for
-    its graceful_timeout, and the same for half a request.
+    its graceful_timeout, and the same for half a request. And it drops the connections
+    that are queued.
     """
     protocols: weakref.WeakSet[ASGIProtocol] = weakref.WeakSet()
     made, feed, shutdown = (
@@ -136,6 +138,7 @@ def close_asgi_connections_on_stop() -> None:
         feed(self, chunk)
 
     async def close_and_shut_down(self: ASGIWorker) -> None:
+        await asyncio_listeners.close(self.servers)
         closing = self.loop.create_task(_close_slow(protocols))
         try:
             await shutdown(self)

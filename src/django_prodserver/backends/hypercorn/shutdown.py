@@ -16,6 +16,7 @@ from hypercorn.app_wrappers import WSGIWrapper
 from hypercorn.config import Config
 from hypercorn.utils import ShutdownError
 
+from django_prodserver.backends import asyncio_listeners
 from django_prodserver.backends.hypercorn.wsgi import WSGIApplication
 from django_prodserver.process.deadline import UNFINISHED
 
@@ -120,13 +121,7 @@ class Worker:
         await asked()
         loop = asyncio.get_running_loop()
         self._deadline = loop.time() + self._config.graceful_timeout
-        for server in self._servers:
-            self._stop_accepting(server)
-        # A connection that was accepted before this needs its server once more: one
-        # whose server is closed by then is reset.
-        await asyncio.sleep(0)
-        for server in self._servers:
-            server.close()
+        await asyncio_listeners.close(self._servers)
         await asyncio.sleep(_QUIET)
         end = loop.time() + _SILENT - _QUIET
         while self._silent and loop.time() < end:
@@ -149,13 +144,6 @@ class Worker:
             task.add_done_callback(self._silent.discard)
             # Patches hypercorn, checked with 0.18: it closes such a connection at once.
             reader.feed_data = feed_data  # type: ignore[method-assign, assignment]
-
-    def _stop_accepting(self, server: asyncio.Server) -> None:
-        # uvloop's servers have no reader of asyncio's.
-        if isinstance(server, asyncio.base_events.Server):
-            loop = asyncio.get_running_loop()
-            for listener in server.sockets:
-                loop.remove_reader(listener.fileno())
 
     async def drain(self) -> None:
         """Wait for the connections to end; cut those that miss the deadline."""

@@ -9,6 +9,8 @@ from socket import socket
 from uvicorn import Server
 from uvicorn.supervisors import Multiprocess
 
+from django_prodserver.backends import asyncio_listeners
+
 # Seconds to wait, when the stop begins, until the loop knows the connections that were
 # just accepted, and at most until each of them has sent its first request. It is time
 # enough for the other workers to close their listeners, too: a client that sees a new
@@ -30,14 +32,16 @@ def close_listeners_on_stop() -> None:
 
     def close_and_terminate_all(self: Multiprocess) -> None:
         for listener in self.sockets:
+            # Until the workers close it, too, the kernel queues no more connections
+            # than they accept: it would reset those.
+            listener.listen(0)
             listener.close()
         terminate_all(self)
 
     async def close_and_shut_down(
         self: Server, sockets: list[socket] | None = None
     ) -> None:
-        for server in self.servers:
-            server.close()
+        await asyncio_listeners.close(self.servers)
         for listener in sockets or ():
             listener.close()
         await _first_requests(self)
