@@ -143,7 +143,10 @@ def execute(
             return "" if _matches([command.output], text) else text or "-"
         return f"{text}exit code {done.returncode}" if done.returncode else ""
 
-    printed = said()
+    try:
+        printed = said()
+    except subprocess.TimeoutExpired as error:
+        printed = f"{(error.stdout or b'').decode()}not finished within {timeout} s"
     if printed and question:
         try:
             harness.wait_for(lambda: not said(), command.words, 30)

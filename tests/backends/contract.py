@@ -181,7 +181,8 @@ class WebContract(Contract):
         serving = web.workers(site.worker_count)
         for pid in serving:
             os.kill(pid, signal.SIGSTOP)
-        queued = [socket.create_connection(("127.0.0.1", web.port), 60) for _ in "12345"]
+        address = ("127.0.0.1", web.port)
+        queued = [socket.create_connection(address, 60) for _ in range(5)]
         for client in queued:
             client.sendall(b"GET /who?s=0 HTTP/1.0\r\nHost: localhost\r\n\r\n")
         web.process.send_signal(signal.SIGTERM)
