@@ -254,3 +254,13 @@ def test_each_promise_of_the_security_page_names_its_test():
         named = re.findall(r"`(tests/[\w/]+\.py)`", row)
         assert named, row
         assert all((ROOT / path).is_file() for path in named), row
+
+
+def test_the_container_tests_run_on_the_default_python():
+    dockerfile = (ROOT / "docker" / "Dockerfile").read_text()
+    (version,) = re.findall(r"^ARG PYTHON_IMAGE=python:([\d.]+)-", dockerfile, re.M)
+    page = PAGES["reference/image.md"]
+    assert f"the container tests run on {version}." in page
+    # That of the tests, where no registry can be reached.
+    choose = (ROOT / "docker" / "offline" / "choose").read_text()
+    assert f"    python | python:{version}) " in choose
