@@ -14,7 +14,9 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from importlib.machinery import all_suffixes
 from pathlib import Path
+from stat import S_ISDIR
 
 from django.conf import settings
 
@@ -24,6 +26,7 @@ from django_prodserver.health import state
 _MAX_SIZE = 4 * 2**20
 _STANDARD_LIBRARY = str(Path(os.__file__).parent)
 _INSTALLED = ("site-packages", "dist-packages")
+_MODULES = tuple(all_suffixes())
 # Variables that differ at each start and do not affect the application.
 _VOLATILE = {
     "INVOCATION_ID",
@@ -47,14 +50,15 @@ class Decision:
         reason: What was found that a fork would break; "" for nothing.
         versions: That of Python, and the settings module.
         start: A hash of the command, the environment and where modules come from.
-        files: The files that are the code, each with its date and its size.
+        files: What the code consists of: each module with its date and its size,
+            and each package with the names of its modules.
     """
 
     preloaded: bool
     reason: str
     versions: list[str]
     start: str
-    files: dict[str, list[int]]
+    files: dict[str, list[int | str]]
 
     def is_about_this_code(self) -> bool:
         """Tell whether nothing was deployed or installed since."""
@@ -129,8 +133,7 @@ def _files_of_the_code() -> set[str]:
     """
     Return the project's modules and packages, and where packages are installed.
 
-    An added module changes the date of its package, and an installed, upgraded or
-    removed package that of ``site-packages``.
+    An installed, upgraded or removed package changes the date of ``site-packages``.
     """
     files = {path for path in sys.path if path.endswith(_INSTALLED)}
     for module in list(sys.modules.values()):
@@ -149,12 +152,25 @@ def _is_project(file: str) -> bool:
     return not is_installed and not file.startswith(f"{_STANDARD_LIBRARY}/")
 
 
-def _stamps(files: Iterable[str]) -> dict[str, list[int]]:
-    """Return the date and the size of each file, without missing ones."""
-    stamps: dict[str, list[int]] = {}
+def _stamps(files: Iterable[str]) -> dict[str, list[int | str]]:
+    """Return what tells whether each file has changed; nothing for a missing one."""
+    stamps: dict[str, list[int | str]] = {}
     for file in files:
         stamps[file] = []
         with contextlib.suppress(OSError):
             status = os.stat(file)  # noqa: PTH116
-            stamps[file] = [status.st_mtime_ns, status.st_size]
+            if S_ISDIR(status.st_mode) and not file.endswith(_INSTALLED):
+                # Not its date, which Python changes when it writes __pycache__.
+                stamps[file] = [*_modules_in(file)]
+            else:
+                stamps[file] = [status.st_mtime_ns, status.st_size]
     return stamps
+
+
+def _modules_in(directory: str) -> list[str]:
+    """Return the names of the modules and packages in a directory."""
+    return sorted(
+        name
+        for name in os.listdir(directory)  # noqa: PTH208
+        if name.endswith(_MODULES) or ("." not in name and name != "__pycache__")
+    )

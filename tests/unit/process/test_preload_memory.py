@@ -91,14 +91,20 @@ def test_a_module_that_changes_is_other_code(package: Path) -> None:
 
 @pytest.mark.parametrize("change", ["add", "remove"])
 def test_a_file_that_comes_or_goes_is_other_code(package: Path, change: str) -> None:
-    # Dates may be as coarse as the clock of the kernel.
-    os.utime(package, (1, 1))
     give_up()
     if change == "add":
         (package / "admin.py").touch()
     else:
         (package / "__init__.py").unlink()
     assert last_decision("web") is None
+
+
+def test_a_file_that_is_no_module_is_no_other_code(package: Path) -> None:
+    os.utime(package, (1, 1))
+    give_up()
+    (package / "__pycache__").mkdir(exist_ok=True)
+    (package / "db.sqlite3").touch()
+    assert last_decision("web")
 
 
 def test_what_is_installed_is_other_code(
