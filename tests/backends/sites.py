@@ -38,8 +38,9 @@ YES, NO, CANNOT_TELL = 0, 1, 2
 #: "Seconds" of a task that runs until ``release_tasks``; the second one also ignores
 #: exceptions that are raised in it.
 HOLD, HOLD_IGNORING_EXCEPTIONS = -1, -2
-#: The kernel may accept a connection at the very moment its listener is closed.
-MAX_RESETS_AT_CLOSE = 2
+#: The kernel may queue connections between the last look and the close: a client
+#: comes every 20 ms, and on a busy machine, the server may not run for that long.
+MAX_RESETS_AT_CLOSE = 8
 
 
 def log_records(process: Running) -> list[dict[str, Any]]:

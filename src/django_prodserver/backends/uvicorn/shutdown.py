@@ -32,9 +32,6 @@ def close_listeners_on_stop() -> None:
 
     def close_and_terminate_all(self: Multiprocess) -> None:
         for listener in self.sockets:
-            # Until the workers close it, too, the kernel queues no more connections
-            # than they accept: it would reset those.
-            listener.listen(0)
             listener.close()
         terminate_all(self)
 
