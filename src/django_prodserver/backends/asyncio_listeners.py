@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from asyncio.base_events import Server
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -21,11 +20,12 @@ async def close(servers: Iterable[Any]) -> None:
     and those that the event loop has accepted but not handed over yet.
 
     Args:
-        servers: Of asyncio. Those of another loop, such as uvloop, are only closed.
+        servers: Of the running loop. Those of uvloop, and of Windows's default loop,
+            are only closed.
     """
     loop = asyncio.get_running_loop()
     servers = [*servers]
-    ours = [server for server in servers if isinstance(server, Server)]
+    ours = servers if isinstance(loop, asyncio.SelectorEventLoop) else []
     for server in ours:
         for listener in server.sockets:
             loop.remove_reader(listener.fileno())
