@@ -14,7 +14,7 @@ import pytest
 
 from tests.backends.sites import NO, YES, ProbedProcess, WorkerSite
 from tests.conftest import Starter
-from tests.harness import MANAGE, PROJECT
+from tests.harness import MANAGE, PROJECT, children
 
 pytestmark = pytest.mark.process
 
@@ -43,7 +43,7 @@ def test_concurrency_is_that_of_the_container(
     worker = site.start_worker(via=("taskset", "-c", cpu, *MANAGE))
     probed = ProbedProcess(start, worker)
     probed.wait_for_readiness(YES, "is ready")
-    assert len(psutil.Process(worker.process.pid).children()) == 1
+    assert len(children(worker.process.pid)) == 1
     site.start_held_tasks(worker, "long")
     worker.signal_all(signal.SIGTERM)
     probed.wait_for_readiness(NO, "is draining")

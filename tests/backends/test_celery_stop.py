@@ -15,13 +15,12 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from tests.backends.contract import GRACE
 from tests.backends.sites import HOLD, NO, ProbedProcess, WorkerSite, matching
 from tests.conftest import Starter
-from tests.harness import BIN, Running
+from tests.harness import BIN, Running, children
 
 pytestmark = pytest.mark.process
 
@@ -114,7 +113,7 @@ class TestGroup:
         args = {"time-limit": limit} if limit else {}
         worker = site.start_worker(GRACEFUL_TIMEOUT=LONG, ARGS=args)
         worker.says(" ready.")
-        (child,) = psutil.Process(worker.process.pid).children()
+        (child,) = children(worker.process.pid)
         child.suspend()
         site.enqueue("long", seconds=HOLD)
         worker.until(lambda: unread_bytes(child.pid), "the task is sent")
@@ -177,7 +176,7 @@ class TestChild:
     def test_signal_to_the_child_alone(self, site: WorkerSite) -> None:
         worker = site.start_worker(GRACEFUL_TIMEOUT=LONG)
         site.start_held_tasks(worker, "long")
-        (child,) = psutil.Process(worker.process.pid).children()
+        (child,) = children(worker.process.pid)
         child.send_signal(signal.SIGTERM)
         worker.says("WorkerLostError")
         self.check_next_task(site, worker)

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from contextlib import closing
 from typing import Any
 
-import psutil
 import pytest
 
 from tests.backends.contract import GRACE, MAX_AGE, DeadlineContract, WorkerContract
 from tests.backends.sites import HOLD, YES, Broker, ProbedProcess, WorkerSite, entry
 from tests.conftest import Starter
+from tests.harness import children
 
 WORKER = "django_q2.DjangoQ2Worker"
 ON_DATABASE: Mapping[str, Any] = {
@@ -120,6 +120,6 @@ class TestClusterOnly:
         config = entry(WORKER, {"HEALTH": {"MAX_AGE": MAX_AGE}})
         probed = ProbedProcess(start, start.worker(config, TEST_REDIS_URL=broker.url))
         probed.wait_for_readiness(YES, "is ready")
-        [sentinel] = psutil.Process(probed.worker.process.pid).children()
+        [sentinel] = children(probed.worker.process.pid)
         sentinel.suspend()
         probed.wait_until_not_live("is not live: last heartbeat")

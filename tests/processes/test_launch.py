@@ -18,7 +18,16 @@ import pytest
 
 from django_prodserver.config.context import VARIABLE
 from tests.conftest import Starter
-from tests.harness import MANAGE, MODULE, PROJECT, SCRIPT, Web, lines, running
+from tests.harness import (
+    MANAGE,
+    MODULE,
+    PROJECT,
+    SCRIPT,
+    Web,
+    children,
+    lines,
+    running,
+)
 from tests.servers import BACKENDS, config
 
 pytestmark = pytest.mark.process
@@ -454,7 +463,7 @@ def test_command_line_overrides_settings(
 ) -> None:
     web = start.web(config("gunicorn-1", port), *options, port=port)
     assert len(workers(web, 3)) == 3
-    assert len(psutil.Process(web.process.pid).children()) == 3
+    assert len(children(web.process.pid)) == 3
 
 
 class TestOtherWorkingDirectory:
