@@ -152,6 +152,10 @@ class GunicornServer(WebBackend):
             from django_prodserver.backends.gunicorn import slow_clients
 
             slow_clients.close_asgi_connections_on_stop()
+        elif "uvicorn" in self.worker_class(args):
+            from django_prodserver.backends.uvicorn import shutdown as of_uvicorn
+
+            of_uvicorn.close_listeners_on_stop()
         return ""
 
     def worker_class(self, args: Sequence[str]) -> str:
