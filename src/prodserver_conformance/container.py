@@ -132,8 +132,7 @@ class Container:
         """
         for _ in range(_ATTEMPTS):
             done = self.exec(*command_line(name, *args, site=site))
-            # Every program prints something. On a busy machine, Docker 20.10 now and
-            # then loses what an exec prints.
+            # Each prints something. Docker 20.10 has lost it on a busy machine.
             if done.code or done.output:
                 break
         try:
