@@ -42,7 +42,7 @@ check: lint ## Check style and types, and run the quick tests: two minutes, no D
 	$(BIN)/pytest --quiet --numprocesses auto --maxprocesses 4 \
 		-m "not process and not container"
 
-test: ## Run all the tests, as CI does: an hour, and it installs what it needs.
+test: ## Run all the tests, as CI does: 50 minutes, and it installs what it needs.
 	JOBS=$(JOBS) scripts/test
 
 lint: venv ## Check style, types and the direction of imports.

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
+from collections.abc import Iterator
+from contextlib import closing
 
 import psutil
 import pytest
+import redis
 
 from tests.backends.contract import GRACE, MAX_AGE, DeadlineContract, WorkerContract
 from tests.backends.sites import HOLD, YES, Broker, ProbedProcess, WorkerSite, entry
 from tests.conftest import Starter
+from tests.harness import wait_for
 
 WORKER = "dramatiq.DramatiqWorker"
 
@@ -22,6 +27,18 @@ class TestDramatiq(WorkerContract):
     task = "mark-default"
     logged_queue = "default"
     prefetches = True
+
+    @contextlib.contextmanager
+    def broker_unavailable(self, start: Starter, broker: Broker) -> Iterator[None]:
+        # Once the tasks are acknowledged: Dramatiq logs a line, in the task's name, for
+        # each that it cannot acknowledge.
+        with closing(redis.Redis.from_url(broker.url)) as client:
+            wait_for(
+                lambda: not client.keys("dramatiq:__acks__.*.default"),
+                "the tasks are acknowledged",
+            )
+        with super().broker_unavailable(start, broker):
+            yield
 
 
 class TestWithoutPreload(DeadlineContract):
