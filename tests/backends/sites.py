@@ -40,7 +40,7 @@ YES, NO, CANNOT_TELL = 0, 1, 2
 HOLD, HOLD_IGNORING_EXCEPTIONS = -1, -2
 #: The kernel may queue connections between the last look and the close: a client
 #: comes every 20 ms, and on a busy machine, the server may not run for that long.
-MAX_RESETS_AT_CLOSE = 8
+MAX_RESETS_AT_CLOSE = 4
 
 
 def log_records(process: Running) -> list[dict[str, Any]]:
@@ -305,8 +305,16 @@ class Stopped(NamedTuple):
     late_clients: collections.Counter[str]
 
 
-def stop_under_load(web: Client, idle_clients: int) -> Stopped:
-    """Stop a server that has idle, quiet and waiting clients, and gets new ones."""
+def stop_under_load(web: Client, idle_clients: int, silence: float) -> Stopped:
+    """
+    Stop a server that has idle, quiet and waiting clients, and gets new ones.
+
+    Args:
+        web: The server.
+        idle_clients: How many clients keep a connection after their response.
+        silence: Seconds, at most, until the quiet client sends its request; it does so
+            earlier if new connections are refused.
+    """
     idle = [
         http.client.HTTPConnection("127.0.0.1", web.port) for _ in range(idle_clients)
     ]
@@ -318,7 +326,7 @@ def stop_under_load(web: Client, idle_clients: int) -> Stopped:
         quiet = socket.create_connection(("127.0.0.1", web.port), 30)
         signalled = time.monotonic()
         web.process.send_signal(signal.SIGTERM)
-        quiet_result = clients.submit(_request_once_refused, quiet, web.port)
+        quiet_result = clients.submit(_request_once_refused, quiet, web.port, silence)
         late = []
         while not request.done():
             late.append(clients.submit(_connect_and_request, web.port))
@@ -331,11 +339,11 @@ def stop_under_load(web: Client, idle_clients: int) -> Stopped:
     return Stopped(code, took, request.result(), quiet_result.result(), late_clients)
 
 
-def _request_once_refused(quiet: socket.socket, port: int) -> str:
+def _request_once_refused(quiet: socket.socket, port: int, silence: float) -> str:
     """Send a request once new connections are refused; return the result."""
     # A busy worker goes on listening and does not refuse; then send it anyway.
     with contextlib.suppress(AssertionError):
-        wait_for(lambda: is_refused(port), "no listener", 1)
+        wait_for(lambda: is_refused(port), "no listener", silence)
     client = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     client.sock = quiet
     return _request_about(client)

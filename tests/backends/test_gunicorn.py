@@ -41,9 +41,8 @@ class TestGunicorn(WebContract):
         },
     }
     import_error_code = 3
-    # The idle worker may be told to stop before it accepts the connection, and then
-    # waits half a second; the test sends later, as the other one still listens.
-    drops_quiet_connections = {"sync-2"}
+    # Its busy worker goes on listening, and the idle one waits for half a second only.
+    sends_without_a_pause = {"sync-2"}
 
     def import_error_codes(self, site: WebSite) -> set[int]:
         # Gunicorn's own command ends with 1 as often as with 3 if a second worker

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from django_prodserver.exceptions import UsageError
-from prodserver_conformance import cli
+from prodserver_conformance import cli, container
 from prodserver_conformance.checks import MODULES
 from prodserver_conformance.options import Options, read_env
 from prodserver_conformance.report import Report, Result
@@ -235,3 +235,29 @@ def test_as_json(report: tuple[Report, list[str]]) -> None:
         "processes": ["web", "worker"],
         "good": False,
     }
+
+
+class LosingContainer(container.Container):
+    """Its engine loses what the first commands print, as Docker 20.10 has done."""
+
+    def __init__(self, losses: int) -> None:
+        super().__init__(docker=None)
+        self.losses = losses
+        self.runs = 0
+
+    def exec(self, *command: str, user: str = "") -> container.CompletedCommand:
+        self.runs += 1
+        return container.CompletedCommand(0, "" if self.runs <= self.losses else "[]")
+
+
+def test_an_output_that_is_lost_is_asked_for_again() -> None:
+    found = LosingContainer(losses=2)
+    assert found.run_program("processes") == []
+    assert found.runs == 3
+
+
+def test_a_program_that_prints_nothing_fails() -> None:
+    found = LosingContainer(losses=10)
+    with pytest.raises(container.CheckFailed, match="exits with 0"):
+        found.run_program("processes")
+    assert found.runs == 3

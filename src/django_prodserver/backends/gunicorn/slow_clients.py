@@ -118,8 +118,8 @@ def close_asgi_connections_on_stop() -> None:
     Make an ASGI worker that stops close its idle connections.
 
     On its own it waits for as long as clients may keep them (``KEEP_ALIVE``), or for
-    its graceful_timeout, and the same for half a request. And it drops the connections
-    that are queued.
+    its graceful_timeout, and the same for half a request. The connections that are
+    queued are accepted first, because closing the listeners can drop them.
     """
     protocols: weakref.WeakSet[ASGIProtocol] = weakref.WeakSet()
     made, feed, shutdown = (
