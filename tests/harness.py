@@ -190,7 +190,7 @@ class Running:
         for process in psutil.process_iter():
             with contextlib.suppress(ProcessLookupError, psutil.Error):
                 ours = os.getsid(process.pid) == self.process.pid
-                if ours and process.status() != psutil.STATUS_ZOMBIE:
+                if ours and not has_ended(process):
                     found.append(process)
         return found
 
@@ -202,6 +202,16 @@ class Running:
                 process.kill()
         self.process.wait()
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def has_ended(process: psutil.Process) -> bool:
+    """
+    Tell whether a process is a zombie without threads.
+
+    The first thread of a killed process can have ended before the others, which still
+    have its sockets open.
+    """
+    return bool(process.status() == psutil.STATUS_ZOMBIE and process.num_threads() <= 1)
 
 
 class Web(Running):

@@ -14,7 +14,7 @@ import pytest
 from django_prodserver.commands.compare.load_tools import TOOLS
 from tests import harness
 from tests.conftest import Starter
-from tests.harness import MANAGE, MODULE, Running
+from tests.harness import MANAGE, MODULE, Running, has_ended
 from tests.servers import BACKENDS, config
 
 pytestmark = pytest.mark.process
@@ -36,7 +36,7 @@ def left(data: str) -> list[psutil.Process]:
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
             ours = process.environ().get("TEST_DATA") == data
-            if ours and process.status() != psutil.STATUS_ZOMBIE:
+            if ours and not has_ended(process):
                 found.append(process)
     return found
 

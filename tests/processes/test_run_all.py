@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from tests.conftest import Starter
-from tests.harness import MANAGE, MODULE, PROJECT, Web
+from tests.harness import MANAGE, MODULE, PROJECT, Web, has_ended
 from tests.servers import BACKENDS, config
 
 pytestmark = pytest.mark.process
@@ -39,7 +39,7 @@ class Together(Web):
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
                 ours = process.environ().get("TEST_DATA") == self.data
-                if ours and process.status() != psutil.STATUS_ZOMBIE:
+                if ours and not has_ended(process):
                     found.append(process)
         return found
 

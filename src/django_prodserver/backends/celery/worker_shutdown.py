@@ -14,11 +14,12 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from celery import signals
+from celery import bootsteps, signals
 from celery.concurrency.solo import TaskPool as Solo
 from celery.platforms import EX_OK
 from celery.worker import state
@@ -38,9 +39,10 @@ _TICK = 0.1
 # Seconds within which two signals are one stop. More than elsewhere: for Celery a
 # second SIGINT ends the tasks, and a busy machine can separate two sent together.
 _DEBOUNCE = 0.5
-# More than the second for which kombu asks Redis for a task, and less than the
-# deadline leaves for this.
-_CLOSE_TIMEOUT = 2
+# Each is more than the second for which kombu asks Redis for a task. Together, they
+# are less than the deadline leaves for this.
+_LOOP_TIMEOUT = 1.2
+_CLOSE_TIMEOUT = 1.2
 
 
 def install_shutdown_deadline(seconds: float) -> None:
@@ -220,16 +222,22 @@ def _requeue_unacknowledged(worker: Any) -> None:
         # This thread is still reading the message whose task it runs, so the channel
         # must stay open.
         channel.qos.restore_unacked_once()
-    elif is_restored and worker.pool.is_green:
-        # A full pool blocks the greenlet that has read a message for it. Closing then
-        # waits for that forever, and no request is pending.
-        _thread.start_new_thread(channel.close, ())
-        give_up_at = time.monotonic() + _CLOSE_TIMEOUT
-        while channel.connection and time.monotonic() < give_up_at:
-            time.sleep(_TICK)
-        if channel.connection:
-            channel.qos.restore_unacked_once()
-    else:
-        # Close the channel: otherwise Redis would answer a pending request for tasks
-        # with the tasks that are put back.
-        channel.close()
+        return
+    # Until the main thread has left its event loop, it reads from the channel, and
+    # one of two threads that read the same answer waits for it forever.
+    states: Any = bootsteps
+    _wait_for(lambda: worker.blueprint.state != states.RUN, _LOOP_TIMEOUT)
+    # Close the channel: otherwise Redis would answer a pending request for tasks with
+    # the tasks that are put back. In a separate thread, because a full pool of gevent
+    # blocks the greenlet that has read a message for it. Closing then waits for that
+    # forever, and no request is pending.
+    _thread.start_new_thread(channel.close, ())
+    _wait_for(lambda: not channel.connection, _CLOSE_TIMEOUT)
+    if is_restored and channel.connection:
+        channel.qos.restore_unacked_once()
+
+
+def _wait_for(is_true: Callable[[], bool], seconds: float) -> None:
+    give_up_at = time.monotonic() + seconds
+    while not is_true() and time.monotonic() < give_up_at:
+        time.sleep(_TICK)
