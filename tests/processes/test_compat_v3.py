@@ -134,7 +134,7 @@ UNDERSTOOD: dict[str, list[tuple[str, Any, dict[str, Any]]]] = {
         ("granian", {"no-ws": True}, {"websockets": False}),
         ("granian-wsgi", {"backpressure": 9}, {"backpressure": 9}),
         ("granian", {"loop": "asyncio"}, {"loop": "asyncio"}),
-        ("granian", {"pid-file": "/tmp/x"}, {"pid_file": Path("/tmp/x")}),
+        ("granian", {"pid-file": "/no/pid"}, {"pid_file": Path("/no/pid")}),
         ("granian", {"respawn-failed-workers": True}, {"respawn_failed_workers": True}),
     ],
     # What its own documentation says to write.
@@ -143,7 +143,7 @@ UNDERSTOOD: dict[str, list[tuple[str, Any, dict[str, Any]]]] = {
         ("gunicorn", {"accesslog": "-"}, {"accesslog": "-"}),
         ("gunicorn", {"errorlog": "-"}, {"errorlog": "-"}),
         ("gunicorn", {"loglevel": "info"}, {"loglevel": "info"}),
-        ("gunicorn", {"pidfile": "/tmp/x"}, {"pidfile": "/tmp/x"}),
+        ("gunicorn", {"pidfile": "/no/pid"}, {"pidfile": "/no/pid"}),
         ("gunicorn", {"reload": "True"}, {"reload": True}),
         ("gunicorn", {"capture-output": "False"}, {"capture_output": None}),
         ("gunicorn", {"daemon": "False"}, {"daemon": None}),

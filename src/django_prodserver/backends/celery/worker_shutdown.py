@@ -41,8 +41,8 @@ _TICK = 0.1
 _DEBOUNCE = 0.5
 # Each is more than the second for which kombu asks Redis for a task. Together, they
 # are less than the deadline leaves for this.
-_LOOP_TIMEOUT = 1.2
-_CLOSE_TIMEOUT = 1.2
+_LOOP_TIMEOUT = 1.1
+_CLOSE_TIMEOUT = 1.1
 
 
 def install_shutdown_deadline(seconds: float) -> None:
