@@ -96,6 +96,12 @@ drain() { # wait at the first SIGTERM, but not at the second
 supervise() {
     draining=''
     case ${2-} in -*) drained='' ;; *) drained=${2-} ;; esac
+    # A signal that comes before there is a child is handled as soon as there is one.
+    early=''
+    for name in HUP INT QUIT TERM USR1 USR2; do
+        # shellcheck disable=SC2064 # "name" is expanded now
+        trap "early=$name" "$name"
+    done
     exec 3<&0
     # A shell's background job gets no stdin, and ignores SIGINT and SIGQUIT.
     env --default-signal=INT,QUIT "$@" <&3 3<&- &
@@ -105,6 +111,11 @@ supervise() {
         # shellcheck disable=SC2064 # "name" is expanded now, "child" is a number
         trap "signalled=1; kill -$name $child" "$name"
     done
+    case $early in
+        '') ;;
+        TERM) drain ;;
+        *) kill -"$early" "$child" ;;
+    esac
     status=127
     while :; do
         signalled='' last=$status status=0
