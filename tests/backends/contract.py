@@ -395,7 +395,7 @@ class WebContract(Contract):
         web.until(lambda: (plain.start.data / "forked").exists(), "the fork")
         forked = time.monotonic()
         assert web.exits() == 0
-        assert time.monotonic() - forked < 15
+        assert time.monotonic() - forked < 10
 
     def test_sighup_replaces_the_workers(self, plain: WebSite) -> None:
         if "WORKERS" in unsupported(plain.backend):

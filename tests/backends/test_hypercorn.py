@@ -75,7 +75,7 @@ class TestSupervisor:
         time.sleep(0.2)  # a second signal within 0.1 s is ignored
         signalled = time.monotonic()
         assert web.stop(signal.SIGINT) == 1
-        assert time.monotonic() - signalled < 15
+        assert time.monotonic() - signalled < 10
 
     def test_sighup_replaces_the_workers(self, site: WebSite) -> None:
         """The old workers finish their requests; no client is refused."""

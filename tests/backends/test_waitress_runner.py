@@ -29,7 +29,7 @@ SCRIPT = Path(sysconfig.get_path("scripts"), "prodserver-waitress")
 NATIVE = Path(sysconfig.get_path("scripts"), "waitress-serve")
 LIMIT = 15
 # Seconds; what is not at once here takes 25 (the timeout) or 60 (the poll).
-AT_ONCE = 3
+AT_ONCE = 2
 BIG = 30 * 1024 * 1024
 
 APP = """
